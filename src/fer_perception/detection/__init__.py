@@ -1,0 +1,1 @@
+"""Face detectors: YuNet (ONNX Runtime or OpenCV) and Haar, behind one protocol."""

@@ -1,0 +1,46 @@
+"""What a face detector is: the `FaceDetector` protocol and the `Detection` it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One face in one picture, in pixels of that picture.
+
+    Attributes:
+        box: (4,) float32: x, y of the upper left corner, width, height; may reach over the border.
+        landmarks: (5, 2) float32 x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right, so
+            the smaller x in a frontal picture); None where the detector gives none.
+        score: detector's confidence in [0, 1].
+    """
+
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32] | None
+    score: float
+
+
+class FaceDetector(Protocol):
+    """Finds faces in one picture. Not thread-safe: one worker owns it."""
+
+    @property
+    def name(self) -> str:
+        """Short name for logs and diagnostics: "yunet_ort", "yunet_cv2" or "haar"."""
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+        """Find the faces.
+
+        Args:
+            image: (H, W, 3) uint8 BGR or (H, W) uint8 gray, any size from 1x1 up.
+
+        Returns:
+            The faces after non-maximum suppression, best score first; empty where there is none.
+        """
+
+    def close(self) -> None:
+        """Release what the detector holds; idempotent."""

@@ -1,0 +1,36 @@
+"""The errors that leave this package: each says what was wrong, what was expected and how to mend it."""
+
+from __future__ import annotations
+
+
+class FerError(Exception):
+    """Base of all errors a caller may want to catch; `str()` is one readable sentence or two."""
+
+
+class ImageError(FerError):
+    """A picture that cannot be used.
+
+    Attributes:
+        cause: short stable key ("encoding", "step", "truncated", "size", "corrupt", "too_large", "odd_size", ...), by which
+            diagnostics count and the log throttles.
+    """
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class ModelError(FerError):
+    """A model file that is missing, truncated, foreign, of the wrong shape or with the wrong hash."""
+
+
+class BackendError(FerError):
+    """An inference backend that is unknown, not installed or has failed."""
+
+
+class ConfigError(FerError):
+    """A setting that is out of range, of the wrong type or contradicts another one."""
+
+
+class SourceError(FerError):
+    """A file, bag, camera or directory of images that cannot be read."""

@@ -1,0 +1,1 @@
+"""Classifier backends: ONNX Runtime and TensorRT, behind one protocol."""

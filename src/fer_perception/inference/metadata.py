@@ -1,0 +1,111 @@
+"""What a model file says of itself: the ONNX metadata that training writes and every backend reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fer_perception.errors import ModelError
+
+#: Name of the single graph input, float32 (N, C, H, W), gray values 0-255.
+INPUT_NAME = "images"
+#: Name of the single graph output, float32 (N, K), calibrated probabilities.
+OUTPUT_NAME = "probabilities"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Self-description of a classifier.
+
+    Attributes:
+        name: model name, e.g. "arch1_fer2013".
+        labels: K class names in output order.
+        input_shape: (C, H, W), e.g. (1, 48, 48).
+        normalisation: how the graph normalises its raw input; "per_image_standardisation" is (x - mean) / std of each
+            picture, inside the graph.
+        landmark_template: five (x, y) in pixels of the input picture (order of `Detection.landmarks`): where an aligned
+            face has its landmarks.
+        temperature: the softmax temperature that is already inside the graph.
+        metrics: measured figures, e.g. {"validation": {"accuracy": 0.67, ...}}.
+        recipe: the training recipe (file name or resolved text).
+        source_commit: git commit of the code that trained it; "" where unknown.
+        sha256: of the file, filled in by whoever reads it; not stored inside.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    normalisation: str
+    landmark_template: tuple[tuple[float, float], ...]
+    temperature: float
+    metrics: dict[str, Any] = field(default_factory=dict)
+    recipe: str = ""
+    source_commit: str = ""
+    sha256: str = ""
+
+    @property
+    def model_id(self) -> str:
+        """Name and the first eight digits of the hash, e.g. "arch1_fer2013@1a2b3c4d"."""
+        return f"{self.name}@{self.sha256[:8]}" if self.sha256 else self.name
+
+    def to_props(self) -> dict[str, str]:
+        """The key/value strings that go into the ONNX file (`metadata_props`), JSON where structured."""
+        return {
+            "fer.name": self.name,
+            "fer.labels": json.dumps(list(self.labels)),
+            "fer.input_shape": json.dumps(list(self.input_shape)),
+            "fer.normalisation": self.normalisation,
+            "fer.landmark_template": json.dumps([list(p) for p in self.landmark_template]),
+            "fer.temperature": repr(float(self.temperature)),
+            "fer.metrics": json.dumps(self.metrics, sort_keys=True),
+            "fer.recipe": self.recipe,
+            "fer.source_commit": self.source_commit,
+        }
+
+    @classmethod
+    def from_props(cls, props: Mapping[str, str], *, path: str, sha256: str = "") -> ModelMetadata:
+        """Read the metadata of an ONNX file.
+
+        Args:
+            props: the file's custom metadata map.
+            path: the file's name, for messages.
+            sha256: hash of the file, hexadecimal.
+
+        Raises:
+            ModelError: a key is missing or does not parse; the message names the file, the key and the mend.
+        """
+        mend = "export it with `fer-train export`, which writes this metadata"
+        try:
+            labels = tuple(str(x) for x in json.loads(props["fer.labels"]))
+            shape = tuple(int(x) for x in json.loads(props["fer.input_shape"]))
+            template = tuple((float(x), float(y)) for x, y in json.loads(props["fer.landmark_template"]))
+            temperature = float(props["fer.temperature"])
+            metrics = json.loads(props.get("fer.metrics", "{}"))
+            name = props["fer.name"]
+            normalisation = props["fer.normalisation"]
+        except KeyError as err:
+            msg = f"{path} has no metadata key {err.args[0]!r}, so it is not a model of this project; {mend}"
+            raise ModelError(msg) from None
+        except (ValueError, TypeError) as err:
+            msg = f"{path} has metadata that does not parse ({err}); {mend}"
+            raise ModelError(msg) from None
+        if len(shape) != 3 or len(template) != 5 or not labels or not temperature > 0:
+            msg = (
+                f"{path} has inconsistent metadata: input shape {shape} (expected C, H, W), {len(template)} template points "
+                f"(expected 5), {len(labels)} labels (expected at least 1), temperature {temperature} (expected > 0); {mend}"
+            )
+            raise ModelError(msg)
+        return cls(
+            name=name,
+            labels=labels,
+            input_shape=(shape[0], shape[1], shape[2]),
+            normalisation=normalisation,
+            landmark_template=template,
+            temperature=temperature,
+            metrics=metrics,
+            recipe=props.get("fer.recipe", ""),
+            source_commit=props.get("fer.source_commit", ""),
+            sha256=sha256,
+        )

@@ -1,0 +1,1 @@
+"""Training, evaluation and export of the networks behind fer_perception (PyTorch, workstation only)."""
