@@ -1,0 +1,114 @@
+"""Checkpoints as safetensors: the weights of a network and, as text, how to build it again. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+FORMAT = "fer_training/1"
+
+
+class CheckpointError(Exception):
+    """A checkpoint that is missing, damaged or of another kind than asked for."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network's weights and everything needed to use them.
+
+    Attributes:
+        architecture: name in the registry, e.g. "arch1".
+        arguments: keyword arguments of `architectures.create` beside the name (in_channels, input_size, num_classes, ...).
+        labels: class names in output order.
+        state: the network's state dict (batch-norm statistics included).
+        normalisation: "per_image_standardisation" (see `normalisation.py`).
+        temperature: softmax temperature fitted on validation data, 1.0 where none was.
+        recipe: resolved recipe as YAML text.
+        metrics: measured figures.
+        source_commit: git commit of the code that trained it.
+    """
+
+    architecture: str
+    arguments: dict[str, Any]
+    labels: tuple[str, ...]
+    state: dict[str, torch.Tensor]
+    normalisation: str = "per_image_standardisation"
+    temperature: float = 1.0
+    recipe: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    source_commit: str = ""
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint so that a crash or a full disk leaves the previous file whole.
+
+    Raises:
+        CheckpointError: the file could not be written; an earlier file of that name is untouched.
+    """
+    info = {
+        "format": FORMAT,
+        "architecture": checkpoint.architecture,
+        "arguments": json.dumps(checkpoint.arguments, sort_keys=True),
+        "labels": json.dumps(list(checkpoint.labels)),
+        "normalisation": checkpoint.normalisation,
+        "temperature": repr(float(checkpoint.temperature)),
+        "recipe": checkpoint.recipe,
+        "metrics": json.dumps(checkpoint.metrics, sort_keys=True),
+        "source_commit": checkpoint.source_commit,
+    }
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in checkpoint.state.items()}
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata=info)
+        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
+    except (OSError, SafetensorError) as err:
+        temporary.unlink(missing_ok=True)
+        msg = f"cannot write the checkpoint {path}: {err}; the previous one is untouched, free some space and resume"
+        raise CheckpointError(msg) from err
+
+
+def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoint:
+    """Read a checkpoint.
+
+    Args:
+        path: a .safetensors file written by `save_checkpoint`.
+        architecture: refuse any other architecture than this.
+
+    Raises:
+        CheckpointError: missing, damaged, foreign, or of another architecture.
+    """
+    if not path.is_file():
+        msg = f"there is no checkpoint {path}; expected a .safetensors file written by `fer-train fit`"
+        raise CheckpointError(msg)
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, OSError) as err:
+        msg = f"{path} is damaged or not a safetensors file ({err}); train again or take another checkpoint"
+        raise CheckpointError(msg) from err
+    if info.get("format") != FORMAT:
+        msg = f"{path} was not written by fer_training (format {info.get('format')!r}, expected {FORMAT!r})"
+        raise CheckpointError(msg)
+    if architecture is not None and info["architecture"] != architecture:
+        msg = f"{path} holds a network of architecture {info['architecture']!r}, expected {architecture!r}"
+        raise CheckpointError(msg)
+    return Checkpoint(
+        architecture=info["architecture"],
+        arguments=json.loads(info["arguments"]),
+        labels=tuple(json.loads(info["labels"])),
+        state=state,
+        normalisation=info["normalisation"],
+        temperature=float(info["temperature"]),
+        recipe=info["recipe"],
+        metrics=json.loads(info["metrics"]),
+        source_commit=info["source_commit"],
+    )
