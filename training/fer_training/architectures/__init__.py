@@ -1,0 +1,88 @@
+"""The networks by name.
+
+`create("arch1")` gives the paper's network for 48x48 gray pictures and seven classes; every network takes the number of
+input channels, the input size and the number of classes, and returns logits.
+
+Batch normalisation keeps PyTorch's defaults (eps 1e-5, running statistics updated by 0.1 a step); the papers used
+Keras, whose defaults are eps 1e-3 and an update of 0.01: `create(..., bn_eps=1e-3, bn_momentum=0.01)` gives those.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from .arch1 import Arch1
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "arch1": Arch1,
+}
+
+#: Below this side the deepest pooling of some network would leave nothing.
+MIN_INPUT_SIZE = 32
+
+
+class ArchitectureError(ValueError):
+    """An unknown network or an argument it cannot take."""
+
+
+def names() -> list[str]:
+    """Names of all networks, in the order of the documentation."""
+    return list(_NETWORKS)
+
+
+def create(
+    name: str,
+    *,
+    in_channels: int = 1,
+    input_size: int = 48,
+    num_classes: int = 7,
+    bn_eps: float | None = None,
+    bn_momentum: float | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a network with freshly initialised weights.
+
+    Args:
+        name: one of `names()`.
+        in_channels: channels of the input, 1 (gray) or 3.
+        input_size: side of the square input in pixels, at least 32.
+        num_classes: K, number of classes, at least 2.
+        bn_eps: added to the variance in batch normalisation; None keeps 1e-5.
+        bn_momentum: share by which a step updates the running statistics, (0, 1]; None keeps 0.1.
+        **options: what the network of that name takes besides, e.g. `dropout`.
+
+    Returns:
+        A module: normalised float (B, in_channels, input_size, input_size) -> logits (B, K).
+
+    Raises:
+        ArchitectureError: unknown name or option, or a size that makes no network.
+    """
+    if name not in _NETWORKS:
+        msg = f"there is no network {name!r}; expected one of {', '.join(names())}"
+        raise ArchitectureError(msg)
+    if in_channels not in (1, 3):
+        msg = f"in_channels is {in_channels}; expected 1 (gray) or 3 (colour)"
+        raise ArchitectureError(msg)
+    if input_size < MIN_INPUT_SIZE:
+        msg = f"input_size is {input_size}; expected at least {MIN_INPUT_SIZE} pixels"
+        raise ArchitectureError(msg)
+    if num_classes < 2:
+        msg = f"num_classes is {num_classes}; expected at least 2"
+        raise ArchitectureError(msg)
+    build = _NETWORKS[name]
+    accepted = set(inspect.signature(build).parameters) - {"in_channels", "input_size", "num_classes"}
+    unknown = sorted(set(options) - accepted)
+    if unknown:
+        takes = ", ".join(sorted(accepted)) or "none"
+        msg = f"{name} does not take {', '.join(unknown)}; the options it takes are: {takes}"
+        raise ArchitectureError(msg)
+    network = build(in_channels=in_channels, input_size=input_size, num_classes=num_classes, **options)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
+            module.eps = module.eps if bn_eps is None else bn_eps
+            module.momentum = module.momentum if bn_momentum is None else bn_momentum
+    return network
