@@ -1,0 +1,118 @@
+"""A trained network as it will be deployed: built from its checkpoint, with normalisation, temperature and softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fer_perception.errors import ModelError
+from fer_training import architectures
+from fer_training.checkpoint import Checkpoint, CheckpointError
+from fer_training.normalisation import standardise
+
+
+class DeployedNetwork(nn.Module):
+    """What is exported: normalisation, network, temperature and softmax in one module."""
+
+    temperature: Tensor
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Probabilities of raw pictures.
+
+        Args:
+            images: (B, C, H, W) float32, gray values in [0, 255].
+
+        Returns:
+            (B, K) float32, rows sum to 1.
+        """
+        logits = self.network(standardise(images))
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+def load_network(checkpoint: Checkpoint) -> nn.Module:
+    """Build a checkpoint's network in evaluation mode, float32, on the CPU.
+
+    Raises:
+        CheckpointError: the weights do not fit the architecture, or its normalisation or temperature is unusable.
+    """
+    if checkpoint.normalisation != "per_image_standardisation":
+        msg = (
+            f"the checkpoint's normalisation is {checkpoint.normalisation!r}, expected 'per_image_standardisation'; "
+            "train it with this version of fer_training"
+        )
+        raise CheckpointError(msg)
+    if not (np.isfinite(checkpoint.temperature) and checkpoint.temperature > 0):
+        msg = f"the checkpoint's temperature is {checkpoint.temperature}, expected a number above 0; calibrate it again"
+        raise CheckpointError(msg)
+    network = architectures.create(checkpoint.architecture, **checkpoint.arguments)
+    try:
+        network.load_state_dict(checkpoint.state)
+    except RuntimeError as err:
+        msg = (
+            f"the checkpoint's weights do not fit architecture {checkpoint.architecture!r} with arguments "
+            f"{checkpoint.arguments}: {err}; it was saved by another version, train again"
+        )
+        raise CheckpointError(msg) from err
+    bad = [name for name, value in checkpoint.state.items() if value.is_floating_point() and not value.isfinite().all()]
+    if bad:
+        msg = f"the checkpoint holds NaN or infinite values in {', '.join(bad[:3])}; take an earlier checkpoint"
+        raise CheckpointError(msg)
+    return network.float().eval()
+
+
+def input_shape(checkpoint: Checkpoint) -> tuple[int, int, int]:
+    """(C, H, W) of a checkpoint's input; 1, 48, 48 where its arguments do not say."""
+    side = int(checkpoint.arguments.get("input_size", 48))
+    return int(checkpoint.arguments.get("in_channels", 1)), side, side
+
+
+def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
+    """Bring stored pictures into the shape a graph takes.
+
+    Args:
+        images: (M, H, W) or (M, C, H, W), 0-255; one channel is repeated where the graph wants three.
+        shape: (C, H, W) of the graph.
+
+    Returns:
+        (M, C, H, W) float32.
+
+    Raises:
+        ModelError: height, width or channels differ.
+    """
+    batch = np.asarray(images, dtype=np.float32)
+    if batch.ndim == 3:
+        batch = batch[:, None]
+    if batch.ndim == 4 and batch.shape[1] == 1 and shape[0] > 1:
+        batch = np.repeat(batch, shape[0], axis=1)
+    if batch.shape[1:] != tuple(shape):
+        msg = (
+            f"pictures of shape {batch.shape[1:]} (C, H, W), expected {tuple(shape)}; prepare them at the model's size"
+        )
+        raise ModelError(msg)
+    return np.ascontiguousarray(batch)
+
+
+def torch_probabilities(network: nn.Module, images: NDArray[np.float32], *, batch: int = 64) -> NDArray[np.float32]:
+    """Output of a module for many pictures, in float32 without gradients.
+
+    Args:
+        network: in evaluation mode.
+        images: (N, C, H, W) float32.
+        batch: pictures a call.
+
+    Returns:
+        (N, K) float32.
+    """
+    with torch.no_grad():
+        parts = [network(torch.from_numpy(images[i : i + batch])).float().numpy() for i in range(0, len(images), batch)]
+    return np.concatenate(parts)

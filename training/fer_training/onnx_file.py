@@ -1,0 +1,62 @@
+"""ONNX graphs as bytes and files: writing them so that the earlier file stays whole, running them on the CPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from fer_perception.errors import ModelError
+
+
+def onnx_bytes(model: onnx.ModelProto) -> bytes:
+    """Serialise a graph; equal graphs give equal bytes."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a crash or a full disk leaves the earlier one whole.
+
+    Raises:
+        ModelError: it could not be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        msg = (
+            f"cannot write {path}: {err}; an earlier file of that name is untouched, free some space or write elsewhere"
+        )
+        raise ModelError(msg) from err
+
+
+def run_onnx(
+    model: bytes | Path, images: NDArray[np.float32], *, batch: int = 64, threads: int = 1
+) -> NDArray[np.float32]:
+    """Probabilities of an exported graph from ONNX Runtime on the CPU.
+
+    Args:
+        model: the file or its bytes.
+        images: (N, C, H, W) float32 in [0, 255].
+        batch: pictures a call.
+        threads: of ONNX Runtime.
+
+    Returns:
+        (N, K) float32.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    source = model if isinstance(model, bytes) else str(model)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    feed = session.get_inputs()[0].name
+    parts = [session.run(None, {feed: images[i : i + batch]})[0] for i in range(0, len(images), batch)]
+    return np.concatenate(parts) if parts else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
