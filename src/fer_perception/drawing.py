@@ -1,0 +1,273 @@
+"""Drawing what the pipeline says of a frame on that frame: boxes, labels, confidence bars and phases.
+
+Everything scales with the picture and the face, so that it stays legible from 320x240 to 4K, and every face's text sits on
+its own dark plate, so that it does on any background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.pipeline_types import FaceResult, FrameResult
+
+Rect = tuple[int, int, int, int]
+Colour = tuple[int, int, int]
+
+#: Colour (red, green, blue) of each class, told apart on dark and on light ground; also used by reports and charts.
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "angry": (232, 72, 72),
+    "disgusted": (139, 178, 62),
+    "scared": (158, 112, 230),
+    "happy": (255, 196, 46),
+    "sad": (74, 144, 226),
+    "surprised": (255, 138, 60),
+    "neutral": (160, 168, 178),
+    "contempt": (196, 122, 146),
+}
+#: Of a label that is not in `COLOURS`, and of "undecided".
+OTHER_COLOUR = (210, 210, 210)
+
+UNDECIDED = "undecided"
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_PLATE: Colour = (24, 20, 18)
+_WHITE: Colour = (250, 250, 250)
+_DIM: Colour = (190, 190, 190)
+_PLATE_OPACITY = 0.82
+
+
+def colour_of(label: str) -> tuple[int, int, int]:
+    """Red, green, blue in 0-255 of a class name ("" = undecided)."""
+    return COLOURS.get(label, OTHER_COLOUR)
+
+
+def hex_colour(label: str) -> str:
+    """`colour_of` as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*colour_of(label))
+
+
+@dataclass(frozen=True)
+class FaceLayout:
+    """Where the drawing of one face goes, in pixels of the picture; nothing is drawn outside.
+
+    Attributes:
+        frame: the box with its outline: x, y, width, height.
+        plate: the dark plate with the text: x, y, width, height.
+        text_height: height of the label's capitals.
+        line: width of the box's line.
+    """
+
+    frame: Rect
+    plate: Rect
+    text_height: int
+    line: int
+
+
+def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint8]:
+    """Draw every face of `result` on a copy of `image`.
+
+    Args:
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 gray: the frame that `result` describes.
+        result: its faces; where `result.width` and `height` differ from the image's, boxes are scaled to it.
+
+    Returns:
+        (H, W, 3) uint8 BGR, a new array. Only the pixels within `layout(...)` differ from the input.
+    """
+    canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)) if image.ndim == 2 else image.copy()
+    placed = list(layout(canvas.shape[1], canvas.shape[0], result))
+    for face, place in placed:
+        _draw_frame(canvas, face, place)
+    # Plates last: a label is never crossed by the box of a neighbour.
+    for face, place in placed:
+        _draw_plate(canvas, face, place)
+    return canvas
+
+
+def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceResult, FaceLayout]]:
+    """Decide where each face's box and plate go on a picture of `width` x `height` pixels.
+
+    A plate goes above its box, below it, or inside its upper or lower edge: the first place within the picture that covers
+    no other plate and as little as possible of other faces.
+
+    Yields:
+        Each face with its place, the nearest (largest) face last, so that it is drawn on top.
+    """
+    scale_x = width / result.width if result.width else 1.0
+    scale_y = height / result.height if result.height else 1.0
+    faces = sorted(result.faces, key=lambda face: (face.roi[2] * face.roi[3], face.face_id))
+    rois = [
+        (round(f.roi[0] * scale_x), round(f.roi[1] * scale_y), round(f.roi[2] * scale_x), round(f.roi[3] * scale_y))
+        for f in faces
+    ]
+    plates: dict[int, Rect] = {}
+    sizes = [_text_height(width, height, roi) for roi in rois]
+    # The largest faces choose their places first.
+    for index in reversed(range(len(faces))):
+        plate_size = _plate_size(faces[index], sizes[index], rois[index][2])
+        others = [roi for other, roi in enumerate(rois) if other != index]
+        plates[index] = _place(plate_size, rois[index], width, height, list(plates.values()), others)
+    for index, face in enumerate(faces):
+        line = max(1, round(min(min(width, height) / 300, max(rois[index][2], 12) / 24)))
+        x, y, w, h = rois[index]
+        yield face, FaceLayout(_clip((x - line, y - line, w + 2 * line, h + 2 * line), width, height), plates[index],
+                               sizes[index], line)  # fmt: skip
+
+
+def _text_height(width: int, height: int, roi: Rect) -> int:
+    """Capitals of an eighth of the face, but never smaller than people can read on a screen showing the whole picture."""
+    short = min(width, height * 4 // 3) * 3 / 4
+    smallest, largest = max(7.0, short / 60), max(9.0, short / 24)
+    return round(min(max(roi[2] / 9, smallest), largest))
+
+
+def _font(text_height: int) -> tuple[float, int]:
+    """OpenCV font scale (Hershey capitals are 21 units high) and line thickness."""
+    return text_height / 21.0, max(1, round(text_height / 9))
+
+
+def _text_width(text: str, text_height: int) -> int:
+    scale, thickness = _font(text_height)
+    return int(cv2.getTextSize(text, _FONT, scale, thickness)[0][0])
+
+
+def _texts(face: FaceResult) -> tuple[str, str, str, str]:
+    """Label, percentage, id and phase, in letters the Hershey fonts have."""
+    return (
+        _ascii(face.emotion or UNDECIDED),
+        f"{face.confidence * 100:.0f}%",
+        _ascii(face.face_id),
+        face.phase.value if face.observed else "not seen",
+    )
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
+
+
+def _small(text_height: int) -> int:
+    return max(6, round(text_height * 0.75))
+
+
+def _plate_size(face: FaceResult, text_height: int, box_width: int) -> tuple[int, int]:
+    label, percent, face_id, phase = _texts(face)
+    pad, small = _pad(text_height), _small(text_height)
+    upper = _text_width(label, text_height) + _text_width(percent, text_height)
+    lower = _text_width(face_id, small) + _text_width(phase, small)
+    needed = max(upper, lower) + text_height + 2 * pad
+    rows = 3 * pad + text_height + small + _bar_height(text_height) + 2 * pad
+    return min(max(needed, box_width), needed * 2), rows
+
+
+def _pad(text_height: int) -> int:
+    return max(2, round(text_height * 0.4))
+
+
+def _bar_height(text_height: int) -> int:
+    return max(3, round(text_height * 0.45))
+
+
+def _place(size: tuple[int, int], roi: Rect, width: int, height: int, taken: list[Rect], others: list[Rect]) -> Rect:
+    w, h = size
+    x, y, box_w, box_h = roi
+    centred = x + (box_w - w) // 2
+    candidates = [
+        (x, y - h), (centred, y - h), (x + box_w - w, y - h),
+        (x, y + box_h), (centred, y + box_h), (x + box_w - w, y + box_h),
+        (x + box_w, y), (x - w, y), (x, y + box_h - h), (x, y),
+    ]  # fmt: skip
+    best: tuple[float, Rect] | None = None
+    for order, (left, top) in enumerate(candidates):
+        rect = (min(max(left, 0), max(width - w, 0)), min(max(top, 0), max(height - h, 0)), w, h)
+        # Hiding another label is worst, then covering faces, the own one included; then the order above decides.
+        cost = 20.0 * sum(_overlap(rect, other) for other in taken) / (w * h)
+        cost += 4.0 * sum(_overlap(rect, other) for other in others) / (w * h)
+        cost += 4.0 * _overlap(rect, roi) / (w * h) + 0.02 * order
+        if best is None or cost < best[0]:
+            best = (cost, rect)
+    return _clip(best[1], width, height) if best is not None else (0, 0, 0, 0)
+
+
+def _overlap(a: Rect, b: Rect) -> int:
+    across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    down = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(across, 0) * max(down, 0)
+
+
+def _clip(rect: Rect, width: int, height: int) -> Rect:
+    x0, y0 = min(max(rect[0], 0), width), min(max(rect[1], 0), height)
+    x1, y1 = min(max(rect[0] + rect[2], 0), width), min(max(rect[1] + rect[3], 0), height)
+    return x0, y0, x1 - x0, y1 - y0
+
+
+def _bgr(rgb: tuple[int, int, int]) -> Colour:
+    return rgb[2], rgb[1], rgb[0]
+
+
+def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) -> None:
+    x, y, w, h = place.frame
+    if w < 2 or h < 2:
+        return
+    # Drawing into the region's own view: nothing can leak out of it.
+    view = canvas[y : y + h, x : x + w]
+    colour = _bgr(colour_of(face.emotion))
+    line = place.line
+    half = line // 2
+    upper_left, lower_right = (line + half, line + half), (w - 1 - line - half, h - 1 - line - half)
+    if lower_right[0] <= upper_left[0] or lower_right[1] <= upper_left[1]:
+        upper_left, lower_right = (0, 0), (w - 1, h - 1)
+    cv2.rectangle(view, upper_left, lower_right, _PLATE, line * 3, cv2.LINE_4)
+    if face.observed:
+        cv2.rectangle(view, upper_left, lower_right, colour, line, cv2.LINE_4)
+    else:
+        _dashed(view, upper_left, lower_right, colour, line)
+    if face.landmarks is None or not face.observed:
+        return
+    radius = max(1, line)
+    scale = np.array([canvas.shape[1], canvas.shape[0]], dtype=np.float64)
+    for point in face.landmarks:
+        px, py = int(point[0]) - x, int(point[1]) - y
+        if radius <= px < w - radius and radius <= py < h - radius and (point < scale).all():
+            cv2.circle(view, (px, py), radius, colour, -1, cv2.LINE_AA)
+
+
+def _dashed(view: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int], colour: Colour, line: int) -> None:
+    dash = max(4, 4 * line)
+    for x in range(start[0], end[0], 2 * dash):
+        for y in (start[1], end[1]):
+            cv2.line(view, (x, y), (min(x + dash, end[0]), y), colour, line, cv2.LINE_4)
+    for y in range(start[1], end[1], 2 * dash):
+        for x in (start[0], end[0]):
+            cv2.line(view, (x, y), (x, min(y + dash, end[1])), colour, line, cv2.LINE_4)
+
+
+def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) -> None:
+    x, y, w, h = place.plate
+    if w < 4 or h < 4:
+        return
+    view = canvas[y : y + h, x : x + w]
+    plate = np.full_like(view, _PLATE)
+    view[:] = cv2.addWeighted(plate, _PLATE_OPACITY, view, 1.0 - _PLATE_OPACITY, 0.0)
+    label, percent, face_id, phase = _texts(face)
+    colour = _bgr(colour_of(face.emotion))
+    text, small, pad = place.text_height, _small(place.text_height), _pad(place.text_height)
+    base = pad + text
+    _text(view, label, pad, base, text, colour)
+    _text(view, percent, w - pad - _text_width(percent, text), base, text, _WHITE)
+    top, bar = base + pad, _bar_height(text)
+    cv2.rectangle(view, (pad, top), (w - pad - 1, top + bar - 1), (80, 76, 72), -1)
+    filled = round((w - 2 * pad) * min(max(face.confidence, 0.0), 1.0))
+    if filled > 0:
+        cv2.rectangle(view, (pad, top), (pad + filled - 1, top + bar - 1), colour, -1)
+    lower = top + bar + pad + small
+    _text(view, face_id, pad, lower, small, _WHITE)
+    _text(view, phase, w - pad - _text_width(phase, small), lower, small, _DIM)
+
+
+def _text(view: NDArray[np.uint8], text: str, x: int, y: int, text_height: int, colour: Colour) -> None:
+    scale, thickness = _font(text_height)
+    cv2.putText(view, text, (x, y), _FONT, scale, colour, thickness, cv2.LINE_AA)

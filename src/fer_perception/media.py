@@ -1,0 +1,281 @@
+"""Pictures, directories of pictures, video files, network streams and webcams as one iterator of frames."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.errors import SourceError
+from fer_perception.pipeline_types import Frame
+
+#: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
+                    ".pnm", ".jp2", ".avif", ".gif")  # fmt: skip
+
+#: Frame rate, in Hz, assumed of a video that does not tell one.
+FALLBACK_RATE = 30.0
+
+#: A video that ends before this share of the frames its header announces is called truncated (headers are often a few off).
+COMPLETE_SHARE = 0.9
+
+# FFmpeg writes its own complaints to stderr; ours name the file and the mend. A user's own choice wins.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
+@dataclass(frozen=True)
+class MediaFrame:
+    """One frame and where it comes from.
+
+    Attributes:
+        index: number in its source, from 0. In a directory: the position of the file, so files that cannot be read leave
+            a gap.
+        name: name of the file, camera or stream.
+        frame: what the pipeline takes.
+    """
+
+    index: int
+    name: str
+    frame: Frame
+
+
+class Media:
+    """An open source; iterate over it once, and close it (or use `with`).
+
+    Attributes:
+        kind: "picture", "directory", "video" or "live".
+        name: short name for people.
+        total: number of frames, or None where nobody knows (cameras; some videos).
+        rate: frames a second of a video or camera; None for pictures.
+        problems: what could not be read, one sentence each, filled while iterating.
+    """
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        name: str,
+        frames: Callable[[Media], Iterator[MediaFrame]],
+        total: int | None,
+        rate: float | None,
+        capture: cv2.VideoCapture | None = None,
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.total = total
+        self.rate = rate
+        self.problems: list[str] = []
+        self._frames = frames
+        self._capture = capture
+
+    def __iter__(self) -> Iterator[MediaFrame]:
+        return self._frames(self)
+
+    def close(self) -> None:
+        """Release the camera or file; idempotent."""
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def __enter__(self) -> Media:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_media(source: str) -> Media:
+    """Open whatever `source` names.
+
+    Args:
+        source: path of a picture, video or directory of pictures; a URL (rtsp://, http://, file://, ...); or the number of
+            a webcam ("0"), unless a file of that name exists.
+
+    Raises:
+        SourceError: it does not exist, is empty, or is no picture or video.
+    """
+    if source.startswith("file://"):
+        source = source[len("file://") :]
+    path = Path(source)
+    if not path.exists():
+        if source.isdigit():
+            return _open_live(int(source), f"camera{source}")
+        if "://" in source:
+            return _open_live(source, _stream_name(source))
+        msg = f"{source} does not exist; expected a picture, a video, a directory of pictures, a URL or the number of a webcam"
+        raise SourceError(msg)
+    if path.is_dir():
+        return _open_directory(path)
+    return _open_file(path)
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sort key by which "frame2" comes before "frame10", case ignored."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
+    return [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts]
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a picture file as people see it: turned as its EXIF orientation says.
+
+    Args:
+        path: any format OpenCV reads; 16-bit pictures are reduced to 8 bits, an alpha channel is dropped.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: the file cannot be read, is empty or is no picture.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as err:
+        msg = f"{path} cannot be read: {err.strerror}"
+        raise SourceError(msg) from None
+    if not data:
+        msg = f"{path} is empty (0 bytes); expected a picture"
+        raise SourceError(msg)
+    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-(1 << 16) :]:
+        msg = f"{path} is a truncated JPEG (no end marker); copy it again"
+        raise SourceError(msg)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as err:
+        msg = f"{path} cannot be decoded: {err.err or err}"
+        raise SourceError(msg) from None
+    if image is None:
+        msg = f"{path} is no picture this OpenCV can decode, or it is damaged"
+        raise SourceError(msg)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _open_file(path: Path) -> Media:
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as err:
+        msg = f"{path} cannot be read: {err.strerror}"
+        raise SourceError(msg) from None
+    if not head:
+        msg = f"{path} is empty (0 bytes); expected a picture or a video"
+        raise SourceError(msg)
+    animated = head[:4] == b"GIF8"
+    if not animated and (cv2.haveImageReader(str(path)) or path.suffix.lower() in PICTURE_SUFFIXES):
+        return _picture(path)
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened() or (animated and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 1):
+        capture.release()
+        if animated:
+            return _picture(path)
+        msg = f"{path} is neither a picture nor a video this OpenCV can read, or it is damaged"
+        raise SourceError(msg)
+    rate = _rate(capture)
+    announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    total = int(announced) if math.isfinite(announced) and 0 < announced < 1e9 else None
+
+    def frames(media: Media) -> Iterator[MediaFrame]:
+        index, last = 0, -1.0 / rate
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                break
+            # The container's time stamp where it moves forward, else the nominal rate.
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+            if not math.isfinite(stamp) or stamp <= last or (index == 0 and stamp < 0):
+                stamp = last + 1.0 / rate
+            last = stamp
+            yield MediaFrame(index, path.name, Frame(_as_bgr(image), round(stamp * 1e9), path.name))
+            index += 1
+        if index == 0:
+            msg = f"{path} opens as a video but no frame of it can be decoded"
+            raise SourceError(msg)
+        if total is not None and index < COMPLETE_SHARE * total:
+            media.problems.append(f"{path} ends after {index} of {total} announced frames: it is truncated or damaged")
+
+    return Media(kind="video", name=path.name, frames=frames, total=total, rate=rate, capture=capture)
+
+
+def _picture(path: Path) -> Media:
+    image = read_picture(path)
+
+    def frames(_media: Media) -> Iterator[MediaFrame]:
+        yield MediaFrame(0, path.name, Frame(image, 0, path.name, still=True))
+
+    return Media(kind="picture", name=path.name, frames=frames, total=1, rate=None)
+
+
+def _open_directory(path: Path) -> Media:
+    try:
+        files = [item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES and not item.is_dir()]
+    except OSError as err:
+        msg = f"{path} cannot be listed: {err.strerror}"
+        raise SourceError(msg) from None
+    if not files:
+        msg = f"{path} holds no pictures (looked for {', '.join(PICTURE_SUFFIXES)}); videos are named one by one"
+        raise SourceError(msg)
+    files.sort(key=lambda item: (natural_key(item.name), item.name))
+
+    def frames(media: Media) -> Iterator[MediaFrame]:
+        for index, file in enumerate(files):
+            try:
+                image = read_picture(file)
+            except SourceError as err:
+                media.problems.append(str(err))
+                continue
+            yield MediaFrame(index, file.name, Frame(image, 0, file.name, still=True))
+
+    return Media(kind="directory", name=path.resolve().name, frames=frames, total=len(files), rate=None)
+
+
+def _open_live(source: str | int, name: str) -> Media:
+    capture = cv2.VideoCapture(source)
+    if not capture.isOpened():
+        capture.release()
+        if isinstance(source, int):
+            msg = f"webcam {source} cannot be opened; `ls /dev/video*` lists them, and the user must be in the group video"
+        else:
+            msg = f"the stream {name} cannot be opened; check the address, the network and that the camera is on"
+        raise SourceError(msg)
+    rate = _rate(capture)
+
+    def frames(_media: Media) -> Iterator[MediaFrame]:
+        index = 0
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                break
+            yield MediaFrame(index, name, Frame(_as_bgr(image), time.time_ns(), name))
+            index += 1
+        if index == 0:
+            msg = f"{name} opens but delivers no frames; another program may be using it"
+            raise SourceError(msg)
+
+    return Media(kind="live", name=name, frames=frames, total=None, rate=rate, capture=capture)
+
+
+def _rate(capture: cv2.VideoCapture) -> float:
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return rate if math.isfinite(rate) and 0.1 <= rate <= 1000.0 else FALLBACK_RATE
+
+
+def _stream_name(url: str) -> str:
+    """A file-name-safe name of a stream, without the password a camera address may carry."""
+    rest = url.split("://", 1)[1].rsplit("@", 1)[-1].split("?", 1)[0]
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", rest).strip("_") or "stream"
+
+
+def _as_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.ndim == 2:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+    return image
