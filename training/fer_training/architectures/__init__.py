@@ -16,9 +16,12 @@ from typing import Any
 from torch import nn
 
 from .arch1 import Arch1
+from .teacher import Teacher, TeacherLarge
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "arch1": Arch1,
+    "teacher": Teacher,
+    "teacher_large": TeacherLarge,
 }
 
 #: Below this side the deepest pooling of some network would leave nothing.
