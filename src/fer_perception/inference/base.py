@@ -7,7 +7,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.errors import BackendError
 from fer_perception.inference.metadata import ModelMetadata
+
+
+class NotInstalledError(BackendError):
+    """A backend whose packages, libraries or device this machine does not have."""
+
+
+class EngineCacheError(BackendError):
+    """A directory for compiled engines that cannot be written."""
 
 
 class Classifier(Protocol):
@@ -24,6 +33,10 @@ class Classifier(Protocol):
     @property
     def reason(self) -> str:
         """One sentence: why this backend was chosen (for diagnostics)."""
+
+    @property
+    def fallback(self) -> bool:
+        """Whether this is not what was asked for: a backend failed or was not ready, and another one took over."""
 
     def classify(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify a batch of faces.

@@ -93,8 +93,9 @@ class ModelMetadata:
             raise ModelError(msg) from None
         if len(shape) != 3 or len(template) != 5 or not labels or not temperature > 0:
             msg = (
-                f"{path} has inconsistent metadata: input shape {shape} (expected C, H, W), {len(template)} template points "
-                f"(expected 5), {len(labels)} labels (expected at least 1), temperature {temperature} (expected > 0); {mend}"
+                f"{path} has inconsistent metadata: input shape {shape} (expected C, H, W), {len(template)} template "
+                f"points (expected 5), {len(labels)} labels (expected at least 1), temperature {temperature} (expected "
+                f"> 0); {mend}"
             )
             raise ModelError(msg)
         return cls(

@@ -1,0 +1,151 @@
+"""Making the classifier a user asked for: by name or path, on the backend he chose or on the best that works."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from fer_perception.errors import BackendError, ModelError
+from fer_perception.inference.base import Classifier, EngineCacheError, NotInstalledError
+from fer_perception.inference.fallback import FallbackClassifier
+from fer_perception.inference.model_file import ModelFile, read_model_file
+from fer_perception.inference.onnxruntime_classifier import PROVIDERS, OnnxRuntimeClassifier
+from fer_perception.share import share_directory
+
+logger = logging.getLogger(__name__)
+
+#: What auto tries, best first. The TensorRT provider of ONNX Runtime is left out: our own engine is the same, compared.
+_AUTO = ("tensorrt", "onnxruntime_cuda", "onnxruntime")
+BACKENDS: tuple[str, ...] = ("auto", "tensorrt", *PROVIDERS)
+
+Progress = Callable[[str], None]
+
+
+def resolve_model(model: str | Path) -> Path:
+    """The file of a model given by name or path.
+
+    Args:
+        model: the name of a shipped model ("arch1_fer2013"), or a path: a `Path`, or a text with a "/" or ending in
+            ".onnx".
+
+    Raises:
+        ModelError: no model of that name is shipped; the message lists those that are.
+    """
+    if isinstance(model, Path) or "/" in model or model.endswith(".onnx"):
+        return Path(model).expanduser()
+    directory = share_directory() / "models"
+    path = directory / f"{model}.onnx"
+    if path.is_file():
+        return path
+    shipped = ", ".join(sorted(p.stem for p in directory.glob("*.onnx"))) or "none"
+    msg = (
+        f"there is no shipped model {model!r} in {directory} (there are: {shipped}); "
+        "give one of these names or the path of an .onnx file"
+    )
+    raise ModelError(msg)
+
+
+def create_classifier(
+    model: str | Path,
+    *,
+    backend: str,
+    threads: int,
+    cache_directory: Path | None = None,
+    progress: Progress | None = None,
+) -> Classifier:
+    """Make a classifier and try it once; whoever makes it uses and closes it, in one thread.
+
+    With `auto` the best backend that works is taken. A TensorRT engine that is not in the cache is built first, which
+    takes a minute or more; where the cache cannot be written, ONNX Runtime serves instead and `fallback` is set. A GPU
+    backend that fails later falls back to the processor (`FallbackClassifier`).
+
+    Args:
+        model: name of a shipped model or path of an ONNX file.
+        backend: one of `BACKENDS`.
+        threads: processor threads; 0 = one a core.
+        cache_directory: where TensorRT engines are kept; None = the user's cache.
+        progress: gets a readable line now and then while an engine is built.
+
+    Returns:
+        The classifier; its `backend` and `reason` say what was taken and why.
+
+    Raises:
+        ModelError: the model is missing, damaged, foreign or contradicts its metadata.
+        BackendError: the backend is unknown, not installed or does not work.
+    """
+    if backend not in BACKENDS:
+        msg = f"there is no backend {backend!r}; expected one of: {', '.join(BACKENDS)}"
+        raise BackendError(msg)
+    file = read_model_file(resolve_model(model))
+    file.metadata()  # a foreign file is refused before any backend is tried
+    if backend != "auto":
+        return _chosen(file, backend, threads, cache_directory, progress)
+    refused: list[str] = []
+    broken = False
+    for candidate in _AUTO[:-1]:
+        try:
+            return _open(
+                file,
+                candidate,
+                threads=threads,
+                cache_directory=cache_directory,
+                progress=progress,
+                reason=_auto_reason(refused),
+            )
+        except NotInstalledError as err:
+            refused.append(f"{candidate}: {err}")
+        except BackendError as err:
+            broken = True
+            refused.append(f"{candidate}: {err}")
+            logger.warning("%s", err)
+    processor = OnnxRuntimeClassifier(file, threads=threads, reason=_auto_reason(refused))
+    processor.fallback = broken
+    return processor
+
+
+def _chosen(
+    file: ModelFile, backend: str, threads: int, cache_directory: Path | None, progress: Progress | None
+) -> Classifier:
+    try:
+        return _open(
+            file,
+            backend,
+            threads=threads,
+            cache_directory=cache_directory,
+            progress=progress,
+            reason="chosen by the backend setting",
+        )
+    except EngineCacheError as err:
+        logger.warning("%s; going on with ONNX Runtime", err)
+        processor = OnnxRuntimeClassifier(file, threads=threads, reason=f"{backend} was asked for, but {err}")
+        processor.fallback = True
+        return processor
+
+
+def _open(
+    file: ModelFile,
+    backend: str,
+    *,
+    threads: int,
+    cache_directory: Path | None,
+    progress: Progress | None,
+    reason: str,
+) -> Classifier:
+    if backend == "onnxruntime":
+        return OnnxRuntimeClassifier(file, threads=threads, reason=reason)
+    first: Classifier
+    if backend == "tensorrt":
+        from fer_perception.inference.tensorrt_classifier import open_tensorrt_classifier
+
+        first = open_tensorrt_classifier(file, cache_directory=cache_directory, progress=progress, reason=reason)
+    else:
+        first = OnnxRuntimeClassifier(
+            file, backend=backend, threads=threads, cache_directory=cache_directory, reason=reason
+        )
+    return FallbackClassifier(first, file, threads=threads)
+
+
+def _auto_reason(refused: list[str]) -> str:
+    better = f"; not taken: {'; '.join(refused)}" if refused else ""
+    return f"auto took the best backend that works{better}"

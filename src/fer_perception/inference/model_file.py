@@ -1,0 +1,115 @@
+"""Reading an ONNX file safely: what it is, its hash, its metadata and which other files it wants."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from fer_perception.errors import ModelError
+from fer_perception.inference.metadata import ModelMetadata
+from fer_perception.inference.protobuf import WireError, onnx_external_locations, onnx_metadata
+
+#: A protocol buffer message ends at 2 GiB; nothing this project runs comes near.
+MAX_BYTES = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The content of an ONNX file, read once, so that what was checked is what runs.
+
+    Attributes:
+        path: where it was read.
+        data: the file's bytes.
+        sha256: of `data` followed by every external file, hexadecimal; of the file alone where it has none.
+        props: the file's metadata map.
+        external: absolute paths of the files with external tensor data; `fer-train export` never writes any.
+    """
+
+    path: Path
+    data: bytes
+    sha256: str
+    props: dict[str, str]
+    external: tuple[Path, ...]
+
+    def metadata(self) -> ModelMetadata:
+        """What the file says of itself.
+
+        Raises:
+            ModelError: it says nothing, or nonsense.
+        """
+        return ModelMetadata.from_props(self.props, path=str(self.path), sha256=self.sha256)
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read and check an ONNX file.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ModelError: missing, unreadable, not ONNX, cut short, or with external data outside of its own directory.
+    """
+    path = Path(path).expanduser()
+    data = _read(path)
+    view = memoryview(data)
+    try:
+        props = onnx_metadata(view)
+        locations = onnx_external_locations(view)
+    except WireError as err:
+        msg = (
+            f"{path} ({len(data)} bytes) is not an ONNX model or was cut short ({err}); "
+            "get the file again or export it with `fer-train export`"
+        )
+        raise ModelError(msg) from None
+    external = tuple(_external(path, location) for location in locations)
+    digest = hashlib.sha256(data)
+    for file in external:
+        digest.update(_read(file))
+    return ModelFile(path=path, data=data, sha256=digest.hexdigest(), props=props, external=external)
+
+
+def read_metadata(path: str | Path) -> ModelMetadata:
+    """What a model file says of itself, without starting a backend.
+
+    Args:
+        path: an ONNX file.
+
+    Returns:
+        Its metadata with `sha256` filled in.
+
+    Raises:
+        ModelError: see `read_model_file` and `ModelMetadata.from_props`.
+    """
+    return read_model_file(path).metadata()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            msg = f"{path} {what}; expected an ONNX model"
+            raise ModelError(msg)
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            msg = f"{path} has {size} bytes, more than an ONNX file can have ({MAX_BYTES}); take another file"
+            raise ModelError(msg)
+        return path.read_bytes()
+    except OSError as err:
+        msg = f"{path} cannot be read ({err.strerror}); check its name and permissions"
+        raise ModelError(msg) from err
+
+
+def _external(path: Path, location: str) -> Path:
+    """Where external data lies, if it lies where it may: below the directory of the model (links followed)."""
+    directory = path.parent.resolve()
+    target = Path(os.path.normpath(directory / location))
+    inside = bool(location) and not Path(location).is_absolute() and target.is_relative_to(directory)
+    if not inside or not target.resolve().is_relative_to(directory):
+        msg = (
+            f"{path} takes tensor data from {location!r}, outside of its own directory, so it is not loaded; "
+            "export it as one file (`fer-train export` does) or put the data beside it"
+        )
+        raise ModelError(msg)
+    return target

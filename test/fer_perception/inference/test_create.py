@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import logging
+import shutil
+
+import numpy as np
+import pytest
+
+from fer_perception.errors import BackendError, ModelError
+from fer_perception.inference import create_classifier
+from fer_perception.inference.create import BACKENDS, resolve_model
+from fer_perception.inference.fallback import FallbackClassifier
+from fer_perception.inference.model_file import read_model_file
+from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.share import share_directory
+
+
+def test_backends_are_those_of_the_settings():
+    assert set(BACKENDS) == set(declaration_of(PipelineSettings, "backend").choices)
+
+
+def test_an_unknown_backend_lists_the_known(make_model):
+    with pytest.raises(BackendError, match=r"no backend 'openvino'; expected one of: auto, tensorrt"):
+        create_classifier(make_model(), backend="openvino", threads=1)
+
+
+def test_auto_says_what_it_took_and_why(make_model, pictures):
+    classifier = create_classifier(make_model(), backend="auto", threads=1)
+    assert classifier.classify(pictures[:5]).shape == (5, 7)
+    assert classifier.backend.split("/")[0] in ("onnxruntime", "tensorrt")
+    assert classifier.reason.startswith("auto took the best backend that works")
+    if classifier.backend == "onnxruntime/CPUExecutionProvider":
+        assert "tensorrt:" in classifier.reason
+        assert "onnxruntime_cuda:" in classifier.reason
+
+
+def test_names_and_paths(tmp_path):
+    assert resolve_model(tmp_path / "a") == tmp_path / "a"
+    assert str(resolve_model("some/where")) == "some/where"
+    assert str(resolve_model("there.onnx")) == "there.onnx"
+    assert not str(resolve_model("~/there.onnx")).startswith("~")
+    with pytest.raises(ModelError, match=r"no shipped model 'nonesuch' in .*models"):
+        resolve_model("nonesuch")
+
+
+def test_a_shipped_model_is_found_by_name():
+    shipped = sorted((share_directory() / "models").glob("*.onnx"))
+    if not shipped:
+        pytest.skip("no model is shipped yet")
+    assert resolve_model(shipped[0].stem) == shipped[0]
+
+
+class TestFallback:
+    """A backend that really fails at run time: a session whose native handle is released under it."""
+
+    @pytest.fixture
+    def failing(self, make_model):
+        file = read_model_file(make_model())
+        first = OnnxRuntimeClassifier(file, threads=1, reason="first")
+        yield FallbackClassifier(first, file, threads=1), first, file
+        first.close()
+
+    def test_no_face_of_the_batch_is_lost(self, failing, pictures, caplog):
+        classifier, first, file = failing
+        expected = classifier.classify(pictures[:100])
+        assert (classifier.fallback, classifier.reason) == (False, "first")
+        first.close()
+        shutil.rmtree(file.path.parent)  # the disk is gone as well
+        with caplog.at_level(logging.WARNING):
+            actual = classifier.classify(pictures[:100])
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
+        assert classifier.fallback is True
+        assert classifier.backend == "onnxruntime/CPUExecutionProvider"
+        assert "failed at run time" in classifier.reason
+        assert [r.levelname for r in caplog.records] == ["WARNING"]
+        np.testing.assert_allclose(classifier.classify(pictures[:1]), expected[:1], atol=1e-6)
+        assert len(caplog.records) == 1
+
+    def test_a_wrong_batch_is_no_reason_to_fall_back(self, failing):
+        classifier, _, _ = failing
+        with pytest.raises(BackendError, match=r"expected float32"):
+            classifier.classify(np.zeros((1, 1, 32, 32), np.float32))
+        assert classifier.fallback is False
+        assert classifier.reason == "first"
+
+    def test_closing_twice(self, failing, pictures):
+        classifier, _, _ = failing
+        classifier.close()
+        classifier.close()
+        with pytest.raises(BackendError, match=r"was closed"):
+            classifier.classify(pictures[:1])
+        assert classifier.fallback is False

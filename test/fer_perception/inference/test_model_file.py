@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from fer_perception.errors import ModelError
+from fer_perception.inference import create_classifier
+from fer_perception.inference.model_file import read_model_file
+from fer_perception.inference.protobuf import WireError, fields
+
+
+def with_external(path, location: str) -> None:
+    """Let the weights of a tiny model lie in another file."""
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    data = tensor.raw_data
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", str(len(data)))):
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    target = path.parent / location
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(data)
+
+
+def test_external_data_beside_the_model_works(make_model, pictures):
+    whole, path = make_model("whole.onnx"), make_model("split.onnx")
+    with_external(path, "split.data")
+    file = read_model_file(path)
+    assert [p.name for p in file.external] == ["split.data"]
+    expected = create_classifier(whole, backend="onnxruntime", threads=1).classify(pictures[:3])
+    actual = create_classifier(path, backend="onnxruntime", threads=1).classify(pictures[:3])
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_the_hash_covers_external_data(make_model):
+    path = make_model()
+    with_external(path, "tiny.data")
+    before = read_model_file(path).sha256
+    (path.parent / "tiny.data").write_bytes(bytes(112))
+    assert read_model_file(path).sha256 != before
+    assert before != hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("location", ["../stolen.data", "sub/../../stolen.data", "{tmp}/stolen.data"])
+def test_external_data_elsewhere_is_refused_before_loading(make_model, tmp_path, location):
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "model" / "tiny.onnx"
+    shutil.copy(make_model(), path)
+    location = location.format(tmp=tmp_path)
+    (path.parent / "sub").mkdir()
+    with_external(path, location)
+    with pytest.raises(ModelError, match=r"outside of its own directory") as caught:
+        create_classifier(path, backend="onnxruntime", threads=1)
+    assert location in str(caught.value)
+    assert "tiny.onnx" in str(caught.value)
+
+
+def test_a_link_out_of_the_directory_is_refused(make_model, tmp_path):
+    (tmp_path / "model").mkdir()
+    path = tmp_path / "model" / "tiny.onnx"
+    shutil.copy(make_model(), path)
+    with_external(path, "tiny.data")
+    (path.parent / "tiny.data").rename(tmp_path / "elsewhere.data")
+    (path.parent / "tiny.data").symlink_to(tmp_path / "elsewhere.data")
+    with pytest.raises(ModelError, match=r"outside of its own directory"):
+        read_model_file(path)
+
+
+def test_external_data_inside_a_branch_of_the_graph_is_found(make_model):
+    path = make_model()
+    model = onnx.load(path)
+    constant = onnx.TensorProto(name="c", data_type=onnx.TensorProto.FLOAT, dims=[1])
+    constant.data_location = onnx.TensorProto.EXTERNAL
+    constant.external_data.add(key="location", value="../../etc/passwd")
+    inner = onnx.helper.make_graph([onnx.helper.make_node("Constant", [], ["out"], value=constant)], "then", [], [])
+    model.graph.node.append(onnx.helper.make_node("If", ["probabilities"], ["y"], then_branch=inner, else_branch=inner))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"\.\./\.\./etc/passwd"):
+        read_model_file(path)
+
+
+def test_missing_external_data_is_named(make_model):
+    path = make_model()
+    with_external(path, "tiny.data")
+    (path.parent / "tiny.data").unlink()
+    with pytest.raises(ModelError, match=r"tiny.data does not exist"):
+        read_model_file(path)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 0.3, 0.9, -1])
+def test_a_model_cut_short_is_refused(make_model, keep):
+    path = make_model("cut.onnx")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * keep) if isinstance(keep, float) else keep])
+    with pytest.raises(ModelError, match=r"cut.onnx"):
+        create_classifier(path, backend="auto", threads=1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n" + bytes(100), b"<!DOCTYPE html><html></html>", b"version https://git-lfs", b"\xff" * 50],
+)
+def test_another_kind_of_file_is_refused(tmp_path, content):
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"foreign.onnx .*is not an ONNX model"):
+        create_classifier(path, backend="onnxruntime", threads=1)
+
+
+def test_an_onnx_without_our_metadata_names_the_mend(make_model):
+    path = make_model("bare.onnx", props={})
+    with pytest.raises(ModelError, match=r"bare.onnx has no metadata key 'fer.labels'.*fer-train export"):
+        create_classifier(path, backend="auto", threads=1)
+
+
+def test_missing_files_and_directories(tmp_path):
+    with pytest.raises(ModelError, match=r"nothing.onnx does not exist"):
+        read_model_file(tmp_path / "nothing.onnx")
+    with pytest.raises(ModelError, match=r"is not a file"):
+        read_model_file(tmp_path)
+
+
+def test_wire_format_errors():
+    assert list(fields(memoryview(b"\x08\x96\x01"))) == [(1, 150)]
+    for wrong in (b"\x08", b"\x0a\x05ab", b"\x0b", b"\x00\x01", b"\x08" + b"\x80" * 11, b"\x0d\x00\x00"):
+        with pytest.raises(WireError):
+            list(fields(memoryview(wrong)))
+
+
+def test_endless_nesting_is_an_error_and_no_crash(tmp_path):
+    def message(number: int, content: bytes) -> bytes:
+        length, size = len(content), b""
+        while length > 0x7F:
+            size, length = size + bytes([length & 0x7F | 0x80]), length >> 7
+        return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+    content = b""
+    for _ in range(500):
+        content = message(1, message(5, message(6, content)))
+    path = tmp_path / "deep.onnx"
+    path.write_bytes(message(7, content))
+    with pytest.raises(ModelError, match=r"nested"):
+        read_model_file(path)
