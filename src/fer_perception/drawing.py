@@ -1,7 +1,7 @@
 """Drawing what the pipeline says of a frame on that frame: boxes, labels, confidence bars and phases.
 
-Everything scales with the picture and the face, so that it stays legible from 320x240 to 4K, and every face's text sits on
-its own dark plate, so that it does on any background.
+Everything scales with the picture and the face, so that it stays legible from 320x240 to 4K, and every face's text sits
+on its own dark plate, so that it does on any background.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
     Returns:
         (H, W, 3) uint8 BGR, a new array. Only the pixels within `layout(...)` differ from the input.
     """
-    canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)) if image.ndim == 2 else image.copy()
+    canvas: NDArray[np.uint8] = image.copy()
+    if image.ndim == 2:
+        canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     placed = list(layout(canvas.shape[1], canvas.shape[0], result))
     for face, place in placed:
         _draw_frame(canvas, face, place)
@@ -91,8 +93,8 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
 def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceResult, FaceLayout]]:
     """Decide where each face's box and plate go on a picture of `width` x `height` pixels.
 
-    A plate goes above its box, below it, or inside its upper or lower edge: the first place within the picture that covers
-    no other plate and as little as possible of other faces.
+    A plate goes above its box, below it, beside it, or inside its upper or lower edge: the first place within the
+    picture that covers no other plate and as little as possible of other faces.
 
     Yields:
         Each face with its place, the nearest (largest) face last, so that it is drawn on top.
@@ -110,7 +112,9 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
     for index in reversed(range(len(faces))):
         plate_size = _plate_size(faces[index], sizes[index], rois[index][2])
         others = [roi for other, roi in enumerate(rois) if other != index]
-        plates[index] = _place(plate_size, rois[index], width, height, list(plates.values()), others)
+        plates[index] = _place(
+            plate_size, rois[index], picture=(width, height), taken=list(plates.values()), others=others
+        )
     for index, face in enumerate(faces):
         line = max(1, round(min(min(width, height) / 300, max(rois[index][2], 12) / 24)))
         x, y, w, h = rois[index]
@@ -119,7 +123,7 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
 
 
 def _text_height(width: int, height: int, roi: Rect) -> int:
-    """Capitals of an eighth of the face, but never smaller than people can read on a screen showing the whole picture."""
+    """Capitals of a ninth of the face, but never smaller than legible on a screen that shows the whole picture."""
     short = min(width, height * 4 // 3) * 3 / 4
     smallest, largest = max(7.0, short / 60), max(9.0, short / 24)
     return round(min(max(roi[2] / 9, smallest), largest))
@@ -171,8 +175,11 @@ def _bar_height(text_height: int) -> int:
     return max(3, round(text_height * 0.45))
 
 
-def _place(size: tuple[int, int], roi: Rect, width: int, height: int, taken: list[Rect], others: list[Rect]) -> Rect:
+def _place(
+    size: tuple[int, int], roi: Rect, *, picture: tuple[int, int], taken: list[Rect], others: list[Rect]
+) -> Rect:
     w, h = size
+    width, height = picture
     x, y, box_w, box_h = roi
     centred = x + (box_w - w) // 2
     candidates = [
@@ -256,18 +263,18 @@ def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) 
     colour = _bgr(colour_of(face.emotion))
     text, small, pad = place.text_height, _small(place.text_height), _pad(place.text_height)
     base = pad + text
-    _text(view, label, pad, base, text, colour)
-    _text(view, percent, w - pad - _text_width(percent, text), base, text, _WHITE)
+    _text(view, label, (pad, base), text, colour)
+    _text(view, percent, (w - pad - _text_width(percent, text), base), text, _WHITE)
     top, bar = base + pad, _bar_height(text)
     cv2.rectangle(view, (pad, top), (w - pad - 1, top + bar - 1), (80, 76, 72), -1)
     filled = round((w - 2 * pad) * min(max(face.confidence, 0.0), 1.0))
     if filled > 0:
         cv2.rectangle(view, (pad, top), (pad + filled - 1, top + bar - 1), colour, -1)
     lower = top + bar + pad + small
-    _text(view, face_id, pad, lower, small, _WHITE)
-    _text(view, phase, w - pad - _text_width(phase, small), lower, small, _DIM)
+    _text(view, face_id, (pad, lower), small, _WHITE)
+    _text(view, phase, (w - pad - _text_width(phase, small), lower), small, _DIM)
 
 
-def _text(view: NDArray[np.uint8], text: str, x: int, y: int, text_height: int, colour: Colour) -> None:
+def _text(view: NDArray[np.uint8], text: str, origin: tuple[int, int], text_height: int, colour: Colour) -> None:
     scale, thickness = _font(text_height)
-    cv2.putText(view, text, (x, y), _FONT, scale, colour, thickness, cv2.LINE_AA)
+    cv2.putText(view, text, origin, _FONT, scale, colour, thickness, cv2.LINE_AA)

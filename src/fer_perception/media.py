@@ -25,7 +25,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".
 #: Frame rate, in Hz, assumed of a video that does not tell one.
 FALLBACK_RATE = 30.0
 
-#: A video that ends before this share of the frames its header announces is called truncated (headers are often a few off).
+#: A video that ends before this share of its announced frames is called truncated (headers are often a few off).
 COMPLETE_SHARE = 0.9
 
 # FFmpeg writes its own complaints to stderr; ours name the file and the mend. A user's own choice wins.
@@ -37,8 +37,8 @@ class MediaFrame:
     """One frame and where it comes from.
 
     Attributes:
-        index: number in its source, from 0. In a directory: the position of the file, so files that cannot be read leave
-            a gap.
+        index: number in its source, from 0. In a directory: the position of the file, so files that cannot be read
+            leave a gap.
         name: name of the file, camera or stream.
         frame: what the pipeline takes.
     """
@@ -99,8 +99,8 @@ def open_media(source: str) -> Media:
     """Open whatever `source` names.
 
     Args:
-        source: path of a picture, video or directory of pictures; a URL (rtsp://, http://, file://, ...); or the number of
-            a webcam ("0"), unless a file of that name exists.
+        source: path of a picture, video or directory of pictures; a URL (rtsp://, http://, file://, ...); or the number
+            of a webcam ("0"), unless a file of that name exists.
 
     Raises:
         SourceError: it does not exist, is empty, or is no picture or video.
@@ -113,7 +113,7 @@ def open_media(source: str) -> Media:
             return _open_live(int(source), f"camera{source}")
         if "://" in source:
             return _open_live(source, _stream_name(source))
-        msg = f"{source} does not exist; expected a picture, a video, a directory of pictures, a URL or the number of a webcam"
+        msg = f"{source} does not exist; expected a picture, video, directory of pictures, URL or number of a webcam"
         raise SourceError(msg)
     if path.is_dir():
         return _open_directory(path)
@@ -243,7 +243,7 @@ def _open_live(source: str | int, name: str) -> Media:
     if not capture.isOpened():
         capture.release()
         if isinstance(source, int):
-            msg = f"webcam {source} cannot be opened; `ls /dev/video*` lists them, and the user must be in the group video"
+            msg = f"webcam {source} cannot be opened; `ls /dev/video*` lists them, and you must be in the group video"
         else:
             msg = f"the stream {name} cannot be opened; check the address, the network and that the camera is on"
         raise SourceError(msg)
@@ -275,7 +275,7 @@ def _stream_name(url: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "_", rest).strip("_") or "stream"
 
 
-def _as_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _as_bgr(image: cv2.typing.MatLike) -> NDArray[np.uint8]:
     if image.ndim == 2:
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
-    return image
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    return np.asarray(image, dtype=np.uint8)

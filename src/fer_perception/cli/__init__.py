@@ -1,0 +1,61 @@
+"""The command line `fer`. Exit status: 0 done, 1 failed (the reason is on stderr), 2 wrong usage.
+
+Every module of this package registers its command with `register(app)` and imports what is heavy (NumPy, OpenCV, ONNX
+Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from fer_perception import __version__
+from fer_perception.errors import FerError
+
+#: The commands, in the order of `fer --help`; each is a module of this package.
+COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
+
+app = typer.Typer(
+    name="fer",
+    help="Facial expressions in pictures, videos and ROS 2 bags. Exit status: 0 done, 1 failed, 2 wrong usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"fer_perception {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is chosen and why, on stderr.")] = False,
+) -> None:
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s: %(message)s")
+
+
+for _name in COMMANDS:
+    if importlib.util.find_spec(f"{__name__}.{_name}") is not None:
+        importlib.import_module(f"{__name__}.{_name}").register(app)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    try:
+        app(prog_name="fer")
+    except FerError as err:
+        sys.stderr.write(f"fer: {err}\n")
+        sys.exit(1)

@@ -1,0 +1,52 @@
+"""What the commands share: progress on stderr, results on stdout, and readers that stop reading."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def wants_progress(choice: bool | None, *, results_on_stdout: bool) -> bool:
+    """Whether to draw a progress bar: the user's `choice`, else where stderr is a terminal the results do not share."""
+    if choice is not None:
+        return choice
+    return sys.stderr.isatty() and not (results_on_stdout and sys.stdout.isatty())
+
+
+@contextmanager
+def progress_bar(*, shown: bool) -> Iterator[Progress]:
+    """A progress display on stderr: description, bar, count, frames a second, time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True, force_terminal=shown or None), disable=not shown) as progress:
+        yield progress
+
+
+def print_line(text: str) -> None:
+    """Write one line of results to stdout, at once, so that a reader in a pipe can follow."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def quiet_when_reader_leaves() -> Iterator[None]:
+    """End quietly, status 0, when whoever reads stdout has seen enough (`fer run ... | head`)."""
+    try:
+        yield
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
