@@ -107,7 +107,7 @@ class PipelineSettings:
         live=True,
     )
     track_timeout: float = setting(
-        0.5,
+        1.0,
         "A face that is no longer found stays, marked observed=false, for this long, in s; a camera silent for this long "
         "loses its tracks.",
         minimum=0.05,

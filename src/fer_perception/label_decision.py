@@ -1,0 +1,52 @@
+"""From filtered probabilities to one label: hysteresis, minimum dwell and "undecided"."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LabelDecision:
+    """Holds the label of one face.
+
+    The label changes to the most probable class once that is more probable by `hysteresis` than the present one, but
+    not before the present one stood for `min_dwell`. A label whose own probability falls below `undecided_threshold`
+    is given up at once; so a label always has at least that probability.
+
+    Args:
+        undecided_threshold: [0, 1].
+        hysteresis: [0, 1].
+        min_dwell: s, >= 0.
+    """
+
+    def __init__(self, *, undecided_threshold: float, hysteresis: float, min_dwell: float) -> None:
+        self._threshold = undecided_threshold
+        self._hysteresis = hysteresis
+        self._min_dwell = min_dwell
+        self._label: int | None = None
+        self._since = 0.0
+
+    def update(self, scores: NDArray[np.float64], stamp_s: float) -> int | None:
+        """Decide.
+
+        Args:
+            scores: (K,) probabilities.
+            stamp_s: time, s, not falling.
+
+        Returns:
+            Index of the class; None = undecided.
+        """
+        best = int(scores.argmax())
+        current = self._label
+        if current is None:
+            if scores[best] >= self._threshold:
+                self._label, self._since = best, stamp_s
+            return self._label
+        rested = stamp_s - self._since >= self._min_dwell - 1e-9
+        given_up = scores[current] < self._threshold
+        overtaken = best != current and scores[best] >= scores[current] + self._hysteresis
+        if scores[best] >= self._threshold and best != current and rested and (overtaken or given_up):
+            self._label, self._since = best, stamp_s
+        elif given_up:
+            self._label = None
+        return self._label

@@ -1,0 +1,157 @@
+"""What a face shows, over time: filtered scores, label, valence, arousal and phase of one track."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.label_decision import LabelDecision
+from fer_perception.labels import NEUTRAL, circumplex_matrix
+from fer_perception.phases import PhaseEstimator
+from fer_perception.pipeline_types import Phase
+from fer_perception.settings import PipelineSettings
+from fer_perception.temporal_filters import EmaFilter, HmmFilter, HmmParameters, NoFilter, TemporalFilter
+
+#: Pictures of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
+#: learning"): the class frequencies behind the network's probabilities.
+TRAINING_COUNTS: dict[str, int] = {
+    "angry": 3995,
+    "disgusted": 436,
+    "scared": 4097,
+    "happy": 7215,
+    "sad": 4830,
+    "surprised": 3171,
+    "neutral": 4965,
+}
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """What is known of one face at one time.
+
+    Attributes:
+        scores: (K,) float64 probabilities, sum 1.
+        emotion: class name; "" = undecided.
+        confidence: probability of `emotion`, of the most probable class where that is "".
+        valence: [-1, 1]; NaN where a class has no circumplex coordinates.
+        arousal: likewise.
+        phase: onset, apex, offset, neutral or unknown.
+    """
+
+    scores: NDArray[np.float64]
+    emotion: str
+    confidence: float
+    valence: float
+    arousal: float
+    phase: Phase
+
+
+class Smoother:
+    """Filters one track. Made by `create_smoother`; not thread-safe.
+
+    Args:
+        labels: K class names in the order of the probabilities.
+        temporal_filter: a new filter of its own.
+        decision: a new label decision of its own.
+        prior: (K,) what is said of a face that was never looked at.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        temporal_filter: TemporalFilter,
+        decision: LabelDecision,
+        prior: NDArray[np.float64],
+    ) -> None:
+        self._labels = tuple(labels)
+        self._filter = temporal_filter
+        self._decision = decision
+        self._prior = prior
+        self._circumplex = circumplex_matrix(labels)
+        self._neutral = self._labels.index(NEUTRAL) if NEUTRAL in self._labels else None
+        self._phases = PhaseEstimator()
+        self._stamp: float | None = None
+
+    def update(self, raw_probabilities: NDArray[np.floating] | None, stamp_s: float) -> Smoothed:
+        """Take in one frame of this face.
+
+        Args:
+            raw_probabilities: (K,) of this frame alone; None where the face was not observed in it.
+            stamp_s: time of the frame, s. A stamp not later than the one before counts as no time passed.
+
+        Returns:
+            What is known now; in the first frame the scores are the raw probabilities.
+
+        Raises:
+            ValueError: wrong number of probabilities, or they are no distribution.
+        """
+        dt = 0.0 if self._stamp is None else max(stamp_s - self._stamp, 0.0)
+        now = stamp_s if self._stamp is None else self._stamp + dt
+        self._stamp = now
+        if raw_probabilities is None:
+            waited = self._filter.wait(dt)
+            scores = self._prior if waited is None else waited
+            seen = waited is not None
+        else:
+            scores = self._filter.observe(self._checked(raw_probabilities), dt)
+            seen = True
+        label = self._decision.update(scores, now) if seen else None
+        phase = Phase.UNKNOWN
+        if self._neutral is not None and seen:
+            phase = self._phases.update(1.0 - float(scores[self._neutral]), now)
+        valence, arousal = scores @ self._circumplex
+        return Smoothed(
+            scores=scores,
+            emotion="" if label is None else self._labels[label],
+            confidence=float(scores.max() if label is None else scores[label]),
+            valence=float(valence),
+            arousal=float(arousal),
+            phase=phase,
+        )
+
+    def _checked(self, raw: NDArray[np.floating]) -> NDArray[np.float64]:
+        p = np.asarray(raw, dtype=np.float64)
+        total = p.sum() if p.shape == (len(self._labels),) else np.nan
+        if not abs(total - 1.0) < 0.01 or p.min() < 0.0:
+            msg = f"probabilities {p} are not a distribution over {len(self._labels)} classes: {',
+            '.join(self._labels)}" raise ValueError(msg)
+        return np.asarray(p / total)
+
+
+def training_prior(labels: Sequence[str]) -> NDArray[np.float64]:
+    """(K,) class frequencies of the training pictures, sum 1; uniform where a label is not among `TRAINING_COUNTS`."""
+    counts = np.array([float(TRAINING_COUNTS.get(label, 0)) for label in labels])
+    return counts / counts.sum() if np.all(counts > 0) else np.full(len(labels), 1.0 / len(labels))
+
+
+def create_filter(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
+    """A new filter as the settings say (`filter`, `ema_time_constant`, `hmm_*`)."""
+    if settings.filter == "none":
+        return NoFilter()
+    if settings.filter == "ema":
+        return EmaFilter(settings.ema_time_constant)
+    return HmmFilter(
+        HmmParameters(
+            prior=training_prior(labels),
+            dwell_time=settings.hmm_dwell_time,
+            correlation_time=settings.hmm_correlation_time,
+        )
+    )
+
+
+def create_smoother(labels: Sequence[str], settings: PipelineSettings) -> Smoother:
+    """A new smoother for one track.
+
+    Args:
+        labels: K class names in the order of the classifier's probabilities.
+        settings: which filter, its times, and the label decision.
+    """
+    decision = LabelDecision(
+        undecided_threshold=settings.undecided_threshold,
+        hysteresis=settings.hysteresis,
+        min_dwell=settings.min_dwell,
+    )
+    return Smoother(labels, create_filter(labels, settings), decision, training_prior(labels))
