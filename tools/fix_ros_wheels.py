@@ -24,7 +24,11 @@ def python_include() -> Path:
     Raises:
         SystemExit: the headers are not installed.
     """
-    candidates = [sysconfig.get_path("include"), sysconfig.get_path("platinclude"), sysconfig.get_config_var("INCLUDEPY")]
+    candidates = [
+        sysconfig.get_path("include"),
+        sysconfig.get_path("platinclude"),
+        sysconfig.get_config_var("INCLUDEPY"),
+    ]
     for candidate in candidates:
         if candidate and (Path(candidate) / "Python.h").is_file():
             return Path(candidate)

@@ -1,0 +1,82 @@
+# Everything below runs in the environment .venv, which the first target that needs it creates.
+# For machines without ROS 2; with ROS 2 use rosdep, colcon and `ros2 launch` (README.md).
+
+PYTHON ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+# Up to this version is known to work. A GPU machine that trains wants TORCH_INDEX= (empty): the build with CUDA.
+TORCH ?= torch>=2.4,<=2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+# A directory that already holds the face detector's files.
+ifneq ($(wildcard ../shared/models),)
+export FER_MODEL_DIR ?= $(abspath ../shared/models)
+endif
+
+# A ROS installation that was sourced is another Python with other libraries: keep it away from this one.
+ifdef AMENT_PREFIX_PATH
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+endif
+unexport PYTHONHOME _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+PACKAGES_STAMP := $(VENV)/.packages-installed
+BUILD_STAMP := install/.built
+MESSAGES_STAMP := $(VENV)/.messages-linked
+MODELS_STAMP := $(VENV)/.models-fetched
+
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup models demo test lint bench clean
+
+help:
+	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
+	@echo 'make test    set up and run the tests (ARGS="..." replaces the arguments of pytest)'
+	@echo 'make lint    ruff and mypy'
+	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
+	@echo 'make setup   only set up: .venv, the messages, the face detector'
+	@echo 'make clean   remove what was built and the environment'
+
+setup: $(MESSAGES_STAMP) models
+
+$(PACKAGES_STAMP): pyproject.toml tools/make_environment tools/fix_ros_wheels.py
+	@python=$$(tools/check_prerequisites $(PYTHON)) && \
+	  tools/step 'Installing packages into .venv (some minutes the first time)' \
+	    tools/make_environment "$$python" $(VENV) '$(TORCH)' $(TORCH_INDEX)
+	@touch $@
+
+$(BUILD_STAMP): $(PACKAGES_STAMP) package.xml CMakeLists.txt setup.cfg $(wildcard src/fer_msgs/*.* src/fer_msgs/msg/*.msg)
+	@tools/step 'Building the ROS packages into install' \
+	  tools/with_env colcon build --cmake-clean-cache --event-handlers console_direct+
+	@touch $@
+
+$(MESSAGES_STAMP): $(BUILD_STAMP) tools/link_messages.py
+	@$(RUN) tools/link_messages.py install/fer_perception
+	@touch $@
+
+# Not being able to fetch them is no reason to stop: OpenCV's own detector serves, only worse. The next run tries again.
+models: $(MODELS_STAMP)
+$(MODELS_STAMP): $(MESSAGES_STAMP)
+	@if tools/step 'Fetching the face detector' $(VENV)/bin/fer models fetch yunet 2>/dev/null; then touch $@; else \
+	  echo 'warning: no face detector fetched (offline?), going on with the weaker one of OpenCV' >&2; \
+	  echo 'why: build/setup/Fetching_the_face_detector.log; try again with: make models' >&2; fi
+
+demo: setup
+	@$(RUN) -m fer_perception.demo --out demo
+
+ARGS ?=
+test: setup
+	@$(RUN) -m pytest $(ARGS)
+
+lint: $(MESSAGES_STAMP)
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/mypy
+
+BENCH_JSON ?= build/benchmark.json
+bench: setup
+	@mkdir -p $(dir $(BENCH_JSON))
+	@$(VENV)/bin/fer benchmark --json $(BENCH_JSON)
+
+clean:
+	rm -rf $(VENV) build install log
