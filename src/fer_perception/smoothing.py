@@ -116,8 +116,9 @@ class Smoother:
         p = np.asarray(raw, dtype=np.float64)
         total = p.sum() if p.shape == (len(self._labels),) else np.nan
         if not abs(total - 1.0) < 0.01 or p.min() < 0.0:
-            msg = f"probabilities {p} are not a distribution over {len(self._labels)} classes: {',
-            '.join(self._labels)}" raise ValueError(msg)
+            names = ", ".join(self._labels)
+            msg = f"probabilities {p} are not a distribution over the {len(self._labels)} classes {names}"
+            raise ValueError(msg)
         return np.asarray(p / total)
 
 
