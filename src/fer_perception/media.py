@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.errors import SourceError
+from fer_perception.errors import ImageError, SourceError
+from fer_perception.image import decode_compressed
 from fer_perception.pipeline_types import Frame
 
 #: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
@@ -27,6 +28,9 @@ FALLBACK_RATE = 30.0
 
 #: A video that ends before this share of its announced frames is called truncated (headers are often a few off).
 COMPLETE_SHARE = 0.9
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 # FFmpeg writes its own complaints to stderr; ours name the file and the mend. A user's own choice wins.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -130,10 +134,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """Read a picture file as people see it: turned as its EXIF orientation says.
 
     Args:
-        path: any format OpenCV reads; 16-bit pictures are reduced to 8 bits, an alpha channel is dropped.
+        path: any format OpenCV reads; 16-bit pictures are reduced to 8 bits, transparent parts of a PNG become white.
 
     Returns:
-        (H, W, 3) uint8 BGR.
+        (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
     Raises:
         SourceError: the file cannot be read, is empty or is no picture.
@@ -146,11 +150,13 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     if not data:
         msg = f"{path} is empty (0 bytes); expected a picture"
         raise SourceError(msg)
-    if data[:2] == b"\xff\xd8" and b"\xff\xd9" not in data[-(1 << 16) :]:
-        msg = f"{path} is a truncated JPEG (no end marker); copy it again"
-        raise SourceError(msg)
     try:
+        if data.startswith((_JPEG, _PNG)):
+            return decode_compressed(format="", data=data)
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    except ImageError as err:
+        msg = f"{path}: {err}"
+        raise SourceError(msg) from None
     except cv2.error as err:
         msg = f"{path} cannot be decoded: {err.err or err}"
         raise SourceError(msg) from None

@@ -1,0 +1,118 @@
+"""A clip of real faces for demonstrations: public-domain portraits that travel in wheels, moving over a plain wall.
+
+Eileen Collins (scikit-image's `astronaut`, NASA, public domain) smiles; Grace Hopper (matplotlib's sample data, US
+Navy, public domain) does not quite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.errors import SourceError
+
+WIDTH, HEIGHT = 640, 480
+#: Frames a second.
+RATE = 20
+#: Length of the clip in s.
+DURATION = 14.0
+
+#: Who is in the picture when: name, first and last second. Nobody is there between 9.5 and 11 s.
+ASTRONAUT_SPANS = ((0.6, 9.5), (11.0, 14.0))
+HOPPER_SPANS = ((3.5, 9.0),)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A picture of one person.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR.
+        face_centre: x, y of the face in pixels of `image`.
+        face_height: of the face in the same pixels.
+    """
+
+    image: NDArray[np.uint8]
+    face_centre: tuple[float, float]
+    face_height: float
+
+
+def load_portraits() -> tuple[Portrait, Portrait]:
+    """The astronaut and the admiral.
+
+    Raises:
+        SourceError: scikit-image or matplotlib is not installed.
+    """
+    try:
+        from matplotlib import cbook
+        from skimage import data
+    except ImportError as err:
+        msg = f"the demo's portraits come with scikit-image and matplotlib: pip install {err.name}"
+        raise SourceError(msg) from None
+    astronaut = np.asarray(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR), dtype=np.uint8)
+    with cbook.get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
+        hopper = np.asarray(cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
+    # The upper parts, without the other things in the pictures.
+    return (
+        Portrait(astronaut[0:300, 60:390], (163.0, 112.0), 120.0),
+        Portrait(hopper[0:480, 40:480], (222.0, 190.0), 190.0),
+    )
+
+
+def clip_frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """The clip, the same at every call.
+
+    Yields:
+        Time from the start in s and the frame, (480, 640, 3) uint8 BGR.
+    """
+    astronaut, hopper = load_portraits()
+    wall = _wall()
+    noise = np.random.default_rng(20)
+    for index in range(round(DURATION * RATE)):
+        t = index / RATE
+        frame = wall.copy()
+        if _within(t, HOPPER_SPANS):
+            sway = 14 * math.sin(1.3 * t)
+            _paste(
+                frame, hopper, (468 + sway, 232 + 6 * math.sin(2.1 * t)), 128 + 10 * math.sin(0.7 * t), 3 * math.sin(t)
+            )
+        if _within(t, ASTRONAUT_SPANS):
+            centre = (210 + 60 * math.sin(0.55 * t), 220 + 18 * math.sin(0.9 * t))
+            _paste(frame, astronaut, centre, 125 + 28 * math.sin(0.8 * t), 5 * math.sin(1.1 * t))
+        grain = noise.normal(0.0, 2.0, (HEIGHT, WIDTH, 1))
+        yield t, np.clip(frame + grain, 0, 255).astype(np.uint8)
+
+
+def _within(t: float, spans: tuple[tuple[float, float], ...]) -> bool:
+    return any(first <= t < last for first, last in spans)
+
+
+def _wall() -> NDArray[np.float32]:
+    """A softly lit wall: (480, 640, 3) float32 BGR."""
+    x = np.linspace(-1.0, 1.0, WIDTH)[None, :]
+    y = np.linspace(-1.0, 1.0, HEIGHT)[:, None]
+    light = 1.0 - 0.22 * (x**2 + y**2)
+    return (light[..., None] * np.array([172.0, 160.0, 146.0])).astype(np.float32)
+
+
+def _paste(
+    frame: NDArray[np.float32], portrait: Portrait, centre: tuple[float, float], face_height: float, degrees: float
+) -> None:
+    """Put a portrait on the frame, its face `face_height` pixels high around `centre`, with soft edges."""
+    matrix = cv2.getRotationMatrix2D(portrait.face_centre, degrees, face_height / portrait.face_height)
+    matrix[:, 2] += np.array(centre) - np.array(portrait.face_centre)
+    h, w = portrait.image.shape[:2]
+    edge = 26
+    mask = np.zeros((h, w), np.float32)
+    mask[edge : h - edge, edge : w - edge] = 1.0
+    mask = cv2.GaussianBlur(mask, (0, 0), edge / 2.5)
+    size = (frame.shape[1], frame.shape[0])
+    picture = cv2.warpAffine(portrait.image.astype(np.float32), matrix, size, flags=cv2.INTER_LINEAR,
+                             borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    alpha = cv2.warpAffine(mask, matrix, size)[..., None]
+    frame[:] = alpha * picture + (1.0 - alpha) * frame
