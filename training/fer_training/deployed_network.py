@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,11 @@ class DeployedNetwork(nn.Module):
         Returns:
             (B, K) float32, rows sum to 1.
         """
-        logits = self.network(standardise(images))
-        return torch.softmax(logits / self.temperature, dim=1)
+        return torch.softmax(self.logits(images) / self.temperature, dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The network's own output for raw pictures, before temperature and softmax: (B, C, H, W) -> (B, K)."""
+        return self.network(standardise(images))  # type: ignore[no-any-return]
 
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:
@@ -102,17 +105,19 @@ def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
     return np.ascontiguousarray(batch)
 
 
-def torch_probabilities(network: nn.Module, images: NDArray[np.float32], *, batch: int = 64) -> NDArray[np.float32]:
+def run_torch(
+    module: Callable[[Tensor], Tensor], images: NDArray[np.float32], *, batch: int = 64
+) -> NDArray[np.float32]:
     """Output of a module for many pictures, in float32 without gradients.
 
     Args:
-        network: in evaluation mode.
-        images: (N, C, H, W) float32.
+        module: (B, C, H, W) -> (B, K), in evaluation mode.
+        images: (N, C, H, W) float32, N at least 1.
         batch: pictures a call.
 
     Returns:
         (N, K) float32.
     """
     with torch.no_grad():
-        parts = [network(torch.from_numpy(images[i : i + batch])).float().numpy() for i in range(0, len(images), batch)]
+        parts = [module(torch.from_numpy(images[i : i + batch])).float().numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)

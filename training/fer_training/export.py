@@ -19,8 +19,8 @@ from fer_perception.crops import LANDMARK_TEMPLATE
 from fer_perception.errors import FerError
 from fer_perception.inference.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 from fer_training.checkpoint import Checkpoint
-from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, torch_probabilities
-from fer_training.export_batch_norm import fold_batch_norms
+from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
+from fer_training.graph_passes import constants_to_initializers, fold_batch_norms
 from fer_training.onnx_file import onnx_bytes, run_onnx, write_atomically
 
 #: The newest opset and file format that TensorRT 8.6 (JetPack 6.0) reads.
@@ -170,6 +170,7 @@ def export_checkpoint(
     shape = input_shape(checkpoint)
     network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature).eval()
     model = _trace(network, shape)
+    constants_to_initializers(model.graph)
     fold_batch_norms(model)
     # IR 8 came with opset 15 to 18: a newer number in the header would only keep older readers out.
     model.ir_version = IR_VERSION
@@ -202,7 +203,7 @@ def _classes(network: nn.Module, shape: tuple[int, int, int]) -> int:
 
 def _difference_from_torch(data: bytes, network: DeployedNetwork, images: NDArray[np.float32]) -> float:
     """Largest difference in any probability, over the whole batch and (another N) its first picture alone."""
-    expected = torch_probabilities(network, images)
+    expected = run_torch(network, images)
     together = np.abs(run_onnx(data, images) - expected).max()
     alone = np.abs(run_onnx(data, images[:1]) - expected[:1]).max()
     # numpy's maximum, unlike max(), keeps a NaN.

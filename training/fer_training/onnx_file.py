@@ -8,9 +8,29 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
+
+
+def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
+    """Read a graph and the bytes it is made of.
+
+    Raises:
+        ModelError: missing, or not an ONNX file.
+    """
+    try:
+        data = path.read_bytes()
+        model = onnx.load_from_string(data)
+        onnx.checker.check_model(model)
+    except FileNotFoundError:
+        msg = f"there is no model {path}; expected an .onnx file written by `fer-train export`"
+        raise ModelError(msg) from None
+    except (OSError, DecodeError, onnx.checker.ValidationError) as err:
+        msg = f"{path} is damaged or not an ONNX file ({err}); export it again"
+        raise ModelError(msg) from err
+    return model, data
 
 
 def onnx_bytes(model: onnx.ModelProto) -> bytes:

@@ -1,0 +1,58 @@
+"""Batched augmentation of gray faces, reproducible from a seed per step."""
+
+from __future__ import annotations
+
+import kornia.augmentation as K  # noqa: N812  (the library's own abbreviation)
+import torch
+from torch import Tensor, nn
+
+from fer_training.recipe import Augmentation
+
+
+class Augment(nn.Module):
+    """Apply an `Augmentation` to a batch of pictures.
+
+    The random numbers depend on the seed given to `forward` alone, not on what ran before: a resumed run sees the very
+    pictures an unbroken one would have seen.
+    """
+
+    def __init__(self, settings: Augmentation) -> None:
+        super().__init__()
+        steps: list[nn.Module] = []
+        if settings.flip:
+            steps.append(K.RandomHorizontalFlip(p=settings.flip))
+        if settings.rotation or settings.zoom or settings.shift or settings.shear:
+            steps.append(
+                K.RandomAffine(
+                    degrees=settings.rotation,
+                    translate=(settings.shift, settings.shift),
+                    scale=(1 - settings.zoom, 1 + settings.zoom),
+                    shear=settings.shear or None,
+                    padding_mode="border",
+                    p=1.0,
+                )
+            )
+        if settings.brightness:
+            steps.append(K.ColorJitter(brightness=settings.brightness, contrast=settings.brightness, p=1.0))
+        if settings.erasing:
+            steps.append(K.RandomErasing(p=settings.erasing, scale=(0.02, 0.2), value=0.5))
+        self.steps = nn.ModuleList(steps)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, seed: int) -> Tensor:
+        """Change every picture at random.
+
+        Args:
+            images: (B, C, H, W) float32 in [0, 255].
+            seed: decides all random numbers.
+
+        Returns:
+            (B, C, H, W) float32 in [0, 255].
+        """
+        devices = [images.device] if images.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            out = images / 255.0
+            for step in self.steps:
+                out = step(out)
+        return out * 255.0

@@ -1,0 +1,84 @@
+"""`fer-train export`: a checkpoint becomes an ONNX file, and on request its FP16 and INT8 versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from fer_perception.errors import ConfigError, SourceError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `export`."""
+    app.command("export")(export)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint (.safetensors) written by `fer-train fit`.")],
+    out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    name: Annotated[str | None, typer.Option(help="Model name in the metadata; default: the file's name.")] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Also write *_fp16.onnx, for TensorRT 10.12 and later.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Also write *_int8.onnx, calibrated on --data.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set (npz, csv or folders) for the checks on real pictures, and for INT8.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Fit the temperature on --data first and record its figures.")
+    ] = False,
+) -> None:
+    """Write a checkpoint as ONNX (opset 17, IR version 8, one file), checked against PyTorch."""
+    from fer_training.checkpoint import load_checkpoint
+    from fer_training.evaluate import calibrate_checkpoint
+    from fer_training.evaluation_data import load_evaluation_data
+    from fer_training.export import export_checkpoint
+    from fer_training.export_fp16 import export_fp16
+
+    if (int8 or calibrate) and data is None:
+        msg = "--int8 and --calibrate need pictures; name a data set with --data"
+        raise ConfigError(msg)
+    loaded = load_checkpoint(checkpoint)
+    images: NDArray[np.uint8] | None = None
+    if data is not None:
+        evaluation = load_evaluation_data(data, split=split)
+        images = evaluation.images
+        if calibrate:
+            loaded = calibrate_checkpoint(loaded, evaluation)
+            typer.echo(f"temperature {loaded.temperature:.4f} fitted on {split}", err=True)
+    real = None if images is None else images[:256]
+    metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
+    typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")
+    if fp16:
+        half = export_fp16(out, images=real)
+        typer.echo(
+            f"{half.path}  {half.path.stat().st_size / 1e6:.2f} MB  {half.half_nodes} operators in FP16, largest difference "
+            f"in a probability {half.max_difference:.2e}"
+        )
+    if int8 and data is not None:
+        _export_int8(out, data, split)
+
+
+def _export_int8(model: Path, data: Path, split: str) -> None:
+    """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
+    from fer_training.evaluate import evaluate_model
+    from fer_training.evaluation_data import load_evaluation_data
+    from fer_training.quantise import quantise_int8
+
+    judged = load_evaluation_data(data, split=split)
+    try:
+        calibration = load_evaluation_data(data, split="train").images
+    except SourceError:
+        calibration = judged.images
+        typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)
+    out = model.with_name(f"{model.stem}_int8{model.suffix}")
+    quantise_int8(model, out, calibration)
+    single = evaluate_model(model, judged)
+    quantised = evaluate_model(out, judged)
+    typer.echo(
+        f"{out}  {out.stat().st_size / 1e6:.2f} MB  accuracy {quantised['accuracy']:.4f} against {single['accuracy']:.4f} in "
+        f"FP32 on {judged.split} (n {single['n']}), ece {quantised['ece']:.4f} against {single['ece']:.4f}"
+    )

@@ -1,0 +1,325 @@
+"""All figures of a model on a data set, as one dictionary that goes to JSON."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from fer_perception.errors import ModelError
+from fer_perception.inference.metadata import ModelMetadata
+from fer_perception.labels import LABELS_WITH_CONTEMPT
+from fer_training import metrics
+from fer_training.calibration import cross_fit, image_hashes, softmax
+from fer_training.checkpoint import Checkpoint, load_checkpoint
+from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
+from fer_training.evaluation_data import EvaluationData
+from fer_training.onnx_file import load_onnx, run_onnx
+from fer_training.targets import vote_distribution, vote_majority
+
+#: The figures given again for subsets and other temperatures.
+COMPACT = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ece_perfect", "brier", "n")
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What a model says about pictures, before its temperature.
+
+    Attributes:
+        logits: (N, K) float64; `softmax(logits / temperature)` are the probabilities.
+        labels: K class names.
+        temperature: the one the model was shipped with.
+        name: for reports.
+        sha256: of the file.
+        recipe: the recipe it was trained with, YAML text; "" where unknown.
+        source_commit: of the code that trained it.
+    """
+
+    logits: NDArray[np.float64]
+    labels: tuple[str, ...]
+    temperature: float
+    name: str
+    sha256: str = ""
+    recipe: str = ""
+    source_commit: str = ""
+
+
+def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
+    """Run an ONNX file through ONNX Runtime, or a checkpoint through PyTorch, both in float32 on the CPU.
+
+    Args:
+        model: .onnx or .safetensors.
+        images: (N, H, W) or (N, C, H, W), gray values 0-255.
+
+    Raises:
+        ModelError: not a model of this project, or pictures of another size than it takes.
+        CheckpointError: the checkpoint is unusable.
+    """
+    if model.suffix != ".onnx":
+        checkpoint = load_checkpoint(model)
+        output = run_checkpoint(checkpoint, images, name=model.stem)
+        return replace(output, sha256=hashlib.sha256(model.read_bytes()).hexdigest())
+    graph, data = load_onnx(model)
+    sha256 = hashlib.sha256(data).hexdigest()
+    props = {entry.key: entry.value for entry in graph.metadata_props}
+    metadata = ModelMetadata.from_props(props, path=str(model), sha256=sha256)
+    probabilities = run_onnx(data, as_batch(images, metadata.input_shape)).astype(np.float64)
+    if probabilities.shape[1] != len(metadata.labels):
+        msg = f"{model} gives {probabilities.shape[1]} classes but names {len(metadata.labels)}; export it again"
+        raise ModelError(msg)
+    logits = np.log(np.maximum(probabilities, metrics.SMALLEST_PROBABILITY)) * metadata.temperature
+    return ModelOutput(
+        logits, metadata.labels, metadata.temperature, metadata.name, sha256, metadata.recipe, metadata.source_commit
+    )
+
+
+def run_checkpoint(checkpoint: Checkpoint, images: NDArray[Any], *, name: str = "") -> ModelOutput:
+    """Run a checkpoint's network through PyTorch in float32 on the CPU.
+
+    Args:
+        checkpoint: weights and how to build their network.
+        images: (N, H, W) or (N, C, H, W), gray values 0-255.
+        name: for reports; default: the architecture.
+    """
+    network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature).eval()
+    logits = run_torch(network.logits, as_batch(images, input_shape(checkpoint))).astype(np.float64)
+    return ModelOutput(
+        logits,
+        tuple(checkpoint.labels),
+        checkpoint.temperature,
+        name or checkpoint.architecture,
+        "",
+        checkpoint.recipe,
+        checkpoint.source_commit,
+    )
+
+
+def evaluate_probabilities(
+    probabilities: NDArray[Any], labels: NDArray[np.integer], class_names: Sequence[str], *, seed: int = 0
+) -> dict[str, Any]:
+    """All figures that need only probabilities and labels.
+
+    Args:
+        probabilities: (N, K), rows sum to 1.
+        labels: (N,) index into `class_names`; anything outside [0, K) is an unknown label, left out and counted.
+        class_names: K names.
+        seed: of the bootstrap and of `ece_perfect`.
+
+    Returns:
+        Keys accuracy, balanced_accuracy, macro_f1, nll, ece, ece_perfect, ece_interval (95 %), brier, per_class, confusion
+        (rows true, columns predicted), labels, reliability, n and skipped_unknown; numbers and lists only, ready for JSON.
+
+    Raises:
+        ModelError: shapes that do not fit, no known label, or rows that are no probabilities.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    labels = np.asarray(labels, dtype=np.int64)
+    classes = len(class_names)
+    if probabilities.shape != (len(labels), classes):
+        msg = f"probabilities of shape {probabilities.shape}, expected ({len(labels)}, {classes}) for {list(class_names)}"
+        raise ModelError(msg)
+    known = (labels >= 0) & (labels < classes)
+    probabilities, labels = probabilities[known], labels[known]
+    if not len(labels):
+        msg = f"none of {len(known)} pictures has a known label; expected labels among {list(class_names)}"
+        raise ModelError(msg)
+    if not (np.isfinite(probabilities).all() and np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3)):
+        msg = "the model's output is not a probability for every picture (rows must be finite and sum to 1); export it again"
+        raise ModelError(msg)
+    confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
+    diagram = metrics.reliability(probabilities, labels)
+    return {
+        "accuracy": float(np.trace(confusion) / len(labels)),
+        "balanced_accuracy": metrics.balanced_accuracy(confusion),
+        "macro_f1": metrics.macro_f1(confusion),
+        "nll": metrics.negative_log_likelihood(probabilities, labels),
+        "ece": diagram.ece,
+        "ece_perfect": metrics.perfect_calibration_error(probabilities, seed=seed),
+        "ece_interval": list(metrics.calibration_error_interval(probabilities, labels, seed=seed)),
+        "brier": metrics.brier_score(probabilities, labels),
+        "per_class": metrics.per_class_figures(confusion, class_names),
+        "confusion": confusion.tolist(),
+        "labels": list(class_names),
+        "reliability": {
+            "confidence": _without_nan(diagram.confidence),
+            "accuracy": _without_nan(diagram.accuracy),
+            "count": diagram.count.tolist(),
+        },
+        "n": len(labels),
+        "skipped_unknown": int((~known).sum()),
+    }
+
+
+def ferplus_figures(
+    probabilities: NDArray[Any], class_names: Sequence[str], votes: NDArray[np.integer]
+) -> dict[str, float | int | None]:
+    """Agreement with the ten FER+ annotators (Barsoum et al. 2016).
+
+    Args:
+        probabilities: (N, K).
+        class_names: the model's labels, some of our eight.
+        votes: (N, 10) counts.
+
+    Returns:
+        "agreement": share of pictures whose majority is one of the model's classes and was predicted, of "n" such
+        pictures; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes, in nats, over "kl_n"
+        pictures with such votes. None where there are no such pictures.
+    """
+    columns = [LABELS_WITH_CONTEMPT.index(name) for name in class_names if name in LABELS_WITH_CONTEMPT]
+    if len(columns) != len(class_names):
+        return {"agreement": None, "n": 0, "kl": None, "kl_n": 0}
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    majority = vote_majority(votes)
+    judged = np.isin(majority, columns)
+    predicted = np.asarray(columns)[probabilities.argmax(axis=1)]
+    shares = vote_distribution(votes, len(LABELS_WITH_CONTEMPT))[:, columns].astype(np.float64)
+    total = shares.sum(axis=1)
+    voted = total > 0
+    target = shares[voted] / total[voted, None]
+    safe = np.maximum(probabilities[voted], metrics.SMALLEST_PROBABILITY)
+    divergence = (target * (np.log(np.where(target > 0, target, 1.0)) - np.log(safe))).sum(axis=1)
+    return {
+        "agreement": float((predicted == majority)[judged].mean()) if judged.any() else None,
+        "n": int(judged.sum()),
+        "kl": float(divergence.mean()) if voted.any() else None,
+        "kl_n": int(voted.sum()),
+    }
+
+
+def align_classes(output: ModelOutput, data: EvaluationData) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+    """Bring a model's classes and a data set's together.
+
+    Classes are matched by name. A class of the model that the data set does not label (contempt on a 7-class set) is left
+    out and the rest renormalised, which for logits is leaving out its column. A picture of a class that the model does not
+    have counts as unknown.
+
+    Args:
+        output: of the model.
+        data: what it was run on.
+
+    Returns:
+        Logits (N, K'), labels (N,) in [0, K') or -1, and the K' names.
+
+    Raises:
+        ModelError: fewer than two classes in common.
+    """
+    shared = [name for name in output.labels if name in data.class_names]
+    if len(shared) < 2:
+        msg = (
+            f"the model's classes {list(output.labels)} and those of {data.name}, {list(data.class_names)}, have fewer than "
+            "two in common; use a data set with the model's classes"
+        )
+        raise ModelError(msg)
+    logits = output.logits[:, [output.labels.index(name) for name in shared]]
+    new_index = np.array([shared.index(name) if name in shared else -1 for name in data.class_names])
+    labels = np.where(data.labels >= 0, new_index[data.labels], -1)
+    return logits, labels, shared
+
+
+def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: bool = False) -> dict[str, Any]:
+    """Figures of a model on a data set, with its shipped temperature.
+
+    Args:
+        output: of the model on `data.images`.
+        data: pictures and labels.
+        cross_fitted: add "cross_fit", the pooled figures of two-fold cross-fitted temperatures.
+
+    Returns:
+        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes; "ferplus" where there
+        are votes; "without_training_duplicates" and "training_duplicates" where the data holds a training split;
+        "cross_fit" on request.
+    """
+    logits, labels, names = align_classes(output, data)
+    probabilities = softmax(logits, output.temperature)
+    result = evaluate_probabilities(probabilities, labels, names)
+    result |= {
+        "model": output.name,
+        "model_sha256": output.sha256,
+        "source_commit": output.source_commit,
+        "data": data.name,
+        "split": data.split,
+        "protocol": _protocol(output.recipe),
+        "temperature": output.temperature,
+        "notes": [*data.notes, *_class_notes(output, data, names)],
+    }
+    if data.votes is not None:
+        result["ferplus"] = ferplus_figures(softmax(output.logits, output.temperature), output.labels, data.votes)
+    known = labels >= 0
+    if data.in_training is not None:
+        fresh = known & ~data.in_training
+        result["training_duplicates"] = int((known & data.in_training).sum())
+        if fresh.any():
+            result["without_training_duplicates"] = _compact(probabilities[fresh], labels[fresh], names)
+    if cross_fitted:
+        fitted = cross_fit(logits[known], labels[known], image_hashes(data.images[known]))
+        result["cross_fit"] = _compact(fitted.probabilities, labels[known], names) | {
+            "temperature": fitted.shipped,
+            "temperatures": list(fitted.temperatures),
+        }
+    return result
+
+
+def evaluate_model(model: Path, data: EvaluationData, *, cross_fitted: bool = False) -> dict[str, Any]:
+    """`evaluate_output` of a model file; raises what `run_model` and `evaluate_probabilities` raise."""
+    return evaluate_output(run_model(model, data.images), data, cross_fitted=cross_fitted)
+
+
+def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkpoint:
+    """Fit a checkpoint's temperature on a data set and record its figures there.
+
+    The recorded calibration figures are those of two-fold cross-fitting, pooled; the temperature is fitted on everything.
+
+    Args:
+        checkpoint: trained weights.
+        data: pictures that were not trained on.
+
+    Returns:
+        The checkpoint with its temperature and `metrics[data.split]`.
+    """
+    output = run_checkpoint(checkpoint, data.images)
+    logits, labels, names = align_classes(output, data)
+    known = labels >= 0
+    fitted = cross_fit(logits[known], labels[known], image_hashes(data.images[known]))
+    figures = evaluate_probabilities(fitted.probabilities, labels[known], names)
+    whole = evaluate_output(replace(output, temperature=fitted.shipped), data)
+    figures |= {key: whole[key] for key in whole if key not in figures and key not in {"model", "model_sha256", "notes"}}
+    figures["ece_before_calibration"] = metrics.expected_calibration_error(softmax(logits[known]), labels[known])
+    figures["temperatures"] = list(fitted.temperatures)
+    recorded = {**checkpoint.metrics, data.split: figures}
+    return replace(checkpoint, temperature=fitted.shipped, metrics=recorded)
+
+
+def _compact(probabilities: NDArray[np.float64], labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
+    figures = evaluate_probabilities(probabilities, labels, names)
+    return {key: figures[key] for key in COMPACT}
+
+
+def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _protocol(recipe: str) -> str:
+    """The protocol a recipe names, "unknown" where it names none."""
+    try:
+        parsed = yaml.safe_load(recipe)
+    except yaml.YAMLError:
+        return "unknown"
+    return str(parsed.get("protocol", "unknown")) if isinstance(parsed, dict) else "unknown"
+
+
+def _class_notes(output: ModelOutput, data: EvaluationData, shared: Sequence[str]) -> list[str]:
+    notes = []
+    extra = [name for name in output.labels if name not in shared]
+    if extra:
+        notes.append(f"the data set does not label {', '.join(extra)}: left out of the probabilities, the rest renormalised")
+    foreign = [name for name in data.class_names if name not in shared]
+    count = int(np.isin(data.labels, [data.class_names.index(name) for name in foreign]).sum())
+    if count:
+        notes.append(f"{count} pictures of {', '.join(foreign)} skipped: not classes of the model")
+    return notes

@@ -1,0 +1,181 @@
+"""The training step: network, losses, optimiser and validation figures as a Lightning module."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as pl
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
+from fer_perception.labels import LABELS_WITH_CONTEMPT
+from torch import Tensor, nn
+
+from fer_training import architectures
+from fer_training.augmentation import Augment
+from fer_training.batches import Batch
+from fer_training.normalisation import standardise
+from fer_training.recipe import Recipe
+
+
+class NonFiniteLossError(Exception):
+    """The loss became NaN or infinite: training cannot go on from here."""
+
+
+class ExpressionModule(pl.LightningModule):
+    """A network with its training and validation steps.
+
+    While training, the last layer may have eight outputs more than classes: an auxiliary head that predicts the FER+
+    votes. `network_state` cuts them off.
+
+    Args:
+        recipe: how to train.
+        classes: number of classes of the main output.
+        in_channels: of the pictures.
+        input_size: side of the pictures, pixels.
+        steps_per_epoch: optimiser steps an epoch (for the schedule).
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, classes: int, in_channels: int, input_size: int, steps_per_epoch: int
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.classes = classes
+        self.arguments: dict[str, Any] = {
+            **recipe.arguments,
+            "in_channels": in_channels,
+            "input_size": input_size,
+            "num_classes": classes,
+        }
+        self._auxiliary = len(LABELS_WITH_CONTEMPT) if recipe.loss.auxiliary_votes > 0 else 0
+        self._steps_per_epoch = steps_per_epoch
+        network = architectures.create(
+            recipe.architecture, **{**self.arguments, "num_classes": classes + self._auxiliary}
+        )
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.augment = Augment(recipe.augmentation)
+
+    def network_state(self) -> dict[str, Tensor]:
+        """The network's weights without the auxiliary outputs, fitting `architectures.create(**arguments)`."""
+        state = {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
+        if not self._auxiliary:
+            return state
+        plain = architectures.create(self.recipe.architecture, **self.arguments).state_dict()
+        return {name: value[: plain[name].shape[0]] if value.ndim else value for name, value in state.items()}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, classes + auxiliary) of raw pictures (B, C, H, W) in [0, 255]."""
+        batch = standardise(images.float()).to(memory_format=torch.channels_last)
+        logits: Tensor = self.network(batch)
+        return logits.float()
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """One batch: augment, mix, predict, compare."""
+        # Depends on the position in the run alone, so that a resumed run repeats an unbroken one.
+        seed = hash((self.recipe.seed, self.current_epoch, batch_index, self.global_rank)) & 0x7FFFFFFF
+        images = self.augment(batch["images"].float(), seed)
+        target = self._target(batch)
+        votes, teacher = batch["votes"], batch["teacher"]
+        settings = self.recipe.augmentation
+        random = np.random.default_rng(seed)
+        if settings.mixup > 0 and random.random() < settings.mixup_probability:
+            share = float(random.beta(settings.mixup, settings.mixup))
+            order = torch.from_numpy(random.permutation(len(images))).to(images.device)
+            images = share * images + (1 - share) * images[order]
+            target = share * target + (1 - share) * target[order]
+            votes = share * votes + (1 - share) * votes[order]
+            teacher = share * teacher + (1 - share) * teacher[order]
+        torch.manual_seed(seed)  # dropout
+        logits = self(images)
+        loss = self._loss(logits, target, votes, teacher)
+        if not torch.isfinite(loss):
+            msg = (
+                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_index}; lower optimizer.lr "
+                f"(now {self.recipe.optimizer.lr}) or set optimizer.gradient_clip, then resume from the last checkpoint"
+            )
+            raise NonFiniteLossError(msg)
+        hit = logits[:, : self.classes].argmax(dim=1) == batch["labels"]
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
+        self.log("train_accuracy", hit.float().mean(), on_step=False, on_epoch=True, batch_size=len(images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """One batch of validation pictures as they are."""
+        del batch_index
+        logits = self(batch["images"].float())[:, : self.classes]
+        loss = F.cross_entropy(logits, batch["labels"])
+        hit = (logits.argmax(dim=1) == batch["labels"]).float().mean()
+        size = len(logits)
+        self.log("validation_loss", loss, batch_size=size, sync_dist=True, prog_bar=True)
+        self.log("validation_accuracy", hit, batch_size=size, sync_dist=True, prog_bar=True)
+
+    def _target(self, batch: Batch) -> Tensor:
+        loss = self.recipe.loss
+        hard = F.one_hot(batch["labels"], self.classes).float()
+        target = (1 - loss.label_smoothing) * hard + loss.label_smoothing / self.classes
+        if loss.votes_weight > 0:
+            votes = batch["votes"][:, : self.classes]
+            known = votes.sum(dim=1, keepdim=True)
+            votes = torch.where(known > 0, votes / known.clamp_min(1e-6), target)
+            target = (1 - loss.votes_weight) * target + loss.votes_weight * votes
+        return target
+
+    def _loss(self, logits: Tensor, target: Tensor, votes: Tensor, teacher: Tensor) -> Tensor:
+        settings = self.recipe.loss
+        main = logits[:, : self.classes]
+        loss = F.cross_entropy(main, target)
+        if settings.teacher_weight > 0:
+            known = teacher.sum(dim=1) > 0
+            hot = settings.teacher_temperature
+            soft = F.softmax(teacher.clamp_min(1e-6).log() / hot, dim=1)
+            student = F.log_softmax(main / hot, dim=1)
+            divergence = (F.kl_div(student, soft, reduction="none").sum(dim=1) * known).mean() * hot * hot
+            loss = (1 - settings.teacher_weight) * loss + settings.teacher_weight * divergence
+        if self._auxiliary:
+            extra = F.log_softmax(logits[:, self.classes :], dim=1)
+            # Pictures without votes have a row of zeros and add nothing.
+            loss = loss - settings.auxiliary_votes * (votes * extra).sum(dim=1).mean()
+        return loss
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Optimiser and learning-rate schedule of the recipe."""
+        settings = self.recipe.optimizer
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        plain = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        optimizer: torch.optim.Optimizer
+        if settings.name == "sgd":
+            optimizer = torch.optim.SGD(
+                groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0
+            )
+        elif settings.name == "adam":
+            optimizer = torch.optim.Adam(groups, lr=settings.lr)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=settings.lr)
+        schedule = self.recipe.schedule
+        if schedule.name == "plateau":
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=schedule.factor, patience=schedule.patience
+            )
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss", "interval": "epoch"},
+            }
+        total = self.recipe.epochs * self._steps_per_epoch
+        warmup = max(int(schedule.warmup_epochs * self._steps_per_epoch), 1)
+
+        def factor(step: int) -> float:
+            rise = min((step + 1) / warmup, 1.0)
+            if schedule.name == "constant":
+                return rise
+            progress = min(max(step - warmup, 0) / max(total - warmup, 1), 1.0)
+            return rise * 0.5 * (1 + math.cos(math.pi * progress))
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+

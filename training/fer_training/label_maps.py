@@ -1,0 +1,135 @@
+"""From the class names of a data set to the classes of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+
+from .readers.samples import UNKNOWN, DatasetError, Samples, Skip
+
+#: The spellings found in data sets (lower case) and ours.
+ALIASES: dict[str, str] = {
+    "anger": "angry",
+    "an": "angry",
+    "disgust": "disgusted",
+    "di": "disgusted",
+    "fear": "scared",
+    "afraid": "scared",
+    "fearful": "scared",
+    "fe": "scared",
+    "happiness": "happy",
+    "joy": "happy",
+    "ha": "happy",
+    "sadness": "sad",
+    "sa": "sad",
+    "surprise": "surprised",
+    "su": "surprised",
+    "ne": "neutral",
+    "neutrality": "neutral",
+    "contemptuous": "contempt",
+}
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Which classes a network shall tell apart and what becomes of the others.
+
+    Attributes:
+        name: name in `LABEL_MAPS`, or "custom".
+        labels: K target classes in output order; empty: the data set's own.
+        skip_unknown: leave out pictures of classes that are no known single emotion; False raises instead.
+        renamed: additional names of the data set (lower case) and the target class of each, None to leave it out.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    skip_unknown: bool = False
+    renamed: tuple[tuple[str, str | None], ...] = ()
+
+
+#: `fer7`: the seven classes of FER2013. `fer8`: those and contempt. `paper`: CK+ as the papers use it, six emotions and
+#: contempt, no neutral. `imed`: the seven single emotions, mixed ones left out. `own`: whatever classes the data set has.
+LABEL_MAPS: dict[str, LabelMap] = {
+    "fer7": LabelMap("fer7", LABELS),
+    "fer8": LabelMap("fer8", LABELS_WITH_CONTEMPT),
+    "paper": LabelMap("paper", tuple(name for name in LABELS_WITH_CONTEMPT if name != "neutral")),
+    "imed": LabelMap("imed", LABELS, skip_unknown=True),
+    "own": LabelMap("own", ()),
+}
+
+
+def canonical(name: str) -> str:
+    """A class name in our spelling ("Anger" -> "angry"); unknown names only lose case and surrounding blanks."""
+    lower = name.strip().lower()
+    return ALIASES.get(lower, lower)
+
+
+def label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
+    """A label map by name, or a custom one for a list of class names.
+
+    Raises:
+        DatasetError: unknown name, or a list that is too short or repeats a class.
+    """
+    if isinstance(spec, LabelMap):
+        return spec
+    if isinstance(spec, str):
+        if spec not in LABEL_MAPS:
+            msg = f"there is no label map {spec!r}; expected one of {', '.join(LABEL_MAPS)} or a list of class names"
+            raise DatasetError(msg)
+        return LABEL_MAPS[spec]
+    names = tuple(canonical(name) for name in spec)
+    if len(names) < 2 or len(set(names)) != len(names):
+        msg = f"the class list {list(spec)} is not usable; expected at least two different names"
+        raise DatasetError(msg)
+    return LabelMap("custom", names)
+
+
+def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> Samples:
+    """Give samples the classes of a label map; pictures of other classes and without a label are left out and listed.
+
+    Args:
+        samples: as read, with the data set's own class names.
+        spec: name of a map, list of class names, or a map.
+
+    Returns:
+        Samples whose `label_names` are the map's labels. Soft targets must not be there yet.
+
+    Raises:
+        DatasetError: a class name of the data set is neither known nor to be skipped, or nothing is left.
+    """
+    mapping = label_map(spec)
+    renamed = dict(mapping.renamed)
+    own = tuple(canonical(name) for name in samples.label_names)
+    labels = mapping.labels or tuple(dict.fromkeys(own))
+    used = set(samples.labels.tolist())
+    target = np.full(len(own), UNKNOWN, dtype=np.int64)
+    reasons: dict[int, str] = {UNKNOWN: "the label is unknown"}
+    for index, (raw, name) in enumerate(zip(samples.label_names, own, strict=True)):
+        wanted = renamed.get(raw.strip().lower(), name)
+        if wanted in labels:
+            target[index] = labels.index(wanted)
+        elif wanted is None or wanted in LABELS_WITH_CONTEMPT or mapping.skip_unknown or index not in used:
+            reasons[index] = f"class {raw!r} is not in the label map {mapping.name}"
+        else:
+            msg = (
+                f"the data set has a class {raw!r} that is not in the label map {mapping.name} ({', '.join(labels)}); "
+                "rename it, give a list of class names, or use the map 'imed' (leaves it out) or 'own' (keeps it)"
+            )
+            raise DatasetError(msg)
+    mapped = np.where(samples.labels >= 0, target[samples.labels], UNKNOWN)
+    lost = np.flatnonzero(mapped < 0)
+    skipped = [Skip(str(samples.sources[i]), reasons[int(samples.labels[i])]) for i in lost]
+    kept = replace(samples, labels=mapped, label_names=labels).take(mapped >= 0)
+    if len(samples) and not len(kept):
+        msg = f"no picture is left after the label map {mapping.name}: {dict(kept.skip_summary())}"
+        raise DatasetError(msg)
+    return replace(kept, skipped=(*samples.skipped, *skipped))
+
+
+def missing_classes(samples: Samples) -> list[str]:
+    """Classes without a single picture: a network trained on these samples will never name them."""
+    return [name for name, count in samples.class_counts().items() if count == 0]

@@ -1,0 +1,289 @@
+"""Training recipes: YAML in, checked dataclasses out, `key=value` overrides from the command line on top."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+R = TypeVar("R")
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be read or that asks for something impossible."""
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """How weights are updated.
+
+    Attributes:
+        name: sgd (Nesterov momentum), adam or adamw.
+        lr: peak learning rate.
+        momentum: of sgd.
+        weight_decay: L2 factor (decoupled for adamw); never applied to biases and batch-norm.
+        gradient_clip: largest gradient norm, 0 = no clipping.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    gradient_clip: float = 0.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate changes.
+
+    Attributes:
+        name: cosine (to zero at the last step), plateau (of the validation loss) or constant.
+        warmup_epochs: linear rise from zero, in epochs (cosine and constant).
+        factor: by which plateau multiplies.
+        patience: epochs without gain before plateau does so.
+    """
+
+    name: Literal["cosine", "plateau", "constant"] = "cosine"
+    warmup_epochs: float = 1.0
+    factor: float = 0.1
+    patience: int = 5
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of each training picture.
+
+    Attributes:
+        flip: probability of mirroring.
+        rotation: largest angle, degrees.
+        zoom: largest relative change of size.
+        shift: largest shift, as a fraction of the side.
+        shear: largest shear angle, degrees.
+        erasing: probability of blanking one rectangle of 2 to 20 % of the area.
+        brightness: largest relative change of contrast and of brightness (per-image standardisation undoes it for the
+            whole picture, so only clipping remains; useful for networks without it).
+        mixup: Beta parameter of mixup, 0 = none.
+        mixup_probability: share of the batches that are mixed.
+    """
+
+    flip: float = 0.5
+    rotation: float = 15.0
+    zoom: float = 0.12
+    shift: float = 0.06
+    shear: float = 0.0
+    erasing: float = 0.2
+    brightness: float = 0.0
+    mixup: float = 0.0
+    mixup_probability: float = 0.5
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised.
+
+    Attributes:
+        label_smoothing: share of the target spread evenly.
+        votes_weight: share of the FER+ vote distribution in the target of the main output.
+        auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes) and is cut off after training.
+        teacher: file of teacher probabilities (`fer-train distill`), "" = none.
+        teacher_weight: share of the distillation term, 0 to 1.
+        teacher_temperature: softmax temperature of the distillation term.
+    """
+
+    label_smoothing: float = 0.0
+    votes_weight: float = 0.0
+    auxiliary_votes: float = 0.0
+    teacher: str = ""
+    teacher_weight: float = 0.0
+    teacher_temperature: float = 2.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome of a training run.
+
+    Attributes:
+        architecture: name in the registry.
+        arguments: further keyword arguments of the architecture.
+        labels: fer7 (hard labels, 7 classes) or ferplus8 (majority of the FER+ votes, 8 classes with contempt).
+        data: file or folder of the training data; `--data` overrides it.
+        protocol: official (the set's own split) or clean (without training pictures that occur in validation).
+        initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
+        epochs: passes over the data.
+        batch_size: per process.
+        optimizer: see `Optimizer`.
+        schedule: see `Schedule`.
+        augmentation: see `Augmentation`.
+        loss: see `Loss`.
+        ema: decay of the moving average of the weights per step, 0 = none.
+        early_stopping: epochs without a better validation accuracy before stopping, 0 = never.
+        keep: which weights are exported: last or best (by validation accuracy).
+        precision: of the multiplications, as Lightning spells it.
+        seed: of everything random.
+        limit_train: use only so many training pictures (smoke tests), 0 = all.
+    """
+
+    architecture: str = "arch1"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    labels: Literal["fer7", "ferplus8"] = "fer7"
+    data: str = "../shared/data/fer2013_trainval.npz"
+    protocol: Literal["official", "clean"] = "clean"
+    initial: str = ""
+    epochs: int = 60
+    batch_size: int = 128
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    loss: Loss = field(default_factory=Loss)
+    ema: float = 0.999
+    early_stopping: int = 0
+    keep: Literal["last", "best"] = "last"
+    precision: str = "bf16-mixed"
+    seed: int = 0
+    limit_train: int = 0
+
+
+def recipe_path(name: str) -> Path:
+    """Find a recipe: a path as it stands, else relative to the recipes that come with this package.
+
+    Raises:
+        RecipeError: neither exists.
+    """
+    own = Path(__file__).parent / "recipes"
+    stem = name.removeprefix("recipes/")
+    for candidate in (Path(name), own / stem, own / f"{stem}.yaml"):
+        if candidate.is_file():
+            return candidate
+    there = ", ".join(sorted(str(p.relative_to(own)) for p in own.rglob("*.yaml")))
+    msg = f"there is no recipe {name!r}; give the path of a YAML file or one of: {there}"
+    raise RecipeError(msg)
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key=value` overrides (dots reach into groups: `optimizer.lr=0.05`).
+
+    Raises:
+        RecipeError: the file or an override does not parse, names an unknown key or a value out of range.
+    """
+    path = recipe_path(name)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as err:
+        msg = f"{path} is not readable YAML: {err}"
+        raise RecipeError(msg) from err
+    if not isinstance(values, dict):
+        msg = f"{path} holds a {type(values).__name__}, expected a mapping of recipe keys"
+        raise RecipeError(msg)
+    for override in overrides:
+        _apply_override(values, override)
+    return recipe_from_mapping(values)
+
+
+def recipe_from_mapping(values: Mapping[str, Any]) -> Recipe:
+    """Check a nested mapping and make a `Recipe` of it (defaults for what is not named).
+
+    Raises:
+        RecipeError: unknown key, wrong type or a value out of range.
+    """
+    recipe = _build(Recipe, values, "")
+    _check_ranges(recipe)
+    return recipe
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """The full resolved recipe as YAML text."""
+    return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        msg = f"override {override!r} is not of the form key=value, for example optimizer.lr=0.05"
+        raise RecipeError(msg)
+    *groups, last = key.split(".")
+    target = values
+    for group in groups:
+        target = target.setdefault(group, {})
+        if not isinstance(target, dict):
+            msg = f"override {override!r}: {group!r} is no group"
+            raise RecipeError(msg)
+    try:
+        target[last] = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        msg = f"override {override!r}: the value does not parse: {err}"
+        raise RecipeError(msg) from err
+
+
+def _build(cls: type[R], values: Mapping[str, Any], prefix: str) -> R:
+    hints = get_type_hints(cls)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; there are: {', '.join(hints)}"
+            msg = f"there is no recipe key {prefix}{key}{hint}"
+            raise RecipeError(msg)
+        arguments[key] = _convert(hints[key], value, f"{prefix}{key}")
+    return cls(**arguments)
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            msg = f"{name} is {value!r}; expected a group of keys"
+            raise RecipeError(msg)
+        return _build(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            msg = f"{name} is {value!r}; expected one of: {', '.join(map(str, get_args(kind)))}"
+            raise RecipeError(msg)
+        return value
+    if kind is float and isinstance(value, str):
+        # YAML 1.1 reads 5e-4 as text.
+        try:
+            value = float(value)
+        except ValueError:
+            msg = f"{name} is {value!r}; expected a number"
+            raise RecipeError(msg) from None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    expected = dict if get_origin(kind) is dict else kind
+    if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
+        msg = f"{name} is {value!r} ({type(value).__name__}); expected {expected.__name__}"
+        raise RecipeError(msg)
+    return value
+
+
+def _check_ranges(recipe: Recipe) -> None:
+    unit = {
+        "ema": recipe.ema,
+        "augmentation.flip": recipe.augmentation.flip,
+        "augmentation.erasing": recipe.augmentation.erasing,
+        "augmentation.mixup_probability": recipe.augmentation.mixup_probability,
+        "loss.label_smoothing": recipe.loss.label_smoothing,
+        "loss.votes_weight": recipe.loss.votes_weight,
+        "loss.teacher_weight": recipe.loss.teacher_weight,
+    }
+    for name, value in unit.items():
+        if not 0 <= value <= 1:
+            msg = f"{name} is {value}; expected a number from 0 to 1"
+            raise RecipeError(msg)
+    positive = {
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "optimizer.lr": recipe.optimizer.lr,
+        "loss.teacher_temperature": recipe.loss.teacher_temperature,
+    }
+    for name, value in positive.items():
+        if not value > 0 or not math.isfinite(value):
+            msg = f"{name} is {value}; expected a number above 0"
+            raise RecipeError(msg)
+    if recipe.loss.teacher_weight > 0 and not recipe.loss.teacher:
+        msg = "loss.teacher_weight is set but loss.teacher names no file; make one with `fer-train distill`"
+        raise RecipeError(msg)
