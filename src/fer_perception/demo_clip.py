@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -55,8 +56,8 @@ def load_portraits() -> tuple[Portrait, Portrait]:
         msg = f"the demo's portraits come with scikit-image and matplotlib: pip install {err.name}"
         raise SourceError(msg) from None
     astronaut = np.asarray(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR), dtype=np.uint8)
-    with cbook.get_sample_data("grace_hopper.jpg", asfileobj=True) as file:
-        hopper = np.asarray(cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
+    file = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+    hopper = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
     # The upper parts, without the other things in the pictures.
     return (
         Portrait(astronaut[0:300, 60:390], (163.0, 112.0), 120.0),
@@ -97,7 +98,7 @@ def _wall() -> NDArray[np.float32]:
     x = np.linspace(-1.0, 1.0, WIDTH)[None, :]
     y = np.linspace(-1.0, 1.0, HEIGHT)[:, None]
     light = 1.0 - 0.22 * (x**2 + y**2)
-    return (light[..., None] * np.array([172.0, 160.0, 146.0])).astype(np.float32)
+    return np.asarray(light[..., None] * np.array([172.0, 160.0, 146.0]), dtype=np.float32)
 
 
 def _paste(
@@ -110,9 +111,9 @@ def _paste(
     edge = 26
     mask = np.zeros((h, w), np.float32)
     mask[edge : h - edge, edge : w - edge] = 1.0
-    mask = cv2.GaussianBlur(mask, (0, 0), edge / 2.5)
+    soft = cv2.GaussianBlur(mask, (0, 0), edge / 2.5)
     size = (frame.shape[1], frame.shape[0])
     picture = cv2.warpAffine(portrait.image.astype(np.float32), matrix, size, flags=cv2.INTER_LINEAR,
                              borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    alpha = cv2.warpAffine(mask, matrix, size)[..., None]
+    alpha = cv2.warpAffine(soft, matrix, size)[..., None]
     frame[:] = alpha * picture + (1.0 - alpha) * frame
