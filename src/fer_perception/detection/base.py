@@ -15,8 +15,8 @@ class Detection:
 
     Attributes:
         box: (4,) float32: x, y of the upper left corner, width, height; may reach over the border.
-        landmarks: (5, 2) float32 x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right, so
-            the smaller x in a frontal picture); None where the detector gives none.
+        landmarks: (5, 2) float32 x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right,
+            so the smaller x in a frontal picture); None where the detector gives none.
         score: detector's confidence in [0, 1].
     """
 

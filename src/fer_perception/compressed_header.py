@@ -1,0 +1,130 @@
+"""What a JPEG or PNG says of itself, read before any memory is reserved for its pixels.
+
+OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into a picture that is partly gray and only
+prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
+their checksums of the PNG specification (W3C, section 5).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.errors import ImageError
+
+_JPEG_START = b"\xff\xd8\xff"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# Inside entropy-coded data 0xFF is followed by 0 (a data byte), a restart marker or fill bytes; anything else is a
+# marker.
+_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# Markers with a length field: frames, tables, restart interval, application data, comment.
+_SEGMENTS = frozenset(range(0xC0, 0xD0)) | frozenset(range(0xDA, 0xF0)) | {0xFE}
+
+
+@dataclass(frozen=True)
+class CompressedHeader:
+    """Kind ("JPEG" or "PNG") and size in pixels of a compressed picture (before any EXIF rotation)."""
+
+    kind: str
+    width: int
+    height: int
+
+
+def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
+    """Read the size of a compressed picture and check that it is whole.
+
+    Args:
+        buffer: (n,) uint8, the bytes of the file.
+        named: the format the sender gave, for messages.
+
+    Returns:
+        Its header.
+
+    Raises:
+        ImageError: "encoding" (neither JPEG nor PNG, and not said to be), "truncated" (the end is missing) or
+            "corrupt".
+    """
+    data = buffer.data
+    start = bytes(data[:8])
+    if start.startswith(_JPEG_START):
+        return _check_jpeg(data)
+    if start == _PNG_START:
+        return _check_png(data)
+    if not buffer.size:
+        msg = "a compressed picture without any data"
+        raise ImageError("truncated", msg)
+    if "jpeg" in named.lower() or "jpg" in named.lower() or "png" in named.lower():
+        msg = f"the data said to be {named!r} starts with {start.hex(' ')}, which is neither a JPEG nor a PNG"
+        raise ImageError("corrupt", msg)
+    msg = f"compressed format {named!r} (starting with {start.hex(' ')}) is not supported; expected JPEG or PNG"
+    raise ImageError("encoding", msg)
+
+
+def _check_jpeg(data: memoryview) -> CompressedHeader:
+    """Walk the markers from start to end of image."""
+    size: tuple[int, int] | None = None
+    scanned = False
+    position = 2
+    while True:
+        if scanned:
+            found = _MARKER_IN_SCAN.search(data, position)
+            if found is None:
+                break
+            position = found.start()
+        while position < len(data) - 1 and data[position] == data[position + 1] == 0xFF:
+            position += 1
+        if position + 2 > len(data):
+            break
+        if data[position] != 0xFF or data[position + 1] not in _SEGMENTS | {_END_OF_IMAGE}:
+            bad = bytes(data[position : position + 2]).hex(" ")
+            msg = f"a JPEG picture is damaged at byte {position}: {bad} is no marker"
+            raise ImageError("corrupt", msg)
+        marker = data[position + 1]
+        if marker == _END_OF_IMAGE:
+            if size is None or not scanned:
+                msg = "a JPEG picture ends before its first pixel"
+                raise ImageError("corrupt", msg)
+            return CompressedHeader("JPEG", *size)
+        if position + 4 > len(data):
+            break
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker in _START_OF_FRAME and position + 9 <= len(data):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            size = (width, height)
+        scanned = scanned or marker == _START_OF_SCAN
+        position += 2 + max(length, 2)
+    msg = f"a JPEG picture of {len(data)} bytes has no end-of-image marker: its end is missing"
+    raise ImageError("truncated", msg)
+
+
+def _check_png(data: memoryview) -> CompressedHeader:
+    """Walk the chunks from header to end, checking each checksum."""
+    size: tuple[int, int] | None = None
+    position = len(_PNG_START)
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind = bytes(data[position + 4 : position + 8])
+        end = position + 8 + length
+        if end + 4 > len(data):
+            break
+        if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            msg = f"a PNG picture is damaged: the checksum of its chunk {kind!r} at byte {position} is wrong"
+            raise ImageError("corrupt", msg)
+        if size is None:
+            if kind != b"IHDR" or length != 13:
+                msg = f"a PNG picture starts with chunk {kind!r} of {length} bytes; expected IHDR of 13"
+                raise ImageError("corrupt", msg)
+            width, height = struct.unpack_from(">II", data, position + 8)
+            size = (width, height)
+        if kind == b"IEND":
+            return CompressedHeader("PNG", *size)
+        position = end + 4
+    msg = f"a PNG picture of {len(data)} bytes has no IEND chunk: its end is missing"
+    raise ImageError("truncated", msg)

@@ -1,0 +1,64 @@
+"""YuNet through cv2.FaceDetectorYN: the reference, and the way where ONNX Runtime is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.detection.yunet_decode import NMS_THRESHOLD, TOP_K
+from fer_perception.errors import BackendError, ModelError
+
+
+class OpenCvYunet:
+    """A `YunetNetwork` over cv2.FaceDetectorYN (OpenCV 4.8 or later for the 2023 model)."""
+
+    name = "yunet_cv2"
+
+    def __init__(self, model: Path) -> None:
+        """Load the model.
+
+        Args:
+            model: face_detection_yunet_2023mar.onnx.
+
+        Raises:
+            BackendError: this OpenCV has no FaceDetectorYN.
+            ModelError: the file is missing, does not load or is not YuNet (or OpenCV is too old for it).
+        """
+        create = getattr(getattr(cv2, "FaceDetectorYN", None), "create", None)
+        if create is None:
+            msg = f"OpenCV {cv2.__version__} has no FaceDetectorYN; install OpenCV 4.8 or later, or onnxruntime"
+            raise BackendError(msg)
+        mend = "run `fer models fetch yunet` and `fer models verify`"
+        if not model.is_file():
+            msg = f"there is no YuNet model at {model}; {mend}"
+            raise ModelError(msg)
+        self._size = (64, 64)
+        try:
+            self._detector: Any = create(str(model), "", self._size, 0.5, NMS_THRESHOLD, TOP_K)
+            self._detector.detect(np.zeros((*self._size, 3), np.uint8))
+        except cv2.error as err:
+            msg = (
+                f"{model} is not a YuNet model that OpenCV {cv2.__version__} runs ({err.err}); {mend}; the "
+                "2023 model needs OpenCV 4.8 or later"
+            )
+            raise ModelError(msg) from None
+
+    def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
+        """Faces of a picture; see `YunetNetwork.faces`."""
+        size = (image.shape[1], image.shape[0])
+        if size != self._size:
+            self._detector.setInputSize(size)
+            self._size = size
+        self._detector.setScoreThreshold(threshold)
+        _, faces = self._detector.detect(np.ascontiguousarray(image))
+        if faces is None:
+            return np.empty((0, 15), np.float32)
+        return np.asarray(faces, np.float32).reshape(-1, 15)
+
+    def close(self) -> None:
+        """Release the network; idempotent."""
+        self._detector = None

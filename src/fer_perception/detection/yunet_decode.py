@@ -1,0 +1,77 @@
+"""From YuNet's raw outputs to faces: priors, decoding and non-maximum suppression.
+
+The network and its anchor-free decoding: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
+Intelligence Research 20, 2023. Cells of three grids (strides 8, 16, 32 pixels) each propose one face:
+
+    centre = (cell + offset) * stride,  size = exp(log_size) * stride,  landmark = (cell + offset) * stride
+    score  = sqrt(class * objectness), both clamped to [0, 1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: Pixels a cell of each grid covers; picture sides are padded to a multiple of the largest.
+STRIDES = (8, 16, 32)
+#: The order in which `decode` takes the outputs.
+OUTPUT_NAMES = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
+#: Of two boxes that overlap by more than this (intersection over union), the one with the lower score goes.
+NMS_THRESHOLD = 0.3
+#: At most so many candidates enter the suppression.
+TOP_K = 5000
+
+
+def padded(side: int) -> int:
+    """The next multiple of the largest stride."""
+    return -(-side // STRIDES[-1]) * STRIDES[-1]
+
+
+@lru_cache(maxsize=16)
+def _cells(stride: int, width: int, height: int) -> NDArray[np.float32]:
+    """(n, 2) float32 x, y of all cells of a grid, row by row."""
+    x, y = np.meshgrid(np.arange(width // stride), np.arange(height // stride))
+    return np.stack((x.ravel(), y.ravel()), axis=1).astype(np.float32)
+
+
+def decode(outputs: Sequence[NDArray[np.float32]], width: int, height: int, threshold: float) -> NDArray[np.float32]:
+    """Decode the outputs for one picture.
+
+    Args:
+        outputs: twelve arrays in the order of `OUTPUT_NAMES`: (1, n, 1) class, objectness, (1, n, 4) boxes, (1, n, 10)
+            landmarks for each stride.
+        width: of the padded picture, a multiple of 32 pixels.
+        height: of the padded picture.
+        threshold: smallest score.
+
+    Returns:
+        (N, 15) float32: x, y, w, h, five landmarks x, y, score, in pixels of the padded picture; best score first,
+        after suppression.
+    """
+    count = len(STRIDES)
+    rows = []
+    for index, stride in enumerate(STRIDES):
+        cls, obj, box, points = (outputs[index + count * kind][0] for kind in range(4))
+        product = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
+        chosen = np.flatnonzero(product >= threshold * threshold)
+        if not chosen.size:
+            continue
+        cell = _cells(stride, width, height)[chosen]
+        face = np.empty((chosen.size, 15), np.float32)
+        face[:, 2:4] = np.exp(box[chosen, 2:4]) * stride
+        face[:, 0:2] = (cell + box[chosen, 0:2]) * stride - face[:, 2:4] / 2
+        face[:, 4:14] = (np.tile(cell, 5) + points[chosen]) * stride
+        face[:, 14] = np.sqrt(product[chosen])
+        rows.append(face)
+    if not rows:
+        return np.empty((0, 15), np.float32)
+    faces = np.concatenate(rows)
+    # The reference cuts the boxes to whole pixels for the suppression; so do we, to keep and drop the same ones.
+    boxes = np.trunc(faces[:, :4]).tolist()
+    kept = cv2.dnn.NMSBoxes(boxes, faces[:, 14].tolist(), threshold, NMS_THRESHOLD, eta=1.0, top_k=TOP_K)
+    # Older OpenCV returns a column, and an empty tuple for nothing.
+    return faces[np.asarray(kept, dtype=np.intp).reshape(-1)]

@@ -1,0 +1,364 @@
+"""Model files: which there are, where they lie, how foreign ones are fetched and checked.
+
+Three places are searched, in this order: the directory named by FER_MODEL_DIR, the models/ directory of the package,
+and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fer_perception/models`). Only
+`ModelStore.fetch` writes or uses the network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fer_perception.errors import ModelError
+from fer_perception.share import share_directory
+
+#: Called with (bytes so far, bytes in all).
+Progress = Callable[[int, int], None]
+
+_CHUNK = 64 * 1024
+_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model file this package can use.
+
+    Attributes:
+        name: what `find`, `fetch` and `verify` call it.
+        file_name: in each of the searched directories.
+        description: one line.
+        licence: SPDX name and holder; "" for our own models.
+        sha256: hexadecimal; "" where none is recorded (our own models: their licence and hash lie beside them).
+        size: bytes; 0 where none is recorded.
+        urls: commit-pinned addresses, tried in order; empty = cannot be fetched.
+        with_it: names that are fetched together with this one.
+    """
+
+    name: str
+    file_name: str
+    description: str
+    licence: str = ""
+    sha256: str = ""
+    size: int = 0
+    urls: tuple[str, ...] = ()
+    with_it: tuple[str, ...] = ()
+
+
+_ZOO = "opencv/opencv_zoo"
+_ZOO_FILE = "f12e12798e8314f7c074a6656816c048dcc95b7a/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+_TRAIN = "ShiqiYu/libfacedetection.train"
+_TRAIN_FILE = "2b5e61dee21441ef4676505f835ab63ee53bae1e/onnx/yunet_s_dynamic.onnx"
+
+#: Models of others: fetched by the user, never shipped.
+FOREIGN_MODELS: tuple[ModelEntry, ...] = (
+    ModelEntry(
+        name="yunet",
+        file_name="face_detection_yunet_2023mar.onnx",
+        description="YuNet face detector of the OpenCV Zoo, for cv2.FaceDetectorYN",
+        licence="MIT (Shiqi Yu)",
+        sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        size=232589,
+        urls=(
+            f"https://media.githubusercontent.com/media/{_ZOO}/{_ZOO_FILE}",
+            f"https://github.com/{_ZOO}/raw/{_ZOO_FILE}",
+        ),
+        with_it=("yunet_dynamic",),
+    ),
+    ModelEntry(
+        name="yunet_dynamic",
+        file_name="yunet_s_dynamic.onnx",
+        description="the same YuNet with dynamic input size, for ONNX Runtime and TensorRT",
+        licence="Apache-2.0 (Shiqi Yu)",
+        sha256="daede24002cc8590f457998cc5e6c9e8b82f45f6bd969506a8913cd4ed10a2d3",
+        size=237823,
+        urls=(
+            f"https://raw.githubusercontent.com/{_TRAIN}/{_TRAIN_FILE}",
+            f"https://github.com/{_TRAIN}/raw/{_TRAIN_FILE}",
+        ),
+    ),
+)
+
+
+class FileState(Enum):
+    """What `ModelStore.verify` found; the values are what the command line prints."""
+
+    OK = "ok"
+    MISSING = "missing"
+    WRONG_HASH = "wrong hash"
+    UNREADABLE = "unreadable"
+    NO_HASH = "no hash recorded"
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """State of one model file.
+
+    Attributes:
+        entry: which model.
+        state: what was found.
+        path: the file; None where it is missing.
+        message: one sentence: what is wrong and how to mend it; "" where all is well.
+    """
+
+    entry: ModelEntry
+    state: FileState
+    path: Path | None
+    message: str
+
+
+class ModelStore:
+    """Finds, fetches and verifies model files."""
+
+    def __init__(
+        self,
+        *,
+        cache_directory: Path | None = None,
+        model_directory: Path | None = None,
+        _addresses: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """Settle which directories are searched; nothing is read or written yet.
+
+        Args:
+            cache_directory: instead of the user's cache.
+            model_directory: instead of FER_MODEL_DIR.
+            _addresses: for tests: other addresses by model name, for which http is allowed too.
+        """
+        named = os.environ.get("FER_MODEL_DIR", "")
+        self._model_directory = model_directory or (Path(named).expanduser() if named else None)
+        self._cache_directory = cache_directory or _user_cache()
+        self._addresses = _addresses or {}
+
+    @property
+    def cache_directory(self) -> Path:
+        """Where `fetch` puts files; may not exist yet."""
+        return self._cache_directory
+
+    def directories(self) -> list[Path]:
+        """The directories that are searched, in order."""
+        found = [self._model_directory] if self._model_directory else []
+        with contextlib.suppress(
+            ModelError
+        ):  # a plain pip installation has no shared files: the other places still count
+            found.append(share_directory() / "models")
+        found.append(self._cache_directory)
+        return found
+
+    def entries(self) -> list[ModelEntry]:
+        """All known models: the foreign ones, then every other .onnx file in the searched directories, by name."""
+        foreign = {entry.file_name for entry in FOREIGN_MODELS}
+        names = {
+            path.name
+            for directory in self.directories()
+            if directory.is_dir()
+            for path in directory.glob("*.onnx")
+            if path.name not in foreign
+        }
+        ours = [ModelEntry(name[: -len(".onnx")], name, "expression model") for name in sorted(names)]
+        return [*FOREIGN_MODELS, *ours]
+
+    def find(self, name: str) -> Path:
+        """The file of a model.
+
+        Args:
+            name: of an entry (".onnx" may be left out), or the path of an .onnx file.
+
+        Returns:
+            Path of an existing file; for models with a recorded hash it was just compared.
+
+        Raises:
+            ModelError: unknown name, missing or unreadable file, or a hash that is not the recorded one.
+        """
+        as_path = Path(name).expanduser()
+        if as_path.suffix == ".onnx" and (as_path.is_file() or as_path.name != name):
+            if not as_path.is_file():
+                msg = f"there is no model file {as_path}; expected an .onnx file or one of: {self._names()}"
+                raise ModelError(msg)
+            return as_path
+        status = self._status(self._entry(name))
+        if status.path is None or status.state in (FileState.WRONG_HASH, FileState.UNREADABLE):
+            raise ModelError(status.message)
+        return status.path
+
+    def verify(self, name: str | None = None) -> list[FileStatus]:
+        """Compare files with their recorded hashes.
+
+        Args:
+            name: of one entry; None = all.
+
+        Raises:
+            ModelError: unknown name.
+        """
+        chosen = self.entries() if name is None else [self._entry(name)]
+        return [self._status(entry) for entry in chosen]
+
+    def fetch(self, name: str, *, progress: Progress | None = None) -> list[Path]:
+        """Download a model, and those that belong to it, into the user's cache; files that are there and whole stay.
+
+        Each file is written beside its place, compared with its recorded hash, and only then moved there, so a broken
+        download never replaces anything.
+
+        Args:
+            name: of an entry.
+            progress: called with (bytes so far, bytes in all) for each file.
+
+        Returns:
+            The files, the named one first.
+
+        Raises:
+            ModelError: unknown name, nothing to download from, no network, wrong hash or an unwritable cache; the
+                message
+                says how to mend it.
+        """
+        entry = self._entry(name)
+        wanted = [entry, *(self._entry(other) for other in entry.with_it)]
+        return [self._fetch_one(each, progress) for each in wanted]
+
+    def _names(self) -> str:
+        return ", ".join(entry.name for entry in self.entries())
+
+    def _entry(self, name: str) -> ModelEntry:
+        wanted = name[: -len(".onnx")] if name.endswith(".onnx") else name
+        for entry in self.entries():
+            if wanted in (entry.name, entry.file_name[: -len(".onnx")]):
+                return entry
+        searched = ", ".join(str(directory) for directory in self.directories())
+        msg = (
+            f"there is no model {name!r}; expected the path of an .onnx file or one of: {self._names()} "
+            f"(searched {searched})"
+        )
+        raise ModelError(msg)
+
+    def _status(self, entry: ModelEntry) -> FileStatus:
+        directories = self.directories()
+        path = next((d / entry.file_name for d in directories if (d / entry.file_name).is_file()), None)
+        mend = f"run `fer models fetch {entry.name}`" if entry.urls else "build or install the package again"
+        if path is None:
+            searched = ", ".join(str(directory) for directory in directories)
+            message = f"{entry.file_name} is in none of {searched}; {mend} or set FER_MODEL_DIR"
+            return FileStatus(entry, FileState.MISSING, None, message)
+        try:
+            found = file_sha256(path)
+        except OSError as err:
+            return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {mend}")
+        if not entry.sha256:
+            return FileStatus(entry, FileState.NO_HASH, path, "")
+        if found != entry.sha256:
+            message = (
+                f"{path} has SHA-256 {found}, expected {entry.sha256}; remove the damaged or foreign file and {mend}"
+            )
+            return FileStatus(entry, FileState.WRONG_HASH, path, message)
+        return FileStatus(entry, FileState.OK, path, "")
+
+    def _fetch_one(self, entry: ModelEntry, progress: Progress | None) -> Path:
+        addresses = self._addresses.get(entry.name, entry.urls)
+        if not addresses:
+            msg = f"{entry.name} is a model of this package and cannot be fetched; build or install the package again"
+            raise ModelError(msg)
+        place = self._cache_directory / entry.file_name
+        if place.is_file() and _has_hash(place, entry.sha256):
+            return place
+        try:
+            self._cache_directory.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{entry.file_name}.", suffix=".part", dir=self._cache_directory)
+        except OSError as err:
+            msg = f"the model cache {self._cache_directory} cannot be written ({err.strerror}); set XDG_CACHE_HOME"
+            raise ModelError(msg) from None
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                self._download(entry, addresses, file, progress)
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            part.replace(place)
+        except OSError as err:
+            msg = f"{place} cannot be written ({err.strerror}); make room or set XDG_CACHE_HOME to another place"
+            raise ModelError(msg) from None
+        finally:
+            part.unlink(missing_ok=True)
+        return place
+
+    def _download(self, entry: ModelEntry, addresses: Sequence[str], file: BinaryIO, progress: Progress | None) -> None:
+        """Write the checked content of the first address that works to `file`."""
+        problems = []
+        for address in addresses:
+            try:
+                content = _read_address(address, entry, progress, insecure=entry.name in self._addresses)
+            except (OSError, http.client.HTTPException, ValueError) as err:
+                reason = getattr(err, "reason", None) or err
+                problems.append(f"{address}: {reason}")
+                continue
+            found = hashlib.sha256(content).hexdigest()
+            if found == entry.sha256:
+                file.write(content)
+                return
+            problems.append(f"{address}: SHA-256 {found} of {len(content)} bytes, expected {entry.sha256}")
+        msg = (
+            f"{entry.file_name} could not be fetched ({'; '.join(problems)}); check the network or a proxy "
+            f"(https_proxy), or put the file into {self._cache_directory} or a directory named by FER_MODEL_DIR"
+        )
+        raise ModelError(msg)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal; raises OSError where it cannot be read."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _has_hash(path: Path, sha256: str) -> bool:
+    try:
+        return file_sha256(path) == sha256
+    except OSError:
+        return False
+
+
+def _user_cache() -> Path:
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification: a relative path is invalid and is ignored.
+    base = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
+    return base / "fer_perception" / "models"
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    """Refuses a redirection that leaves https."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: PLR0917
+        """Follow a redirection; the signature is that of the base class."""
+        if not newurl.startswith("https://"):
+            problem = f"redirected to {newurl}, which is not https"
+            raise urllib.error.URLError(problem)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _read_address(address: str, entry: ModelEntry, progress: Progress | None, *, insecure: bool) -> bytes:
+    """Read at most the recorded size from an address; more is an error."""
+    if not insecure and not address.startswith("https://"):
+        msg = "expected an https address"
+        raise ValueError(msg)
+    opener = urllib.request.build_opener(*(() if insecure else (_HttpsOnly(),)))
+    request = urllib.request.Request(address, headers={"User-Agent": "fer_perception"})  # noqa: S310 - scheme checked above
+    content = bytearray()
+    with opener.open(request, timeout=_TIMEOUT_S) as response:
+        while block := response.read(_CHUNK):
+            content += block
+            if len(content) > entry.size:
+                msg = f"more than the expected {entry.size} bytes"
+                raise ValueError(msg)
+            if progress is not None:
+                progress(len(content), entry.size)
+    return bytes(content)
