@@ -51,10 +51,10 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
     logits = np.asarray(logits, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.int64)
     if not len(labels) or logits.ndim != 2 or len(logits) != len(labels):
-        msg = f"cannot fit a temperature to logits {logits.shape} and labels {labels.shape}; expected (N, K) and (N,), N > 0"
+        msg = f"no temperature fits logits {logits.shape} and labels {labels.shape}; expected (N, K) and (N,), N > 0"
         raise CalibrationError(msg)
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
-        msg = f"labels from {labels.min()} to {labels.max()}, expected 0 to {logits.shape[1] - 1}; drop unknown labels first"
+        msg = f"labels from {labels.min()} to {labels.max()}, expected 0 to {logits.shape[1] - 1}; drop unknown ones"
         raise CalibrationError(msg)
     if not np.isfinite(logits).all():
         msg = "the logits hold NaN or infinite values; the checkpoint is broken, take an earlier one"

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
+    *,
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint (.safetensors) written by `fer-train fit`.")],
     out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
     name: Annotated[str | None, typer.Option(help="Model name in the metadata; default: the file's name.")] = None,
@@ -55,8 +56,8 @@ def export(
     if fp16:
         half = export_fp16(out, images=real)
         typer.echo(
-            f"{half.path}  {half.path.stat().st_size / 1e6:.2f} MB  {half.half_nodes} operators in FP16, largest difference "
-            f"in a probability {half.max_difference:.2e}"
+            f"{half.path}  {half.path.stat().st_size / 1e6:.2f} MB  {half.half_nodes} operators in FP16, "
+            f"largest difference in a probability {half.max_difference:.2e}"
         )
     if int8 and data is not None:
         _export_int8(out, data, split)
@@ -79,6 +80,7 @@ def _export_int8(model: Path, data: Path, split: str) -> None:
     single = evaluate_model(model, judged)
     quantised = evaluate_model(out, judged)
     typer.echo(
-        f"{out}  {out.stat().st_size / 1e6:.2f} MB  accuracy {quantised['accuracy']:.4f} against {single['accuracy']:.4f} in "
-        f"FP32 on {judged.split} (n {single['n']}), ece {quantised['ece']:.4f} against {single['ece']:.4f}"
+        f"{out}  {out.stat().st_size / 1e6:.2f} MB  accuracy {quantised['accuracy']:.4f} against "
+        f"{single['accuracy']:.4f} in FP32 on {judged.split} (n {single['n']}), "
+        f"ECE {quantised['ece']:.4f} against {single['ece']:.4f}"
     )

@@ -101,7 +101,7 @@ def run_checkpoint(checkpoint: Checkpoint, images: NDArray[Any], *, name: str = 
 
 
 def evaluate_probabilities(
-    probabilities: NDArray[Any], labels: NDArray[np.integer], class_names: Sequence[str], *, seed: int = 0
+    probabilities: NDArray[Any], labels: NDArray[Any], class_names: Sequence[str], *, seed: int = 0
 ) -> dict[str, Any]:
     """All figures that need only probabilities and labels.
 
@@ -112,17 +112,20 @@ def evaluate_probabilities(
         seed: of the bootstrap and of `ece_perfect`.
 
     Returns:
-        Keys accuracy, balanced_accuracy, macro_f1, nll, ece, ece_perfect, ece_interval (95 %), brier, per_class, confusion
-        (rows true, columns predicted), labels, reliability, n and skipped_unknown; numbers and lists only, ready for JSON.
+        Keys accuracy, balanced_accuracy, macro_f1, nll, ece, ece_perfect, ece_interval (95 %), brier, per_class,
+        confusion (rows true, columns predicted), labels, reliability, n and skipped_unknown; numbers and lists only,
+        ready for JSON.
 
     Raises:
         ModelError: shapes that do not fit, no known label, or rows that are no probabilities.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    labels = np.asarray(labels, dtype=np.int64)
+    labels = labels.astype(np.int64)
     classes = len(class_names)
     if probabilities.shape != (len(labels), classes):
-        msg = f"probabilities of shape {probabilities.shape}, expected ({len(labels)}, {classes}) for {list(class_names)}"
+        msg = (
+            f"probabilities of shape {probabilities.shape}, expected ({len(labels)}, {classes}) for {list(class_names)}"
+        )
         raise ModelError(msg)
     known = (labels >= 0) & (labels < classes)
     probabilities, labels = probabilities[known], labels[known]
@@ -130,7 +133,7 @@ def evaluate_probabilities(
         msg = f"none of {len(known)} pictures has a known label; expected labels among {list(class_names)}"
         raise ModelError(msg)
     if not (np.isfinite(probabilities).all() and np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3)):
-        msg = "the model's output is not a probability for every picture (rows must be finite and sum to 1); export it again"
+        msg = "the model's output is no probability for some pictures (rows must be finite, sum 1); export it again"
         raise ModelError(msg)
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
     diagram = metrics.reliability(probabilities, labels)
@@ -168,8 +171,8 @@ def ferplus_figures(
 
     Returns:
         "agreement": share of pictures whose majority is one of the model's classes and was predicted, of "n" such
-        pictures; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes, in nats, over "kl_n"
-        pictures with such votes. None where there are no such pictures.
+        pictures; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes, in nats, over
+        "kl_n" pictures with such votes. None where there are no such pictures.
     """
     columns = [LABELS_WITH_CONTEMPT.index(name) for name in class_names if name in LABELS_WITH_CONTEMPT]
     if len(columns) != len(class_names):
@@ -192,12 +195,14 @@ def ferplus_figures(
     }
 
 
-def align_classes(output: ModelOutput, data: EvaluationData) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
+def align_classes(
+    output: ModelOutput, data: EvaluationData
+) -> tuple[NDArray[np.float64], NDArray[np.int64], list[str]]:
     """Bring a model's classes and a data set's together.
 
-    Classes are matched by name. A class of the model that the data set does not label (contempt on a 7-class set) is left
-    out and the rest renormalised, which for logits is leaving out its column. A picture of a class that the model does not
-    have counts as unknown.
+    Classes are matched by name. A class of the model that the data set does not label (contempt on a 7-class set) is
+    left out and the rest renormalised, which for logits is leaving out its column. A picture of a class that the model
+    does not have counts as unknown.
 
     Args:
         output: of the model.
@@ -212,8 +217,8 @@ def align_classes(output: ModelOutput, data: EvaluationData) -> tuple[NDArray[np
     shared = [name for name in output.labels if name in data.class_names]
     if len(shared) < 2:
         msg = (
-            f"the model's classes {list(output.labels)} and those of {data.name}, {list(data.class_names)}, have fewer than "
-            "two in common; use a data set with the model's classes"
+            f"the model's classes {list(output.labels)} and those of {data.name}, {list(data.class_names)}, have "
+            "fewer than two in common; use a data set with the model's classes"
         )
         raise ModelError(msg)
     logits = output.logits[:, [output.labels.index(name) for name in shared]]
@@ -231,8 +236,8 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         cross_fitted: add "cross_fit", the pooled figures of two-fold cross-fitted temperatures.
 
     Returns:
-        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes; "ferplus" where there
-        are votes; "without_training_duplicates" and "training_duplicates" where the data holds a training split;
+        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes; "ferplus" where
+        there are votes; "without_training_duplicates" and "training_duplicates" where the data holds a training split;
         "cross_fit" on request.
     """
     logits, labels, names = align_classes(output, data)
@@ -273,7 +278,7 @@ def evaluate_model(model: Path, data: EvaluationData, *, cross_fitted: bool = Fa
 def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkpoint:
     """Fit a checkpoint's temperature on a data set and record its figures there.
 
-    The recorded calibration figures are those of two-fold cross-fitting, pooled; the temperature is fitted on everything.
+    The recorded figures are those of two-fold cross-fitting, pooled; the temperature is fitted on everything.
 
     Args:
         checkpoint: trained weights.
@@ -288,7 +293,9 @@ def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkp
     fitted = cross_fit(logits[known], labels[known], image_hashes(data.images[known]))
     figures = evaluate_probabilities(fitted.probabilities, labels[known], names)
     whole = evaluate_output(replace(output, temperature=fitted.shipped), data)
-    figures |= {key: whole[key] for key in whole if key not in figures and key not in {"model", "model_sha256", "notes"}}
+    figures |= {
+        key: whole[key] for key in whole if key not in figures and key not in {"model", "model_sha256", "notes"}
+    }
     figures["ece_before_calibration"] = metrics.expected_calibration_error(softmax(logits[known]), labels[known])
     figures["temperatures"] = list(fitted.temperatures)
     recorded = {**checkpoint.metrics, data.split: figures}
@@ -317,7 +324,9 @@ def _class_notes(output: ModelOutput, data: EvaluationData, shared: Sequence[str
     notes = []
     extra = [name for name in output.labels if name not in shared]
     if extra:
-        notes.append(f"the data set does not label {', '.join(extra)}: left out of the probabilities, the rest renormalised")
+        notes.append(
+            f"the data set does not label {', '.join(extra)}: left out of the probabilities, the rest renormalised"
+        )
     foreign = [name for name in data.class_names if name not in shared]
     count = int(np.isin(data.labels, [data.class_names.index(name) for name in foreign]).sum())
     if count:

@@ -29,7 +29,7 @@ class EvaluationData:
         name: of the file or folder.
         split: which part of it.
         votes: (N, 10) FER+ votes, or None.
-        in_training: (N,) bool, the same pixels also occur in the training split; None where there is none to compare with.
+        in_training: (N,) bool, the same pixels also occur in the training split; None where there is no such split.
         notes: what was left out on reading and why, one sentence each.
     """
 
@@ -89,15 +89,33 @@ def _from_npz(path: Path, split: str) -> EvaluationData:
         msg = f"{path} is damaged or not an .npz of arrays ({err}); fetch it again"
         raise SourceError(msg) from err
     if not len(images) or len(images) != len(raw):
-        msg = f"{path}: split {split!r} has {len(images)} pictures and {len(raw)} labels; expected as many of both, above 0"
+        msg = f"{path}: split {split!r} has {len(images)} pictures and {len(raw)} labels; expected as many of both"
         raise SourceError(msg)
     labels = raw.astype(np.int64)
     labels[raw == UNKNOWN] = -1
     if labels.max() >= len(LABELS):
-        msg = f"{path}: split {split!r} has label {labels.max()}; expected 0 to {len(LABELS) - 1}, or {UNKNOWN} for unknown"
+        msg = f"{path}: split {split!r} has label {labels.max()}; expected 0 to {len(LABELS) - 1} or {UNKNOWN}, unknown"
         raise SourceError(msg)
     in_training = None
     if train is not None:
         seen = set(image_hashes(train))
         in_training = np.array([digest in seen for digest in image_hashes(images)])
     return EvaluationData(images, labels, LABELS, path.name, split, votes, in_training)
+
+
+def _from_readers(path: Path, split: str) -> EvaluationData:
+    from fer_training.readers import load_dataset
+    from fer_training.readers.samples import DatasetError
+
+    samples = load_dataset(path, split=split)
+    try:
+        train = None if split == "train" else load_dataset(path, split="train")
+    except DatasetError:
+        train = None
+    in_training = None
+    if train is not None and len(train):
+        in_training = np.isin(samples.hashes(), train.hashes())
+    notes = tuple(f"{count} pictures skipped: {reason}" for reason, count in samples.skip_summary().items())
+    return EvaluationData(
+        samples.images, samples.labels, samples.label_names, path.name, split, samples.votes, in_training, notes
+    )

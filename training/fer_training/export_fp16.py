@@ -17,7 +17,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from fer_perception.errors import ModelError
 from fer_training.deployed_network import as_batch
 from fer_training.export import ExportError, check_contract, probe_images, set_metadata
 from fer_training.graph_passes import constants_to_initializers, replace_nodes
@@ -28,8 +27,8 @@ _HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 #: May be FP16 between heavy operators: exact (selection, layout) or as harmless as rounding a convolution's output.
 _LIGHT = frozenset(
     {
-        "Add", "Clip", "Concat", "Elu", "Flatten", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool", "Mul",
-        "PRelu", "Relu", "Reshape", "Sigmoid", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+        "Add", "Clip", "Concat", "Elu", "Flatten", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "MaxPool",
+        "Mul", "PRelu", "Relu", "Reshape", "Sigmoid", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 #: Largest difference in any probability from the FP32 graph that still counts as the same model.

@@ -138,9 +138,7 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, *, bins: int
     return reliability(probabilities, labels, bins=bins).ece
 
 
-def perfect_calibration_error(
-    probabilities: Floats, *, bins: int = ECE_BINS, draws: int = 500, seed: int = 0
-) -> float:
+def perfect_calibration_error(probabilities: Floats, *, bins: int = ECE_BINS, draws: int = 500, seed: int = 0) -> float:
     """The error that a perfectly calibrated model with the same confidences would show on as many pictures.
 
     ECE of a finite sample is above zero even then; this is its expectation, over labels drawn from the probabilities

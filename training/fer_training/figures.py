@@ -1,0 +1,157 @@
+"""Pictures of results: training curves, confusion matrix, reliability diagram, per-class bars."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fer_perception.errors import SourceError
+
+#: PNG metadata without the date and version matplotlib would write, so that equal figures give equal files.
+_PNG_METADATA: dict[str, Any] = {"Software": None}
+
+
+def training_curves(csv_file: Path, png: Path) -> None:
+    """Draw loss and accuracy over epochs from the CSV log of a run.
+
+    Every column whose name ends in "loss" goes into the left panel, in "accuracy" into the right one, over the column
+    "epoch"; empty cells are left out.
+
+    Args:
+        csv_file: `metrics.csv` of the CSV logger.
+        png: the file to write.
+
+    Raises:
+        SourceError: the log is missing or has no epoch column, or no such figures.
+    """
+    try:
+        with csv_file.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as err:
+        msg = f"cannot read the log {csv_file} ({err}); name the metrics.csv of a run directory"
+        raise SourceError(msg) from err
+    columns = [key for key in (rows[0] if rows else {}) if key and key.endswith(("loss", "accuracy"))]
+    if not columns or "epoch" not in rows[0]:
+        msg = f"{csv_file} has no columns to draw; expected epoch and some that end in loss or accuracy"
+        raise SourceError(msg)
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, ending in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for column in (name for name in columns if name.endswith(ending)):
+            # Several steps of one epoch are averaged: the logger also writes within an epoch.
+            by_epoch: dict[float, list[float]] = {}
+            for row in rows:
+                if row[column]:
+                    by_epoch.setdefault(float(row["epoch"]), []).append(float(row[column]))
+            epochs = sorted(by_epoch)
+            axes.plot(epochs, [float(np.mean(by_epoch[epoch])) for epoch in epochs], label=column)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(ending)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize="small")
+    _save(figure, png)
+
+
+def confusion_png(confusion: Sequence[Sequence[int]], labels: Sequence[str], png: Path, *, title: str = "") -> None:
+    """Draw a confusion matrix.
+
+    Args:
+        confusion: (K, K) counts, rows true, columns predicted.
+        labels: K class names.
+        png: the file to write.
+        title: above the picture.
+    """
+    _save(confusion_figure(confusion, labels, title=title), png)
+
+
+def reliability_png(reliability: dict[str, Any], png: Path, *, title: str = "") -> None:
+    """Draw a reliability diagram.
+
+    Args:
+        reliability: "confidence", "accuracy" (None where a bin is empty) and "count", as from `evaluate_probabilities`.
+        png: the file to write.
+        title: above the picture.
+    """
+    _save(reliability_figure(reliability, title=title), png)
+
+
+def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], *, title: str = "") -> Figure:
+    """The confusion matrix as a figure: shade is the share of the true class, numbers are counts and shares."""
+    counts = np.asarray(confusion, dtype=np.int64)
+    totals = counts.sum(axis=1, keepdims=True)
+    share = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    figure = Figure(figsize=(1.6 + 0.85 * len(labels), 1.2 + 0.75 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    for row in range(len(labels)):
+        for column in range(len(labels)):
+            colour = "white" if share[row, column] > 0.55 else "black"
+            text = f"{counts[row, column]}\n{share[row, column]:.0%}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title)
+    return figure
+
+
+def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figure:
+    """The reliability diagram as a figure: accuracy over confidence above, how many pictures a bin below."""
+    count = np.asarray(reliability["count"], dtype=np.int64)
+    confidence = np.array([np.nan if v is None else v for v in reliability["confidence"]])
+    accuracy = np.array([np.nan if v is None else v for v in reliability["accuracy"]])
+    filled = count > 0
+    edges = np.linspace(0.0, 1.0, len(count) + 1)
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    axes: Axes
+    below: Axes
+    axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
+    axes.plot([0, 1], [0, 1], color="gray", linestyle="--", label="perfect")
+    axes.plot(confidence[filled], accuracy[filled], marker="o", label="measured")
+    # Two standard errors of a share, so that a wobble of a nearly empty bin is not taken for miscalibration.
+    error = 2 * np.sqrt(np.maximum(accuracy * (1 - accuracy), 0.0)[filled] / count[filled])
+    axes.errorbar(confidence[filled], accuracy[filled], yerr=error, fmt="none", alpha=0.5)
+    axes.set_ylabel("accuracy")
+    axes.set_ylim(0, 1)
+    axes.set_title(title)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    below.bar(edges[:-1], count, width=np.diff(edges), align="edge", edgecolor="white")
+    below.set_xlabel("confidence")
+    below.set_ylabel("pictures")
+    below.set_xlim(0, 1)
+    return figure
+
+
+def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
+    """Precision, recall and F1 of every class as bars; None is drawn as 0."""
+    figure = Figure(figsize=(1.5 + len(per_class), 3.2), layout="constrained")
+    axes = figure.subplots()
+    positions = np.arange(len(per_class))
+    for offset, key in ((-0.27, "precision"), (0.0, "recall"), (0.27, "f1")):
+        axes.bar(positions + offset, [row[key] or 0.0 for row in per_class.values()], width=0.25, label=key)
+    axes.set_xticks(positions, [f"{name}\n(n {row['support']})" for name, row in per_class.items()])
+    axes.set_ylim(0, 1)
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(ncols=3, fontsize="small")
+    return figure
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata=_PNG_METADATA)
+    return buffer.getvalue()
+
+
+def _save(figure: Figure, png: Path) -> None:
+    png.parent.mkdir(parents=True, exist_ok=True)
+    png.write_bytes(png_bytes(figure))
