@@ -27,7 +27,7 @@ MODELS_STAMP := $(VENV)/.models-fetched
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup models demo test lint bench clean
+.PHONY: help setup build models demo test lint bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
@@ -35,9 +35,11 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
+	@echo 'make build   only .venv and the ROS packages, after a change of a message'
 	@echo 'make clean   remove what was built and the environment'
 
-setup: $(MESSAGES_STAMP) models
+setup: build models
+build: $(MESSAGES_STAMP)
 
 $(PACKAGES_STAMP): pyproject.toml tools/make_environment tools/fix_ros_wheels.py
 	@python=$$(tools/check_prerequisites $(PYTHON)) && \
@@ -68,7 +70,7 @@ ARGS ?=
 test: setup
 	@$(RUN) -m pytest $(ARGS)
 
-lint: $(MESSAGES_STAMP)
+lint: build
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/mypy
