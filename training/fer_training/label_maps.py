@@ -52,7 +52,7 @@ class LabelMap:
 
 
 #: `fer7`: the seven classes of FER2013. `fer8`: those and contempt. `paper`: CK+ as the papers use it, six emotions and
-#: contempt, no neutral. `imed`: the seven single emotions, mixed ones left out. `own`: whatever classes the data set has.
+#: contempt, no neutral. `imed`: the seven single emotions, mixed ones left out. `own`: the classes of the data set.
 LABEL_MAPS: dict[str, LabelMap] = {
     "fer7": LabelMap("fer7", LABELS),
     "fer8": LabelMap("fer8", LABELS_WITH_CONTEMPT),
@@ -68,7 +68,7 @@ def canonical(name: str) -> str:
     return ALIASES.get(lower, lower)
 
 
-def label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
+def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
     """A label map by name, or a custom one for a list of class names.
 
     Raises:
@@ -101,7 +101,7 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
     Raises:
         DatasetError: a class name of the data set is neither known nor to be skipped, or nothing is left.
     """
-    mapping = label_map(spec)
+    mapping = find_label_map(spec)
     renamed = dict(mapping.renamed)
     own = tuple(canonical(name) for name in samples.label_names)
     labels = mapping.labels or tuple(dict.fromkeys(own))

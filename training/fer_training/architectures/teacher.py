@@ -1,9 +1,10 @@
 """The teachers: residual networks of plain 3x3 convolutions, which train fastest per unit of accuracy on a CPU.
 
-Design (ours, from common parts): two-convolution stem, three stages of basic residual blocks (He et al. 2016) at a
-half, a quarter and an eighth of the input size, an average-pooled 1x1 shortcut where the shape changes ("bag of tricks",
-He et al. 2019), optional squeeze-and-excitation (Hu et al. 2018) and stochastic depth (Huang et al. 2016), global average
-pooling, dropout and one dense layer. The last scale of a block starts at zero, so that the block starts as its shortcut.
+Design (ours, from common parts): a stem of two convolutions; three stages of basic residual blocks (He et al. 2016)
+at a half, a quarter and an eighth of the input size; an average-pooled 1x1 shortcut where the shape changes (He et
+al. 2019, "bag of tricks"); optional squeeze-and-excitation (Hu et al. 2018) and stochastic depth (Huang et al. 2016);
+global average pooling, dropout and one dense layer. A block's last scale starts at zero, so that it starts as its
+shortcut.
 """
 
 from __future__ import annotations

@@ -1,0 +1,242 @@
+"""Readers of the data sets people really have; `load_dataset` finds out which one a path is.
+
+| kind | what |
+|---|---|
+| npz | prepared data set (`fer-train prepare`) |
+| fer_csv | fer2013.csv, icml_face_data.csv; fer2013new.csv (FER+) beside it or named by `votes` |
+| manifest | CSV with the columns path, label and where known split, subject, video |
+| ck_plus | official CK+ tree |
+| ck48 | CK+ class folders of 48x48 pictures |
+| jaffe | JAFFE |
+| class_folders | one folder per class, below one per split where there are splits (FER2013, IMED, anything else) |
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+
+from ..label_maps import LabelMap, apply_label_map, find_label_map
+from .ck_plus import IMAGES_FOLDER, is_ck48, read_ck48, read_ck_plus
+from .class_folders import read_class_folders
+from .fer_csv import SIDE, read_fer_csv
+from .ferplus import apply_targets
+from .images import fit_square
+from .jaffe import NAME as JAFFE_NAME
+from .jaffe import read_jaffe
+from .manifest import is_manifest_header, read_manifest
+from .npz import read_npz
+from .records import SPLIT_NAMES, Index, load_pixels
+from .samples import DatasetError, Samples, Skip, concatenate, pixel_hash
+
+__all__ = [
+    "KINDS",
+    "DatasetError",
+    "Samples",
+    "Skip",
+    "concatenate",
+    "detect_kind",
+    "load_dataset",
+    "load_index",
+    "pixel_hash",
+]
+
+KINDS = ("npz", "fer_csv", "manifest", "ck_plus", "ck48", "jaffe", "class_folders")
+
+#: Data sets whose pictures come as files.
+TREE_KINDS = ("manifest", "ck_plus", "ck48", "jaffe", "class_folders")
+
+Spec = str | PathLike[str] | Mapping[str, Any]
+
+
+def load_dataset(
+    spec: Spec | Sequence[Spec],
+    *,
+    split: str | None = None,
+    label_map: str | Sequence[str] | LabelMap = "fer7",
+    targets: str = "labels",
+    kind: str | None = None,
+    votes: str | PathLike[str] | None = None,
+    size: int = SIDE,
+) -> Samples:
+    """Read one data set or several as one.
+
+    Args:
+        spec: a path; or a mapping with "path" and any of the options below, which then hold for that data set; or a
+            sequence of either, which are combined.
+        split: "train", "validation" or "test" (or "Training", "PublicTest", ...); None reads all.
+        label_map: name in `label_maps.LABEL_MAPS`, or the class names wanted, in output order.
+        targets: "labels" (the data set's own), "ferplus_majority", "ferplus_plurality" or "ferplus_soft"; 8 classes if
+            the label map has contempt, else 7.
+        kind: one of `KINDS`; None finds out.
+        votes: fer2013new.csv, for `fer_csv`.
+        size: side of the pictures in pixels; others are cut to the central square and resized.
+
+    Returns:
+        Samples with known labels only; what was left out is listed in `skipped`.
+
+    Raises:
+        DatasetError: a path, split, class or column that is not there, or nothing usable.
+    """
+    if isinstance(spec, Sequence) and not isinstance(spec, str):
+        options: dict[str, Any] = {
+            "split": split, "label_map": label_map, "targets": targets, "kind": kind, "votes": votes, "size": size,
+        }  # fmt: skip
+        return concatenate([load_dataset(part, **options) for part in spec])
+    if isinstance(spec, Mapping):
+        options = {
+            "split": split, "label_map": label_map, "targets": targets, "kind": kind, "votes": votes, "size": size,
+        }  # fmt: skip
+        unknown = sorted(set(spec) - set(options) - {"path"})
+        if unknown or "path" not in spec:
+            msg = f"a data set is described by path and any of {', '.join(options)}; got {sorted(spec)}"
+            raise DatasetError(msg)
+        return load_dataset(spec["path"], **{**options, **{key: value for key, value in spec.items() if key != "path"}})
+    return _load(
+        Path(spec),
+        split=split,
+        labels=label_map,
+        targets=targets,
+        kind=kind,
+        votes=None if votes is None else Path(votes),
+        size=size,
+    )
+
+
+def _load(
+    path: Path,
+    *,
+    split: str | None,
+    labels: str | Sequence[str] | LabelMap,
+    targets: str,
+    kind: str | None,
+    votes: Path | None,
+    size: int,
+) -> Samples:
+    mapping = find_label_map(labels)
+    if targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
+        msg = f"{targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
+        raise DatasetError(msg)
+    kind = kind or detect_kind(path)
+    if kind == "npz":
+        samples = read_npz(path)
+    elif kind == "fer_csv":
+        samples = _fer_csv(path, votes)
+    else:
+        neutral = not mapping.labels or "neutral" in mapping.labels
+        samples = load_pixels(load_index(path, kind=kind, neutral=neutral), size=size)
+    samples = _only_split(samples, split, path)
+    samples = apply_targets(samples, targets, classes=8 if "contempt" in mapping.labels else 7)
+    soft = None if samples.soft is None else samples.soft[samples.labels >= 0]
+    samples = apply_label_map(replace(samples, soft=None), mapping)
+    return _resized(replace(samples, soft=soft), size)
+
+
+def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> Index:
+    """List the picture files of a data set without reading them.
+
+    Args:
+        path: folder or manifest.
+        kind: one of `TREE_KINDS`; None finds out.
+        neutral: CK+: take the first frame of each sequence as neutral.
+
+    Raises:
+        DatasetError: not a data set of picture files, or nothing usable in it.
+    """
+    kind = kind or detect_kind(path)
+    if kind == "ck_plus":
+        return read_ck_plus(path, neutral_frames=1 if neutral else 0)
+    readers = {
+        "manifest": read_manifest,
+        "ck48": read_ck48,
+        "jaffe": read_jaffe,
+        "class_folders": read_class_folders,
+    }
+    if kind not in readers:
+        msg = f"{path} is of the kind {kind!r}; expected picture files: {', '.join(TREE_KINDS)}"
+        raise DatasetError(msg)
+    return readers[kind](path)
+
+
+def detect_kind(path: Path) -> str:
+    """Which of `KINDS` a path is.
+
+    Raises:
+        DatasetError: it does not exist or is none of them.
+    """
+    if path.is_dir():
+        return _detect_folder(path)
+    if not path.is_file():
+        msg = f"there is no data set at {path}; expected an npz or CSV file or a folder"
+        raise DatasetError(msg)
+    if path.suffix.lower() == ".npz":
+        return "npz"
+    if path.suffix.lower() == ".csv":
+        return _detect_csv(path)
+    msg = f"{path} is no data set; expected an npz or CSV file or a folder"
+    raise DatasetError(msg)
+
+
+def _detect_folder(path: Path) -> str:
+    if (path / IMAGES_FOLDER).is_dir():
+        return "ck_plus"
+    if (path / "fer2013.csv").is_file():
+        return "fer_csv"
+    if any(JAFFE_NAME.match(file.name) for file in path.rglob("*.tif*")):
+        return "jaffe"
+    return "ck48" if is_ck48(path) else "class_folders"
+
+
+def _detect_csv(path: Path) -> str:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header = next(csv.reader(file, skipinitialspace=True), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        msg = f"cannot read {path} ({err}); expected a CSV file with a header"
+        raise DatasetError(msg) from err
+    columns = [name.strip().lower() for name in header]
+    if "pixels" in columns:
+        return "fer_csv"
+    if {"nf", "contempt"} <= set(columns):
+        msg = f"{path} holds the FER+ votes alone; give fer2013.csv as the data set and this file as `votes`"
+        raise DatasetError(msg)
+    if is_manifest_header(columns):
+        return "manifest"
+    msg = f"{path} has the columns {columns}; expected emotion and pixels (FER2013), or path and label (a manifest)"
+    raise DatasetError(msg)
+
+
+def _fer_csv(path: Path, votes: Path | None) -> Samples:
+    file = path / "fer2013.csv" if path.is_dir() else path
+    beside = file.with_name("fer2013new.csv")
+    if votes is None and beside.is_file():
+        votes = beside
+    return read_fer_csv(file, votes=votes)
+
+
+def _only_split(samples: Samples, split: str | None, path: Path) -> Samples:
+    if split is None:
+        return samples
+    if split.lower() not in SPLIT_NAMES:
+        msg = f"there is no split {split!r}; expected train, validation or test"
+        raise DatasetError(msg)
+    chosen = samples.splits == SPLIT_NAMES[split.lower()]
+    if not chosen.any():
+        present = sorted(set(samples.splits.tolist()) - {""})
+        msg = f"{path} has no {split} split; it has {', '.join(present) or 'none at all: use a k-fold protocol'}"
+        raise DatasetError(msg)
+    return samples.take(chosen)
+
+
+def _resized(samples: Samples, size: int) -> Samples:
+    if samples.images.shape[1:] == (size, size):
+        return samples
+    return replace(samples, images=np.stack([fit_square(image, size) for image in samples.images]))

@@ -1,0 +1,65 @@
+"""One folder per class, below one folder per split where there are splits: `train/angry/1.png` or `angry/1.png`.
+
+Folders below a class folder are recordings (`happy/clip_07/0001.png`), so that protocols can keep them whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .images import is_image
+from .records import SPLIT_NAMES, Index, Record
+from .samples import DatasetError, Skip
+
+
+def read_class_folders(root: Path) -> Index:
+    """List the pictures of a tree of class folders.
+
+    Files that are no pictures and empty class folders are listed as left out. A class may be missing in
+    some of the splits.
+
+    Raises:
+        DatasetError: the folder is missing or holds no class folder with a picture.
+    """
+    folders = _folders(root)
+    split_folders = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    records: list[Record] = []
+    skipped: list[Skip] = []
+    names: list[str] = []
+    parts = [(folder, SPLIT_NAMES[folder.name.lower()]) for folder in split_folders] or [(root, "")]
+    for part, split in parts:
+        for folder in _folders(part):
+            found = list(_class_folder(folder, split, skipped))
+            if not found:
+                skipped.append(Skip(str(folder), "empty class folder"))
+            names.append(folder.name)
+            records += found
+    if not records:
+        msg = (
+            f"{root} holds no class folder with a picture; expected {root.name}/<class>/<picture> or "
+            f"{root.name}/<split>/<class>/<picture>"
+        )
+        raise DatasetError(msg)
+    return Index(records=tuple(records), label_names=tuple(sorted(set(names))), skipped=tuple(skipped))
+
+
+def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]:
+    records = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        if not is_image(path):
+            skipped.append(Skip(str(path), "not a picture file"))
+            continue
+        inner = path.parent.relative_to(folder)
+        video = "" if inner == Path() else f"{folder.name}/{inner.as_posix()}"
+        records.append(Record(path=path, label=folder.name, split=split, video=video))
+    return records
+
+
+def _folders(root: Path) -> list[Path]:
+    try:
+        return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as err:
+        msg = f"cannot read the folder {root} ({err.strerror})"
+        raise DatasetError(msg) from err

@@ -1,0 +1,125 @@
+"""FER2013 as fer2013.csv or icml_face_data.csv (pixels as text), with or without the FER+ votes of fer2013new.csv."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from fer_perception.labels import LABELS
+
+from .ferplus import read_votes
+from .records import SPLIT_NAMES
+from .samples import DatasetError, Samples, Skip
+
+#: Side of the pictures in pixels.
+SIDE = 48
+
+
+def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
+    """Read FER2013 from its CSV file.
+
+    The columns are "emotion" (0 to 6), "pixels" (2,304 gray values) and, where the file has splits, "Usage"
+    (Training, PublicTest, PrivateTest), in any order, with or without a blank before their names. A row with too few
+    or too many pixels, values that are not gray levels, an unknown label or usage is left out and listed with its
+    line.
+
+    Args:
+        path: the file.
+        votes: fer2013new.csv; its rows must follow those of `path`. Pictures that FER+ removed are left out and listed.
+
+    Raises:
+        DatasetError: unreadable, a column is missing, no row is usable, or the votes belong to other rows.
+    """
+    counts = usages = kept = None
+    if votes is not None:
+        counts, usages, kept = read_votes(votes)
+    images: list[bytes] = []
+    labels: list[int] = []
+    splits: list[str] = []
+    sources: list[str] = []
+    rows: list[int] = []
+    skipped: list[Skip] = []
+    total = 0
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
+            if "pixels" not in columns or "emotion" not in columns:
+                msg = f"{path} has the columns {list(columns)}; expected emotion, pixels and Usage"
+                raise DatasetError(msg)
+            usage_column = columns.get("usage")
+            for index, row in enumerate(reader):
+                total += 1
+                source = f"{path.name}:line {reader.line_num}"
+                usage = (row[usage_column] or "").strip() if usage_column else ""
+                if usages is not None and (index >= len(usages) or usages[index] != usage):
+                    msg = (
+                        f"{votes} does not follow the rows of {path} (they differ at row {index + 1}); "
+                        "take the pair of files that belongs together"
+                    )
+                    raise DatasetError(msg)
+                if kept is not None and not kept[index]:
+                    skipped.append(Skip(source, "removed by FER+ (not a face, or not to be judged)"))
+                    continue
+                try:
+                    pixels = _pixels(row[columns["pixels"]])
+                    label = _label(row[columns["emotion"]])
+                    split = _split(usage)
+                except DatasetError as err:
+                    skipped.append(Skip(source, str(err)))
+                    continue
+                images.append(pixels)
+                labels.append(label)
+                splits.append(split)
+                sources.append(source)
+                rows.append(index)
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        msg = f"cannot read {path} ({err}); expected fer2013.csv or icml_face_data.csv"
+        raise DatasetError(msg) from err
+    if usages is not None and len(usages) != total:
+        msg = f"{votes} has {len(usages)} rows and {path} has {total}; take the pair of files that belongs together"
+        raise DatasetError(msg)
+    if not images:
+        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it has no rows"
+        msg = f"not one row of {path} is usable: {reasons}"
+        raise DatasetError(msg)
+    return Samples(
+        images=np.frombuffer(b"".join(images), dtype=np.uint8).reshape(-1, SIDE, SIDE),
+        labels=np.array(labels, dtype=np.int64),
+        label_names=LABELS,
+        splits=np.array(splits, dtype=np.str_),
+        sources=np.array(sources, dtype=np.str_),
+        votes=None if counts is None else counts[rows],
+        skipped=tuple(skipped),
+    )
+
+
+def _pixels(text: str | None) -> bytes:
+    try:
+        pixels = bytes(map(int, (text or "").split()))
+    except ValueError:
+        msg = "the pixel row holds something else than gray values 0 to 255"
+        raise DatasetError(msg) from None
+    if len(pixels) != SIDE * SIDE:
+        msg = f"the pixel row has {len(pixels)} values, expected {SIDE * SIDE}"
+        raise DatasetError(msg)
+    return pixels
+
+
+def _label(text: str | None) -> int:
+    value = (text or "").strip()
+    if not value.isdecimal() or int(value) >= len(LABELS):
+        msg = f"unknown label {value!r}, expected 0 to {len(LABELS) - 1}"
+        raise DatasetError(msg)
+    return int(value)
+
+
+def _split(usage: str) -> str:
+    if not usage:
+        return ""
+    if usage.lower() not in SPLIT_NAMES:
+        msg = f"unknown usage {usage!r}, expected Training, PublicTest or PrivateTest"
+        raise DatasetError(msg)
+    return SPLIT_NAMES[usage.lower()]

@@ -1,0 +1,36 @@
+"""JAFFE (Lyons et al. 1998): pictures named like KA.AN1.39.tiff: subject, expression and take, running number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from .records import Index, Record
+from .samples import DatasetError, Skip
+
+#: Subject, expression code, take, running number.
+NAME = re.compile(r"^([A-Z]{2})\.([A-Z]{2})(\d)\.(\d+)\.tiff?$", re.IGNORECASE)
+
+EXPRESSIONS = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
+
+
+def read_jaffe(root: Path) -> Index:
+    """List the pictures of JAFFE, in any depth below `root`.
+
+    Raises:
+        DatasetError: no picture is named as in JAFFE.
+    """
+    records = []
+    skipped = []
+    for path in sorted(root.rglob("*")):
+        if not path.is_file() or path.suffix.lower() not in (".tif", ".tiff") or path.name.startswith("."):
+            continue
+        match = NAME.match(path.name)
+        if match is None or match[2].upper() not in EXPRESSIONS:
+            skipped.append(Skip(str(path), "not named as in JAFFE (KA.AN1.39.tiff)"))
+            continue
+        records.append(Record(path=path, label=match[2].upper(), subject=match[1].upper()))
+    if not records:
+        msg = f"{root} holds no picture named as in JAFFE; expected names like KA.AN1.39.tiff"
+        raise DatasetError(msg)
+    return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))

@@ -1,0 +1,88 @@
+"""A CSV file that lists pictures: columns path and label, optionally split, subject and video."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from .images import is_image
+from .records import SPLIT_NAMES, Index, Record
+from .samples import DatasetError, Skip
+
+_PATH_COLUMNS = ("path", "file", "image", "filename")
+_LABEL_COLUMNS = ("label", "emotion", "class", "expression")
+_SUBJECT_COLUMNS = ("subject", "person", "participant")
+_VIDEO_COLUMNS = ("video", "clip", "sequence")
+
+
+def is_manifest_header(columns: list[str]) -> bool:
+    """Whether a CSV file with these columns (lower case) lists picture files."""
+    return _column(columns, _PATH_COLUMNS) is not None and _column(columns, _LABEL_COLUMNS) is not None
+
+
+def read_manifest(path: Path) -> Index:
+    """List the pictures of a manifest; paths are relative to the manifest's folder.
+
+    A row whose file is missing or no picture, without a label, or of an unknown split is left out and listed.
+
+    Raises:
+        DatasetError: unreadable, a column is missing, or no row is usable.
+    """
+    records: list[Record] = []
+    skipped: list[Skip] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+            columns = list(reader.fieldnames)
+            if not is_manifest_header(columns):
+                msg = (
+                    f"{path} has the columns {columns}; expected path and label, and where known split, subject, video"
+                )
+                raise DatasetError(msg)
+            for row in reader:
+                try:
+                    records.append(_record(path.parent, row, columns))
+                except DatasetError as err:
+                    skipped.append(Skip(f"{path.name}:line {reader.line_num}", str(err)))
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        msg = f"cannot read the manifest {path} ({err})"
+        raise DatasetError(msg) from err
+    if not records:
+        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it has no rows"
+        msg = f"not one row of {path} is usable: {reasons}"
+        raise DatasetError(msg)
+    names = tuple(sorted({record.label for record in records}))
+    return Index(records=tuple(records), label_names=names, skipped=tuple(skipped))
+
+
+def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Record:
+    def value(names: tuple[str, ...]) -> str:
+        column = _column(columns, names)
+        return "" if column is None else (row[column] or "").strip()
+
+    file = folder / value(_PATH_COLUMNS)
+    split = value(("split", "usage"))
+    if not value(_PATH_COLUMNS) or not file.is_file():
+        msg = "the file does not exist"
+        raise DatasetError(msg)
+    if not is_image(file):
+        msg = "not a picture file"
+        raise DatasetError(msg)
+    if not value(_LABEL_COLUMNS):
+        msg = "the label is missing"
+        raise DatasetError(msg)
+    if split and split.lower() not in SPLIT_NAMES:
+        msg = f"unknown split {split!r}"
+        raise DatasetError(msg)
+    return Record(
+        path=file,
+        label=value(_LABEL_COLUMNS),
+        split=SPLIT_NAMES.get(split.lower(), ""),
+        subject=value(_SUBJECT_COLUMNS),
+        video=value(_VIDEO_COLUMNS),
+    )
+
+
+def _column(columns: list[str], names: tuple[str, ...]) -> str | None:
+    return next((name for name in names if name in columns), None)

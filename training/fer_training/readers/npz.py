@@ -1,0 +1,120 @@
+"""The npz format of prepared data sets: images and labels of each split and, where known, votes, subjects, videos."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.labels import LABELS
+
+from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
+
+#: `<split>_labels` of a picture whose class is not known.
+UNKNOWN_BYTE = 255
+
+_OPTIONAL = ("votes", "subjects", "videos", "sources")
+
+
+def read_npz(path: Path) -> Samples:
+    """Read a prepared data set.
+
+    For each split S ("train", "validation", "test", "all" = no split) the file holds `S_images` (N, H, W) uint8 and
+    `S_labels` (N,) uint8 with 255 = unknown, and may hold `S_votes` (N, 10) uint8, `S_subjects`, `S_videos` and
+    `S_sources` (N,) str. `label_names` (K,) str gives the classes; without it they are the seven of FER2013.
+
+    Raises:
+        DatasetError: missing, damaged, pickled, or arrays that do not fit one another.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        msg = f"there is no file {path}; expected a data set written by `fer-train prepare`"
+        raise DatasetError(msg) from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as err:
+        msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
+        raise DatasetError(msg) from err
+    label_names = tuple(str(name) for name in arrays["label_names"]) if "label_names" in arrays else LABELS
+    splits = [name.removesuffix("_images") for name in arrays if name.endswith("_images")]
+    if not splits:
+        msg = f"{path} holds {sorted(arrays)}; expected at least one pair like train_images and train_labels"
+        raise DatasetError(msg)
+    return concatenate([_split(path, arrays, split, label_names) for split in splits])
+
+
+def _split(path: Path, arrays: dict[str, NDArray[np.generic]], split: str, label_names: tuple[str, ...]) -> Samples:
+    images = arrays[f"{split}_images"]
+    if f"{split}_labels" not in arrays:
+        msg = f"{path} has {split}_images but no {split}_labels; expected one label for every picture"
+        raise DatasetError(msg)
+    raw = arrays[f"{split}_labels"]
+    if images.ndim != 3 or images.dtype != np.uint8:
+        msg = f"{path}: {split}_images is {images.dtype} {images.shape}; expected uint8 (N, H, W)"
+        raise DatasetError(msg)
+    if raw.shape != images.shape[:1] or raw.dtype.kind not in "iu":
+        msg = f"{path}: {split}_labels is {raw.dtype} {raw.shape}; expected {len(images)} integers"
+        raise DatasetError(msg)
+    labels = raw.astype(np.int64)
+    labels[labels == UNKNOWN_BYTE] = UNKNOWN
+    foreign = np.flatnonzero((labels < UNKNOWN) | (labels >= len(label_names)))
+    if len(foreign):
+        msg = (
+            f"{path}: {split}_labels[{foreign[0]}] is {labels[foreign[0]]}; "
+            f"expected 0 to {len(label_names) - 1}, or {UNKNOWN_BYTE} for unknown"
+        )
+        raise DatasetError(msg)
+    extra = {name: arrays.get(f"{split}_{name}") for name in _OPTIONAL}
+    for name, value in extra.items():
+        shape = (len(images), len(FERPLUS_COLUMNS)) if name == "votes" else (len(images),)
+        if value is not None and value.shape != shape:
+            msg = f"{path}: {split}_{name} has the shape {value.shape}; expected {shape}"
+            raise DatasetError(msg)
+    sources = extra["sources"]
+    if sources is None:
+        sources = np.array([f"{path.name}:{split}[{index}]" for index in range(len(images))], dtype=np.str_)
+    return Samples(
+        images=images.astype(np.uint8, copy=False),
+        labels=labels,
+        label_names=label_names,
+        splits=np.full(len(images), "" if split == "all" else split),
+        sources=sources.astype(np.str_),
+        votes=None if extra["votes"] is None else extra["votes"].astype(np.uint8),
+        subjects=None if extra["subjects"] is None else extra["subjects"].astype(np.str_),
+        videos=None if extra["videos"] is None else extra["videos"].astype(np.str_),
+    )
+
+
+def write_npz(path: Path, samples: Samples) -> None:
+    """Write samples so that `read_npz` gives them back; an interrupted write leaves an earlier file whole.
+
+    Raises:
+        DatasetError: more than 255 classes, or the disk is full or not writable.
+    """
+    if len(samples.label_names) >= UNKNOWN_BYTE:
+        msg = f"there are {len(samples.label_names)} classes; the format holds at most {UNKNOWN_BYTE - 1}"
+        raise DatasetError(msg)
+    arrays: dict[str, NDArray[np.generic]] = {"label_names": np.array(samples.label_names, dtype=np.str_)}
+    for split in dict.fromkeys(samples.splits.tolist()):
+        part = samples.take(samples.splits == split)
+        name = split or "all"
+        arrays[f"{name}_images"] = part.images
+        arrays[f"{name}_labels"] = np.where(part.labels < 0, UNKNOWN_BYTE, part.labels).astype(np.uint8)
+        arrays[f"{name}_sources"] = part.sources
+        for key, value in (("votes", part.votes), ("subjects", part.subjects), ("videos", part.videos)):
+            if value is not None:
+                arrays[f"{name}_{key}"] = value
+    temporary = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for allow_pickle
+        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        msg = f"cannot write {path} ({err.strerror}); free some space or choose another place"
+        raise DatasetError(msg) from err
