@@ -1,0 +1,331 @@
+"""From decoded pictures to results: detect, track, crop, classify, smooth, in that order. Knows nothing of ROS."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.crops import crop_faces, face_quality
+from fer_perception.detection import Detection, Detector, create_detector
+from fer_perception.inference import Classifier, create_classifier
+from fer_perception.model_store import ModelStore
+from fer_perception.pipeline_types import FaceResult, Frame, FrameResult, Phase
+from fer_perception.settings import PipelineSettings
+from fer_perception.smoothing import Smoothed, Smoother, create_smoother
+from fer_perception.tracking import FaceIds, Track, Tracker
+
+#: A stamp this much before the latest one, in s, means that the source began anew (a looping bag).
+TIME_JUMP = 0.5
+
+#: Settings whose change makes new smoothers, so that no state of another filter is carried over.
+_TEMPORAL = ("filter", "ema_time_constant", "hmm_", "undecided_threshold", "hysteresis", "min_dwell")
+
+
+@dataclass
+class _Camera:
+    """What is remembered of one camera between its frames."""
+
+    tracker: Tracker
+    smoothers: dict[str, Smoother] = field(default_factory=dict)
+    frames: int = 0
+    stamp_ns: int | None = None
+
+
+@dataclass
+class _Work:
+    """One frame on its way through the stages."""
+
+    frame: Frame
+    camera: _Camera | None
+    tracks: list[Track]
+    looked_at: list[Track]
+    crops: NDArray[np.float32]
+    timings: dict[str, float]
+
+
+class Pipeline:
+    """Turns frames into results; keeps tracks and filters per camera. Owned by one thread.
+
+    Args:
+        detector: finds the faces.
+        classifier: names their expressions.
+        settings: of tracking, smoothing and scheduling (those of the networks are theirs already).
+    """
+
+    def __init__(self, detector: Detector, classifier: Classifier, settings: PipelineSettings) -> None:
+        self.detector = detector
+        self.classifier = classifier
+        self.settings = settings
+        self._ids = FaceIds(deterministic=settings.deterministic_ids)
+        self._cameras: dict[str, _Camera] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in the order of all scores."""
+        return self.classifier.metadata.labels
+
+    @property
+    def model_id(self) -> str:
+        """Name and short hash of the classifier."""
+        return self.classifier.metadata.model_id
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Process frames, at best one of each camera: the faces of all of them go into one classifier batch.
+
+        Args:
+            frames: in any order; frames of one camera in the order of their stamps. A stamp that lies more than
+                `TIME_JUMP` before the camera's latest one begins anew: its tracks are forgotten.
+
+        Returns:
+            One result a frame, in the same order.
+
+        Raises:
+            BackendError: the classifier failed and there is nothing to fall back to.
+        """
+        works = [self._look(frame) for frame in frames]
+        probabilities = self._classify(works)
+        return [self._conclude(work, rows) for work, rows in zip(works, probabilities, strict=True)]
+
+    def reset(self) -> None:
+        """Forget the tracks of all cameras; ids go on, so no face keeps its id."""
+        self._cameras.clear()
+
+    def end_camera(self, camera: str) -> None:
+        """Forget the tracks of one camera (it fell silent)."""
+        self._cameras.pop(camera, None)
+
+    def track_count(self, camera: str | None = None) -> int:
+        """Number of faces followed now, candidates included, of one camera or of all."""
+        chosen = self._cameras.values() if camera is None else filter(None, [self._cameras.get(camera)])
+        return sum(len(state.smoothers) for state in chosen)
+
+    def configure(self, settings: PipelineSettings) -> None:
+        """Take new live settings; faces keep their ids. Settings that are not live take no effect here."""
+        changed = {f.name for f in fields(settings) if getattr(settings, f.name) != getattr(self.settings, f.name)}
+        self.settings = settings
+        self.detector.threshold = settings.detection_threshold
+        self.detector.detection_size = settings.detection_size
+        self.detector.min_face_size = settings.min_face_size
+        self.detector.max_faces = settings.max_faces
+        for camera in self._cameras.values():
+            camera.tracker.birth_time = settings.birth_time
+            camera.tracker.track_timeout = settings.track_timeout
+            if any(name.startswith(_TEMPORAL) for name in changed):
+                camera.smoothers.clear()
+
+    def warm_up(self, width: int = 640, height: int = 480) -> None:
+        """Run both networks once on a blank picture, so that the first real frame does not pay for lazy set-up."""
+        self.detector.detect(np.zeros((height, width, 3), np.uint8))
+        channels, rows, columns = self.classifier.metadata.input_shape
+        self.classifier.classify(np.zeros((1, channels, rows, columns), np.float32))
+
+    def close(self) -> None:
+        """Release the networks; idempotent."""
+        self._cameras.clear()
+        self.detector.close()
+        self.classifier.close()
+
+    def _look(self, frame: Frame) -> _Work:
+        """Detect, track and crop one frame."""
+        timings: dict[str, float] = {}
+        height, width = frame.image.shape[:2]
+        camera = None if frame.still else self._camera(frame)
+        clock = time.perf_counter()
+        detections: list[Detection] | None = None
+        if camera is None or camera.frames % self.settings.detect_every == 0:
+            detections = self.detector.detect(frame.image)
+        clock = _lap(timings, "detect", clock)
+        if camera is None:
+            tracker = Tracker(self._ids, birth_time=0.0, track_timeout=self.settings.track_timeout)
+            tracks = tracker.update(detections or [], 0.0, image_size=(width, height), immediate=True)
+            looked_at = tracks
+        else:
+            camera.frames += 1
+            stamp = frame.stamp_ns * 1e-9
+            if detections is None:
+                # Between detections a face is looked at where it is predicted to be.
+                tracks = [replace(t, observed=not t.lost) for t in camera.tracker.predict(stamp)]
+                candidates = [replace(t, observed=not t.lost) for t in camera.tracker.tentative]
+            else:
+                tracks = camera.tracker.update(detections, stamp, image_size=(width, height))
+                candidates = camera.tracker.tentative
+            # A candidate is classified too: its filter is warm when the face is reported.
+            looked_at = [track for track in (*tracks, *candidates) if track.observed]
+            alive = {track.id for track in (*tracks, *candidates)}
+            for face_id in [i for i in camera.smoothers if i not in alive]:
+                del camera.smoothers[face_id]
+        clock = _lap(timings, "track", clock)
+        crops = self._crop(frame.image, looked_at)
+        _lap(timings, "crop", clock)
+        return _Work(frame, camera, tracks, looked_at, crops, timings)
+
+    def _camera(self, frame: Frame) -> _Camera:
+        camera = self._cameras.get(frame.camera)
+        if camera is not None and camera.stamp_ns is not None:
+            back = (camera.stamp_ns - frame.stamp_ns) * 1e-9
+            if back > TIME_JUMP:
+                camera = None
+        if camera is None:
+            tracker = Tracker(self._ids, birth_time=self.settings.birth_time, track_timeout=self.settings.track_timeout)
+            camera = self._cameras[frame.camera] = _Camera(tracker)
+        camera.stamp_ns = frame.stamp_ns
+        return camera
+
+    def _crop(self, image: NDArray[np.uint8], tracks: Sequence[Track]) -> NDArray[np.float32]:
+        metadata = self.classifier.metadata
+        channels, size, _ = metadata.input_shape
+        boxes = np.array([track.box for track in tracks], np.float32).reshape(-1, 4)
+        crops = crop_faces(
+            image, boxes, [track.landmarks for track in tracks], template=metadata.landmark_template, size=size
+        )
+        return np.repeat(crops, channels, axis=1) if channels != 1 else crops
+
+    def _classify(self, works: Sequence[_Work]) -> list[NDArray[np.float64]]:
+        """One batch for all frames; returns the rows of each frame."""
+        clock = time.perf_counter()
+        batch = np.concatenate([work.crops for work in works]) if works else np.empty((0, 1, 1, 1), np.float32)
+        if not len(batch):
+            return [np.empty((0, len(self.labels))) for _ in works]
+        probabilities = self.classifier.classify(batch).astype(np.float64)
+        # float32 rows sum to 1 only nearly; readers of float64 scores may rely on it.
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        share = (time.perf_counter() - clock) / len(works)
+        ends = np.cumsum([len(work.crops) for work in works])
+        for work in works:
+            work.timings["classify"] = share
+        return np.split(probabilities, ends[:-1])
+
+    def _conclude(self, work: _Work, rows: NDArray[np.float64]) -> FrameResult:
+        """Smooth the scores of one frame and put its result together."""
+        clock = time.perf_counter()
+        frame = work.frame
+        stamp = frame.stamp_ns * 1e-9
+        raw = {track.id: (row, crop) for track, row, crop in zip(work.looked_at, rows, work.crops, strict=True)}
+        smoothed: dict[str, Smoothed] = {}
+        reported = {track.id for track in work.tracks}
+        for face_id in {*reported, *raw}:
+            smoother = self._smoother(work.camera, face_id)
+            smoothed[face_id] = smoother.update(raw[face_id][0] if face_id in raw else None, stamp)
+        faces = [
+            self._face(frame, track, smoothed[track.id], raw.get(track.id), still=work.camera is None)
+            for track in work.tracks
+        ]
+        _lap(work.timings, "smooth", clock)
+        height, width = frame.image.shape[:2]
+        return FrameResult(
+            camera=frame.camera,
+            stamp_ns=frame.stamp_ns,
+            width=width,
+            height=height,
+            labels=self.labels,
+            model_id=self.model_id,
+            faces=tuple(sorted(faces, key=lambda face: face.face_id)),
+            timings=work.timings,
+        )
+
+    def _smoother(self, camera: _Camera | None, face_id: str) -> Smoother:
+        if camera is None:
+            return create_smoother(self.labels, replace(self.settings, filter="none"))
+        if face_id not in camera.smoothers:
+            camera.smoothers[face_id] = create_smoother(self.labels, self.settings)
+        return camera.smoothers[face_id]
+
+    def _face(
+        self,
+        frame: Frame,
+        track: Track,
+        smoothed: Smoothed,
+        raw: tuple[NDArray[np.float64], NDArray[np.float32]] | None,
+        *,
+        still: bool,
+    ) -> FaceResult:
+        height, width = frame.image.shape[:2]
+        quality = math.nan
+        if raw is not None:
+            quality = face_quality(frame.image, track.box, track.landmarks, raw[1][0])
+        return FaceResult(
+            face_id=track.id,
+            emotion=smoothed.emotion,
+            confidence=smoothed.confidence,
+            scores=smoothed.scores,
+            raw_scores=None if raw is None else raw[0],
+            valence=smoothed.valence,
+            arousal=smoothed.arousal,
+            phase=Phase.UNKNOWN if still else smoothed.phase,
+            roi=clip_box(track.box, width, height),
+            landmarks=track.landmarks,
+            detection_confidence=float(track.score),
+            quality=quality,
+            tracked_for=max(0.0, frame.stamp_ns * 1e-9 - track.first_seen) if not still else 0.0,
+            observed=raw is not None,
+        )
+
+
+def clip_box(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
+    """A box in whole pixels inside a picture.
+
+    Args:
+        box: (4,) x, y, w, h in pixels, may reach over the border.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+
+    Returns:
+        x, y, w, h with 0 <= x < width, 0 <= y < height, w >= 1, h >= 1, x + w <= width and y + h <= height.
+    """
+    x, y, w, h = (float(value) for value in box)
+    left = min(max(round(x), 0), width - 1)
+    top = min(max(round(y), 0), height - 1)
+    right = min(max(round(x + w), left + 1), width)
+    bottom = min(max(round(y + h), top + 1), height)
+    return left, top, right - left, bottom - top
+
+
+def build_pipeline(
+    settings: PipelineSettings,
+    *,
+    store: ModelStore | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Pipeline:
+    """Load the networks the settings name and put the pipeline together, warmed up.
+
+    Args:
+        settings: all of them.
+        store: where model files are looked for.
+        progress: is told what takes long (an engine build).
+
+    Raises:
+        ConfigError: a setting is out of range.
+        ModelError: a model file is missing, damaged, foreign or of the wrong shape.
+        BackendError: the backend is unknown, not installed or does not work.
+    """
+    detector = create_detector(
+        settings.detector,
+        threshold=settings.detection_threshold,
+        detection_size=settings.detection_size,
+        min_face_size=settings.min_face_size,
+        max_faces=settings.max_faces,
+        threads=settings.threads,
+        store=store,
+    )
+    options: dict[str, Any] = {} if progress is None else {"progress": progress}
+    try:
+        classifier = create_classifier(settings.model, backend=settings.backend, threads=settings.threads, **options)
+    except Exception:
+        detector.close()
+        raise
+    pipeline = Pipeline(detector, classifier, settings)
+    pipeline.warm_up()
+    return pipeline
+
+
+def _lap(timings: dict[str, float], stage: str, since: float) -> float:
+    """Note the seconds since `since` under `stage`; return the time now."""
+    now = time.perf_counter()
+    timings[stage] = now - since
+    return now
