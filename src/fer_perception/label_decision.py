@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 class LabelDecision:
     """Holds the label of one face.
 
-    The label changes to the most probable class once that is more probable by `hysteresis` than the present one, but
-    not before the present one stood for `min_dwell`. A label whose own probability falls below `undecided_threshold`
-    is given up at once; so a label always has at least that probability.
+    The label changes to the most probable class once that is more probable by `hysteresis` than the present one and the
+    present one stood for `min_dwell`. A label whose own probability falls below `undecided_threshold` has no such
+    protection: it gives way to the most probable class at once, and where even that is below the threshold there is no
+    label. So a label always has at least that probability.
 
     Args:
         undecided_threshold: [0, 1].
@@ -38,15 +39,14 @@ class LabelDecision:
         """
         best = int(scores.argmax())
         current = self._label
-        if current is None:
-            if scores[best] >= self._threshold:
-                self._label, self._since = best, stamp_s
-            return self._label
-        rested = stamp_s - self._since >= self._min_dwell - 1e-9
-        given_up = scores[current] < self._threshold
-        overtaken = best != current and scores[best] >= scores[current] + self._hysteresis
-        if scores[best] >= self._threshold and best != current and rested and (overtaken or given_up):
-            self._label, self._since = best, stamp_s
-        elif given_up:
+        if scores[best] < self._threshold:
             self._label = None
+        elif best != current and (current is None or self._gives_way(scores[current], scores[best], stamp_s)):
+            self._label, self._since = best, stamp_s
         return self._label
+
+    def _gives_way(self, current: float, best: float, stamp_s: float) -> bool:
+        if current < self._threshold:
+            return True
+        # A billionth is for sums of time steps that should have been equal.
+        return best >= current + self._hysteresis and stamp_s - self._since >= self._min_dwell - 1e-9

@@ -11,7 +11,7 @@ SMOOTHING_TIME = 0.15
 #: A face must be seen this long before a slope means anything, s.
 MIN_HISTORY = 0.2
 #: A rise or fall begins above and ends below these slopes, in intensity per s.
-MOVING_SLOPE, RESTING_SLOPE = 1.0, 0.4
+MOVING_SLOPE, RESTING_SLOPE = 0.8, 0.3
 #: A resting face becomes expressive above and neutral below these intensities.
 EXPRESSIVE, NEUTRAL = 0.6, 0.4
 
@@ -62,10 +62,10 @@ class PhaseEstimator:
         return Phase.APEX if self._expressive else Phase.NEUTRAL
 
     def _settle(self) -> None:
-        """Hysteresis of direction and of expressive or not."""
-        if self._expressive:
-            self._expressive = self._intensity >= NEUTRAL
-        else:
-            self._expressive = self._intensity > EXPRESSIVE
+        """Hysteresis of direction and of expressive or not; between neutral and apex there is always a movement."""
+        was = self._expressive
+        self._expressive = self._intensity >= NEUTRAL if was else self._intensity > EXPRESSIVE
         limit = RESTING_SLOPE if self._direction * self._slope > 0 else MOVING_SLOPE
         self._direction = 0 if abs(self._slope) < limit else (1 if self._slope > 0 else -1)
+        if self._expressive is not was:
+            self._direction = 1 if self._expressive else -1

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.label_decision import LabelDecision
 from fer_perception.labels import NEUTRAL, circumplex_matrix
 from fer_perception.phases import PhaseEstimator
 from fer_perception.pipeline_types import Phase
 from fer_perception.settings import PipelineSettings
-from fer_perception.temporal_filters import EmaFilter, HmmFilter, HmmParameters, NoFilter, TemporalFilter
+from fer_perception.temporal_filters import EmaFilter, NoFilter, TemporalFilter
 
 #: Pictures of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
 #: learning"): the class frequencies behind the network's probabilities.
@@ -143,6 +144,15 @@ def create_filter(labels: Sequence[str], settings: PipelineSettings) -> Temporal
     )
 
 
+def create_decision(settings: PipelineSettings) -> LabelDecision:
+    """A new label decision as the settings say (`undecided_threshold`, `hysteresis`, `min_dwell`)."""
+    return LabelDecision(
+        undecided_threshold=settings.undecided_threshold,
+        hysteresis=settings.hysteresis,
+        min_dwell=settings.min_dwell,
+    )
+
+
 def create_smoother(labels: Sequence[str], settings: PipelineSettings) -> Smoother:
     """A new smoother for one track.
 
@@ -150,9 +160,4 @@ def create_smoother(labels: Sequence[str], settings: PipelineSettings) -> Smooth
         labels: K class names in the order of the classifier's probabilities.
         settings: which filter, its times, and the label decision.
     """
-    decision = LabelDecision(
-        undecided_threshold=settings.undecided_threshold,
-        hysteresis=settings.hysteresis,
-        min_dwell=settings.min_dwell,
-    )
-    return Smoother(labels, create_filter(labels, settings), decision, training_prior(labels))
+    return Smoother(labels, create_filter(labels, settings), create_decision(settings), training_prior(labels))

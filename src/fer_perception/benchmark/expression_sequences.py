@@ -1,0 +1,166 @@
+"""Faces whose expressions change at known times, and what a network says of each frame of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.benchmark.frame_outputs import FrameOutputs
+
+#: How long an expression lasts: log-normal with this median (s) and standard deviation of the logarithm, cut to ...
+DWELL_MEDIAN, DWELL_SIGMA = 1.6, 0.7
+#: ... these limits, s.
+DWELL_LIMITS = (0.5, 5.0)
+#: How long one picture of a face persists, s, before `hold_scale` (uniform).
+HOLD_LIMITS = (0.1, 1.0)
+#: Share of the frames that never arrive, and how far the others are off their time, in periods.
+DROPPED, STAMP_JITTER = 0.1, 0.1
+#: The time to which error correlations refer, s.
+REFERENCE_LAG = 1.0 / 30.0
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """F faces seen in the same T frames.
+
+    Attributes:
+        stamps: (T,) s, rising.
+        truth: (F, T) index of the true class.
+        probabilities: (F, T, K) of each frame alone.
+        changes: per face, the times of its true changes, s, the first being the start.
+        end: s.
+    """
+
+    stamps: NDArray[np.float64]
+    truth: NDArray[np.intp]
+    probabilities: NDArray[np.float64]
+    changes: list[NDArray[np.float64]]
+    end: float
+
+    @property
+    def minutes(self) -> float:
+        """Of all faces together."""
+        return len(self.changes) * self.end / 60.0
+
+
+def hold_scale(outputs: FrameOutputs, correlation: float) -> float:
+    """By what `HOLD_LIMITS` must be multiplied for this error correlation at `REFERENCE_LAG`.
+
+    0 stands for a new picture in every frame.
+    """
+    if correlation <= 0.0:
+        return 0.0
+    low, high = 1e-3, 20.0
+    for _ in range(60):
+        middle = (low * high) ** 0.5
+        if _expected_correlation(outputs, middle) < correlation:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _expected_correlation(outputs: FrameOutputs, scale: float) -> float:
+    """Errors are alike while the picture is the same: that share of all pairs of frames, times the views' likeness."""
+    held = scale * np.linspace(*HOLD_LIMITS, 2001)
+    dwell = _dwell_times(np.random.default_rng(0), 4000)
+    share = 1.0
+    for spans in (held, dwell):
+        share *= float(np.maximum(spans - REFERENCE_LAG, 0.0).mean() / spans.mean())
+    return share * outputs.view_correlation
+
+
+def make_sequences(
+    outputs: FrameOutputs, *, faces: int, seconds: float, rate: float, scale: float, seed: int
+) -> Sequences:
+    """Draw sequences.
+
+    Args:
+        outputs: the pictures to draw from.
+        faces: F.
+        seconds: length.
+        rate: frames per s before drops.
+        scale: see `hold_scale`.
+        seed: decides everything; the times of the expressions do not depend on `rate` and `scale`.
+    """
+    plan = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 2])
+    classes = outputs.probabilities.shape[-1]
+    frequency = np.bincount(outputs.labels, minlength=classes) / len(outputs.labels)
+    by_class = [np.flatnonzero(outputs.labels == k) for k in range(classes)]
+    stamps = np.arange(int(seconds * rate)) / rate
+    stamps = (stamps + rng.uniform(0.0, STAMP_JITTER / rate, stamps.shape))[rng.random(stamps.shape) >= DROPPED]
+    truth = np.empty((faces, len(stamps)), dtype=np.intp)
+    probabilities = np.empty((faces, len(stamps), classes))
+    changes = []
+    for face in range(faces):
+        starts, segments = _plan_face(plan, frequency, seconds)
+        segment = np.searchsorted(starts, stamps, side="right") - 1
+        truth[face] = segments[segment]
+        chances = [by_class[k] for k in segments]
+        picture = _pictures(rng, stamps, starts, chances, scale)
+        view = rng.integers(0, outputs.probabilities.shape[1], len(stamps))
+        probabilities[face] = outputs.probabilities[picture, view]
+        changes.append(starts)
+    return Sequences(stamps, truth, probabilities, changes, seconds)
+
+
+def error_correlation(sequences: Sequences, outputs: FrameOutputs) -> float:
+    """Measured correlation of the errors of frames `REFERENCE_LAG` apart, class error rates taken out.
+
+    Args:
+        sequences: at a rate of which `REFERENCE_LAG` is a period.
+        outputs: what they were drawn from.
+    """
+    wrong = (sequences.probabilities.argmax(axis=-1) != sequences.truth).astype(np.float64)
+    rest = wrong - outputs.error_rate[sequences.truth]
+    near = np.abs(np.diff(sequences.stamps) - REFERENCE_LAG) < 0.2 * REFERENCE_LAG
+    return float((rest[:, :-1] * rest[:, 1:])[:, near].mean() / (rest**2).mean())
+
+
+def _dwell_times(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    times = np.exp(np.log(DWELL_MEDIAN) + DWELL_SIGMA * rng.standard_normal(4 * count + 64))
+    return np.asarray(times[(times >= DWELL_LIMITS[0]) & (times <= DWELL_LIMITS[1])][:count])
+
+
+def _plan_face(
+    rng: np.random.Generator, frequency: NDArray[np.float64], seconds: float
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Start times (the first is 0) and classes of a face's expressions; neighbours differ."""
+    times = _dwell_times(rng, int(seconds / DWELL_LIMITS[0]) + 2)
+    starts = np.concatenate([[0.0], np.cumsum(times)])
+    starts = starts[starts < seconds]
+    segments = np.empty(len(starts), dtype=np.intp)
+    for i in range(len(starts)):
+        weights = frequency.copy()
+        if i:
+            weights[segments[i - 1]] = 0.0
+        segments[i] = rng.choice(len(frequency), p=weights / weights.sum())
+    return starts, segments
+
+
+def _pictures(
+    rng: np.random.Generator,
+    stamps: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    chances: list[NDArray[np.intp]],
+    scale: float,
+) -> NDArray[np.intp]:
+    """(T,) index of the picture each frame shows; `chances` are the pictures each segment draws from."""
+    pictures = np.empty(len(stamps), dtype=np.intp)
+    segment = np.searchsorted(starts, stamps, side="right") - 1
+    current, until = -1, 0.0
+    for i, stamp in enumerate(stamps):
+        if segment[i] != current:
+            current = int(segment[i])
+            until = starts[current]
+        if scale <= 0.0:
+            pictures[i] = rng.choice(chances[current])
+            continue
+        while until <= stamp:
+            shown = rng.choice(chances[current])
+            until += scale * rng.uniform(*HOLD_LIMITS)
+        pictures[i] = shown
+    return pictures

@@ -1,0 +1,167 @@
+"""What the expression network says of single frames: outputs of held-out pictures under jitter, or synthetic ones."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.errors import FerError
+from fer_perception.inference.base import Classifier
+from fer_perception.labels import LABELS
+from fer_perception.smoothing import training_prior
+
+#: Frame to frame a tracked and aligned face moves by so much in its crop (standard deviations): pixels of 48, degrees,
+#: relative size, relative contrast, gray levels of noise.
+SHIFT, ROTATION, ZOOM, CONTRAST, NOISE = 0.4, 1.5, 0.015, 0.05, 2.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FrameOutputs:
+    """Outputs of a network for pictures of known class.
+
+    Attributes:
+        probabilities: (M, J, K) float64: J jittered views of each of M pictures.
+        labels: (M,) index of the true class.
+        source: where they come from, for people.
+    """
+
+    probabilities: NDArray[np.float64]
+    labels: NDArray[np.intp]
+    source: str
+
+    @property
+    def error_rate(self) -> NDArray[np.float64]:
+        """(K,) share of wrong frames of each class."""
+        wrong = self.probabilities.argmax(axis=-1) != self.labels[:, None]
+        return np.array([wrong[self.labels == k].mean() for k in range(self.probabilities.shape[-1])])
+
+    @property
+    def view_correlation(self) -> float:
+        """Correlation of the errors of two views of one picture, class error rates taken out."""
+        wrong = (self.probabilities.argmax(axis=-1) != self.labels[:, None]).astype(np.float64)
+        rest = wrong - self.error_rate[self.labels][:, None]
+        views = rest.shape[1]
+        pairs = (rest.sum(axis=1) ** 2 - (rest**2).sum(axis=1)).mean() / (views * (views - 1))
+        return float(pairs / (rest**2).mean())
+
+    def part(self, mask: NDArray[np.bool_]) -> FrameOutputs:
+        """The pictures where `mask` (M,) is set."""
+        return FrameOutputs(self.probabilities[mask], self.labels[mask], self.source)
+
+
+def halves(outputs: FrameOutputs, fingerprints: NDArray[np.uint8]) -> tuple[FrameOutputs, FrameOutputs]:
+    """Split by the lowest bit of each picture's fingerprint: the half to fit on and the half to report on."""
+    odd = (fingerprints & 1).astype(bool)
+    return outputs.part(~odd), outputs.part(odd)
+
+
+def held_out_file() -> Path | None:
+    """The FER2013 archive (`FER_DATA`, else ../shared/data beside the source tree); None where there is none."""
+    named = os.environ.get("FER_DATA")
+    path = Path(named) if named else Path(__file__).parents[4] / "shared" / "data" / "fer2013_trainval.npz"
+    return path if path.is_file() else None
+
+
+def from_pictures(
+    classifier: Classifier, archive: Path, *, views: int, seed: int, progress: Progress
+) -> tuple[FrameOutputs, NDArray[np.uint8]]:
+    """Classify jittered views of the validation pictures.
+
+    Pictures that are also among the training pictures, and pictures without a label, are left out.
+
+    Args:
+        classifier: with the labels of `LABELS`, in that order.
+        archive: npz with train_images, validation_images (N, 48, 48) uint8 and validation_labels (N,) uint8.
+        views: J, at least 2.
+        seed: of the jitter.
+        progress: told how far it is.
+
+    Returns:
+        The outputs and a fingerprint (0-255) of each picture.
+
+    Raises:
+        FerError: the archive is not what it should be, or the classifier has other labels.
+    """
+    if tuple(classifier.metadata.labels) != LABELS:
+        msg = (
+            f"the model has the labels {classifier.metadata.labels}; the pictures have {LABELS}: use a model with these"
+        )
+        raise FerError(msg)
+    try:
+        with np.load(archive, allow_pickle=False) as data:
+            known = {image.tobytes() for image in data["train_images"]}
+            images, labels = data["validation_images"], data["validation_labels"]
+    except (OSError, ValueError, KeyError) as err:
+        msg = (
+            f"{archive} cannot be read ({err}); expected an npz with train_images, validation_images, validation_labels"
+        )
+        raise FerError(msg) from err
+    keep = np.array([k < len(LABELS) and i.tobytes() not in known for i, k in zip(images, labels, strict=True)])
+    images, labels = images[keep], labels[keep].astype(np.intp)
+    fingerprints = np.array([hashlib.sha256(image.tobytes()).digest()[0] for image in images], dtype=np.uint8)
+    rng = np.random.default_rng(seed)
+    probabilities = np.empty((len(images), views, len(LABELS)))
+    for view in range(views):
+        probabilities[:, view] = classifier.classify(_jittered(images, rng))
+        progress(f"view {view + 1} of {views} of {len(images)} pictures classified")
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    return FrameOutputs(probabilities, labels, f"{classifier.metadata.model_id} on {len(images)} held-out pictures"), (
+        fingerprints
+    )
+
+
+def _jittered(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(N, 1, 48, 48) float32: each picture moved, turned, zoomed, lit and made noisy a little."""
+    side = images.shape[-1]
+    centre = (side - 1) / 2.0
+    batch = np.empty((len(images), 1, side, side), dtype=np.float32)
+    for i, image in enumerate(images):
+        angle, scale = rng.normal(0.0, ROTATION), 1.0 + rng.normal(0.0, ZOOM)
+        matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, scale), dtype=np.float64)
+        matrix[:, 2] = matrix[:, 2] + rng.normal(0.0, SHIFT, 2)
+        moved = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        mean = float(moved.mean())
+        batch[i, 0] = (moved - mean) * (1.0 + rng.normal(0.0, CONTRAST)) + mean
+    noisy = batch + rng.normal(0.0, NOISE, batch.shape)
+    return np.clip(noisy, 0.0, 255.0).astype(np.float32)
+
+
+def synthetic(*, pictures: int, views: int, seed: int) -> tuple[FrameOutputs, NDArray[np.uint8]]:
+    """Outputs of an imagined network: perfectly calibrated, right in about two frames of three.
+
+    The class of each picture is drawn from the probabilities of its first view, which makes these calibrated.
+
+    Args:
+        pictures: M.
+        views: J, at least 2.
+        seed: decides everything.
+
+    Returns:
+        The outputs and a random fingerprint (0-255) of each picture.
+    """
+    rng = np.random.default_rng(seed)
+    prior = training_prior(LABELS)
+    classes = len(LABELS)
+    seen_as = rng.choice(classes, pictures, p=prior)
+    logits = np.log(prior) + rng.normal(0.0, 1.0, (pictures, classes))
+    logits[np.arange(pictures), seen_as] += rng.gamma(2.0, 1.4, pictures)
+    probabilities = _softmax(logits)
+    labels = (probabilities.cumsum(axis=1) > rng.random((pictures, 1))).argmax(axis=1)
+    jitter = rng.normal(0.0, 0.08, (pictures, views, classes))
+    jitter[:, 0] = 0.0
+    outputs = FrameOutputs(_softmax(logits[:, None] + jitter), labels, f"{pictures} synthetic pictures")
+    return outputs, rng.integers(0, 256, pictures, dtype=np.uint8)
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
