@@ -32,7 +32,14 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True, force_terminal=shown or None), disable=not shown) as progress:
+    # rich would otherwise send what is printed to stdout meanwhile to stderr.
+    with Progress(
+        *columns,
+        console=Console(stderr=True, force_terminal=shown or None),
+        disable=not shown,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         yield progress
 
 

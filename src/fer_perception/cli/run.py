@@ -89,12 +89,13 @@ def run(
             # Ctrl-C is how one stops a camera.
             if media.kind != "live":
                 raise
+        bar.stop()
         if not as_json and media.kind in {"video", "live"}:
             for line in tally.lines(time.monotonic() - started):
                 print_line(line)
-    if output is not None and not as_json:
-        for path in output.files:
-            print_line(f"wrote {path}")
+        if output is not None and not as_json:
+            for path in output.files:
+                print_line(f"wrote {path}")
     for problem in media.problems:
         sys.stderr.write(f"fer: {problem}\n")
     if media.problems:
@@ -107,6 +108,7 @@ def load_settings(params: Path | None) -> PipelineSettings:
     Raises:
         ConfigError: see `read_pipeline_settings`.
     """
+    from fer_perception.node_settings import NODE_ONLY
     from fer_perception.params_file import read_parameters, read_pipeline_settings
     from fer_perception.settings import PipelineSettings
 
@@ -115,7 +117,7 @@ def load_settings(params: Path | None) -> PipelineSettings:
     overrides: dict[str, Any] = {}
     if "deterministic_ids" not in read_parameters(params):
         overrides["deterministic_ids"] = True
-    return read_pipeline_settings(params, **overrides)
+    return read_pipeline_settings(params, node_only=NODE_ONLY, **overrides)
 
 
 class Tally:

@@ -1,0 +1,159 @@
+"""The demo's subscriber process: a live table of /emotions, then an annotated video and a timeline."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from fer_perception.annotated_output import VideoFile
+from fer_perception.bags import BagReader
+from fer_perception.drawing import UNDECIDED, draw_faces, hex_colour
+from fer_perception.emotion_arrays import result_from_message
+from fer_perception.pipeline_types import FrameResult
+from fer_perception.results_json import frame_to_json, json_line
+from fer_perception.timeline import write_timeline
+
+VIDEO, TIMELINE, RECEIVED = "demo.mp4", "timeline.png", "emotions.jsonl"
+
+
+class Watcher:
+    """Keeps every EmotionArray with the time it arrived."""
+
+    def __init__(self, last_stamp_ns: int) -> None:
+        self.results: list[FrameResult] = []
+        self.received_ns: list[int] = []
+        self._last_stamp_ns = last_stamp_ns
+
+    def on_emotions(self, message: Any) -> None:
+        """Callback of the subscription."""
+        self.received_ns.append(time.monotonic_ns())
+        self.results.append(result_from_message(message))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the clip's last frame has been answered."""
+        return bool(self.results) and self.results[-1].stamp_ns >= self._last_stamp_ns
+
+
+def main() -> None:
+    """Watch until the last stamp was answered, or --deadline seconds have passed, then write the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bag", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--topic", required=True)
+    parser.add_argument("--last-stamp", type=int, required=True, help="ns")
+    parser.add_argument("--rate", type=float, required=True, help="frames a second")
+    parser.add_argument("--deadline", type=float, required=True, help="s")
+    options = parser.parse_args()
+    watcher = Watcher(options.last_stamp)
+    # After Ctrl-C, what was received so far is still worth its pictures.
+    with contextlib.suppress(KeyboardInterrupt):
+        _watch(watcher, options.topic, options.deadline)
+    with (options.out / RECEIVED).open("w", encoding="utf-8") as file:
+        for index, (result, received) in enumerate(zip(watcher.results, watcher.received_ns, strict=True)):
+            file.write(
+                json_line({**frame_to_json(index, result), "stamp_ns": result.stamp_ns, "received_ns": received})
+            )
+            file.write("\n")
+    if watcher.results:
+        _write_video(options.bag, options.out / VIDEO, watcher.results, options.rate)
+        write_timeline(options.out / TIMELINE, watcher.results, f"{options.topic}: smoothed scores of every face")
+    sys.exit(0 if watcher.finished else 1)
+
+
+def _watch(watcher: Watcher, topic: str, deadline_s: float) -> None:
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rich.console import Console
+    from rich.live import Live
+
+    from fer_msgs.msg import EmotionArray
+
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    node = rclpy.create_node("demo_watcher", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    try:
+        node.create_subscription(EmotionArray, topic, watcher.on_emotions, 50)
+        executor.add_node(node)
+        console = Console()
+        end = time.monotonic() + deadline_s
+        told = -1
+        with Live(console=console, auto_refresh=False, transient=False, screen=False) as live:
+            while not watcher.finished and time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.1)
+                if not watcher.results:
+                    continue
+                latest = watcher.results[-1]
+                if console.is_terminal:
+                    live.update(_table(latest, watcher, topic), refresh=True)
+                else:
+                    # A log gets one line a second instead of a table that redraws itself.
+                    second = (latest.stamp_ns - watcher.results[0].stamp_ns) // 1_000_000_000
+                    if second != told:
+                        told = second
+                        print(_line(latest, second), flush=True)
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+def _line(result: FrameResult, second: int) -> str:
+    faces = "   ".join(
+        f"{face.face_id} {face.emotion or UNDECIDED} {face.confidence:.0%} ({face.phase.value})"
+        for face in result.faces
+    )
+    return f"{second:3d} s  {faces or 'nobody'}"
+
+
+def _table(result: FrameResult, watcher: Watcher, topic: str) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    seconds = (result.stamp_ns - watcher.results[0].stamp_ns) / 1e9
+    table = Table(
+        title=f"{topic}   {seconds:5.1f} s   {len(watcher.results)} messages", title_justify="left", min_width=78
+    )
+    for heading in ("face", "emotion", "confidence", "phase", "valence", "arousal", "seen for"):
+        table.add_column(heading)
+    for face in result.faces:
+        colour = hex_colour(face.emotion)
+        bar = Text("█" * round(20 * face.confidence), style=colour)
+        bar.append("░" * (20 - round(20 * face.confidence)), style="dim")
+        bar.append(f" {face.confidence:4.0%}")
+        table.add_row(
+            face.face_id,
+            Text(face.emotion or UNDECIDED, style=f"bold {colour}"),
+            bar,
+            face.phase.value if face.observed else "not seen",
+            f"{face.valence:+.2f}",
+            f"{face.arousal:+.2f}",
+            f"{face.tracked_for:.1f} s",
+        )
+    if not result.faces:
+        table.add_row("", "nobody", "", "", "", "", "")
+    return table
+
+
+def _write_video(bag: Path, path: Path, results: list[FrameResult], rate: float) -> None:
+    """The bag's frames, each with the faces reported for its stamp."""
+    by_stamp = {result.stamp_ns: result for result in results}
+    video: VideoFile | None = None
+    with BagReader(bag) as reader:
+        for message in reader.messages(reader.camera_topics()):
+            picture = reader.read_image(message)
+            image = picture.decode()
+            result = by_stamp.get(picture.stamp_ns)
+            video = video or VideoFile(path, (image.shape[1], image.shape[0]), rate)
+            video.add(image if result is None else draw_faces(image, result))
+    if video is not None:
+        video.close()
+
+
+if __name__ == "__main__":
+    main()
