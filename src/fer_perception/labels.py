@@ -16,10 +16,10 @@ LABELS_WITH_CONTEMPT: tuple[str, ...] = (*LABELS, "contempt")
 #: The class that means "no expression"; intensity and phases are measured from it.
 NEUTRAL = "neutral"
 
-#: Valence and arousal in [-1, 1] of each class: mean pleasure and arousal of the terms angry, disgusted, fearful, happy,
-#: sad, surprised and (for contempt) disdainful among the 151 terms rated in J. A. Russell & A. Mehrabian 1977, "Evidence
-#: for a three-factor theory of emotions", Journal of Research in Personality 11, 273-294. Neutral is the origin by
-#: definition, not a rated term.
+#: Valence and arousal in [-1, 1] of each class: mean pleasure and arousal of the terms angry, disgusted, fearful,
+#: happy, sad, surprised and (for contempt) disdainful among the 151 terms rated in J. A. Russell & A. Mehrabian 1977,
+#: "Evidence for a three-factor theory of emotions", Journal of Research in Personality 11, 273-294. Neutral is the
+#: origin by definition, not a rated term.
 CIRCUMPLEX: dict[str, tuple[float, float]] = {
     "angry": (-0.51, 0.59),
     "disgusted": (-0.60, 0.35),
