@@ -71,9 +71,7 @@ test: setup
 	@$(RUN) -m pytest $(ARGS)
 
 lint: build
-	@$(VENV)/bin/ruff check
-	@$(VENV)/bin/ruff format --check
-	@$(VENV)/bin/mypy
+	@status=0; for check in 'ruff check' 'ruff format --check' mypy; do $(VENV)/bin/$$check || status=1; done; exit $$status
 
 BENCH_JSON ?= build/benchmark.json
 bench: setup
