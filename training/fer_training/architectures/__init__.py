@@ -16,10 +16,30 @@ from typing import Any
 from torch import nn
 
 from .arch1 import Arch1
+from .arch2 import Arch2
+from .arch3 import Arch3
+from .arch4 import Arch4
+from .ires_separable import IresSeparable
+from .lenet import Lenet
+from .mini_xception import MiniXception
+from .resnet50 import Resnet50
+from .sepconv_attention import SepconvAttention
+from .simple_cnn import SimpleCnn
+from .simpler_cnn import SimplerCnn
 from .teacher import Teacher, TeacherLarge
 
 _NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "arch1": Arch1,
+    "arch2": Arch2,
+    "arch3": Arch3,
+    "arch4": Arch4,
+    "ires_separable": IresSeparable,
+    "sepconv_attention": SepconvAttention,
+    "mini_xception": MiniXception,
+    "simple_cnn": SimpleCnn,
+    "simpler_cnn": SimplerCnn,
+    "lenet": Lenet,
+    "resnet50": Resnet50,
     "teacher": Teacher,
     "teacher_large": TeacherLarge,
 }

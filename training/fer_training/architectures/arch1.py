@@ -15,11 +15,16 @@ class SeparableFeatures(nn.Module):
 
     Args:
         in_channels: channels of the input, 1 or 3.
-        input_size: side of the square input in pixels; only its parity after the first pooling matters here.
+        input_size: side S of the square input in pixels.
+
+    Attributes:
+        output_size: side of the output map in pixels, S/8.
     """
 
     def __init__(self, *, in_channels: int, input_size: int) -> None:
         super().__init__()
+        half = input_size // 2
+        self.output_size = (half + 1) // 2 // 2
         self.conv2d_1 = conv3x3(in_channels, 8)
         self.bn_1 = nn.BatchNorm2d(8)
         self.relu_1 = nn.ReLU(inplace=True)
@@ -40,7 +45,7 @@ class SeparableFeatures(nn.Module):
         self.separable_conv2d_2 = SeparableConv2d(32, 32)
         self.bn_6 = nn.BatchNorm2d(32)
         # A strided convolution rounds an odd size up; the branches must agree.
-        self.pool_2 = nn.MaxPool2d(2, ceil_mode=(input_size // 2) % 2 == 1)
+        self.pool_2 = nn.MaxPool2d(2, ceil_mode=half % 2 == 1)
         self.relu_6 = nn.ReLU(inplace=True)
 
         self.conv2d_5 = nn.Conv2d(16, 16, 1, bias=False)
