@@ -149,3 +149,24 @@ def test_messages_are_linked_into_the_environment(repository: Path, tmp_path: Pa
     nothing = subprocess.run([*command[:2], str(tmp_path / "nowhere")], capture_output=True, text=True, check=False)
     assert nothing.returncode == 1
     assert "run `make build`" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("demo", ".venv/bin/python -m fer_perception.demo --out demo"),
+        ("test", ".venv/bin/python -m pytest"),
+        ("lint", "'ruff check' 'ruff format --check' mypy"),
+        ("bench", ".venv/bin/fer benchmark --json build/benchmark.json"),
+    ],
+)
+def test_make_sets_up_first(repository: Path, target: str, command: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    plan = subprocess.run(
+        ["make", "--dry-run", "--always-make", target], cwd=repository, capture_output=True, text=True, check=True
+    ).stdout
+    steps = ["tools/make_environment", "colcon build", "tools/link_messages.py", command]
+    places = [plan.find(step) for step in steps]
+    assert -1 not in places, plan
+    assert places == sorted(places)
