@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -88,7 +89,7 @@ class BatchSampler(Sampler[list[int]]):
         share = self._share()
         if self._shuffle:
             return max(share // self._batch_size, 1)
-        return -(-share // self._batch_size)
+        return math.ceil(share / self._batch_size)
 
     def _share(self) -> int:
         if self._shuffle:
@@ -110,7 +111,5 @@ def batch_loader(
     arrays: Arrays, batch_size: int, *, seed: int = 0, shuffle: bool, rank: int = 0, world_size: int = 1
 ) -> DataLoader[Batch]:
     """A loader over arrays in memory (no worker processes: indexing is cheaper than handing batches over)."""
-    sampler = BatchSampler(
-        len(arrays), batch_size, seed=seed, shuffle=shuffle, rank=rank, world_size=world_size
-    )
+    sampler = BatchSampler(len(arrays), batch_size, seed=seed, shuffle=shuffle, rank=rank, world_size=world_size)
     return DataLoader(ArrayDataset(arrays), sampler=sampler, batch_size=None)

@@ -12,10 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from fer_perception.errors import ModelError
+
 FORMAT = "fer_training/1"
 
 
-class CheckpointError(Exception):
+class CheckpointError(ModelError):
     """A checkpoint that is missing, damaged or of another kind than asked for."""
 
 
@@ -25,7 +27,7 @@ class Checkpoint:
 
     Attributes:
         architecture: name in the registry, e.g. "arch1".
-        arguments: keyword arguments of `architectures.create` beside the name (in_channels, input_size, num_classes, ...).
+        arguments: keyword arguments of `architectures.create` beside the name: in_channels, input_size, num_classes, ...
         labels: class names in output order.
         state: the network's state dict (batch-norm statistics included).
         normalisation: "per_image_standardisation" (see `normalisation.py`).

@@ -21,7 +21,7 @@ from fer_training.checkpoint import Checkpoint, load_checkpoint
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
 from fer_training.evaluation_data import EvaluationData
 from fer_training.onnx_file import load_onnx, run_onnx
-from fer_training.targets import vote_distribution, vote_majority
+from fer_training.readers.ferplus import majority, soft_labels
 
 #: The figures given again for subsets and other temperatures.
 COMPACT = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ece_perfect", "brier", "n")
@@ -178,17 +178,17 @@ def ferplus_figures(
     if len(columns) != len(class_names):
         return {"agreement": None, "n": 0, "kl": None, "kl_n": 0}
     probabilities = np.asarray(probabilities, dtype=np.float64)
-    majority = vote_majority(votes)
-    judged = np.isin(majority, columns)
+    agreed = majority(votes)
+    judged = np.isin(agreed, columns)
     predicted = np.asarray(columns)[probabilities.argmax(axis=1)]
-    shares = vote_distribution(votes, len(LABELS_WITH_CONTEMPT))[:, columns].astype(np.float64)
+    shares = soft_labels(votes, classes=len(LABELS_WITH_CONTEMPT))[:, columns].astype(np.float64)
     total = shares.sum(axis=1)
     voted = total > 0
     target = shares[voted] / total[voted, None]
     safe = np.maximum(probabilities[voted], metrics.SMALLEST_PROBABILITY)
     divergence = (target * (np.log(np.where(target > 0, target, 1.0)) - np.log(safe))).sum(axis=1)
     return {
-        "agreement": float((predicted == majority)[judged].mean()) if judged.any() else None,
+        "agreement": float((predicted == agreed)[judged].mean()) if judged.any() else None,
         "n": int(judged.sum()),
         "kl": float(divergence.mean()) if voted.any() else None,
         "kl_n": int(voted.sum()),

@@ -9,9 +9,11 @@ import lightning as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
-from fer_perception.labels import LABELS_WITH_CONTEMPT
-from torch import Tensor, nn
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
 
+from fer_perception.errors import FerError
+from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training import architectures
 from fer_training.augmentation import Augment
 from fer_training.batches import Batch
@@ -19,7 +21,7 @@ from fer_training.normalisation import standardise
 from fer_training.recipe import Recipe
 
 
-class NonFiniteLossError(Exception):
+class NonFiniteLossError(FerError):
     """The loss became NaN or infinite: training cannot go on from here."""
 
 
@@ -139,7 +141,7 @@ class ExpressionModule(pl.LightningModule):
             loss = loss - settings.auxiliary_votes * (votes * extra).sum(dim=1).mean()
         return loss
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimiser and learning-rate schedule of the recipe."""
         settings = self.recipe.optimizer
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
@@ -178,4 +180,3 @@ class ExpressionModule(pl.LightningModule):
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-

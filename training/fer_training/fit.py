@@ -5,40 +5,43 @@ from __future__ import annotations
 import json
 import logging
 import os
-import platform
-import shutil
-import subprocess
-import sys
-from importlib.metadata import PackageNotFoundError, version
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
-import torch
-import yaml
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from fer_training.batches import batch_loader
-from fer_training.checkpoint import Checkpoint, save_checkpoint
+from fer_training.calibration import softmax
+from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from fer_training.evaluate import evaluate_probabilities, run_checkpoint
 from fer_training.expression_module import ExpressionModule
+from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
-from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
+from fer_training.recipe import Recipe, recipe_from_mapping, recipe_to_yaml
+from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = "weights.safetensors"
-RESUME = "resume.ckpt"
-
 
 class SaveWeights(pl.Callback):
-    """After each epoch, write the (averaged) weights as safetensors; `keep` decides which epoch's survive."""
+    """After each epoch, write the (averaged) weights as safetensors; `keep` decides which epoch's survive.
 
-    def __init__(self, directory: Path, recipe: Recipe, data: FitData, commit: str) -> None:
-        self._directory = directory
+    Args:
+        path: file to write.
+        recipe: of the run.
+        labels: class names in output order.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...]) -> None:
+        self._path = path
         self._recipe = recipe
-        self._data = data
-        self._commit = commit
+        self._labels = labels
+        self._commit = source_commit()
         self._best = -1.0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -46,24 +49,20 @@ class SaveWeights(pl.Callback):
         accuracy = float(trainer.callback_metrics.get("validation_accuracy", -1.0))
         better = accuracy > self._best
         self._best = max(self._best, accuracy)
-        if trainer.sanity_checking or not trainer.is_global_zero or (self._recipe.keep == "best" and not better):
+        if not trainer.is_global_zero or (self._recipe.keep == "best" and not better):
             return
-        self.write(pl_module, {"epoch": trainer.current_epoch, "validation_accuracy": accuracy})
-
-    def write(self, module: pl.LightningModule, metrics: dict[str, Any]) -> None:
-        """Write the weights the module has now."""
-        if not isinstance(module, ExpressionModule):
-            raise TypeError(type(module).__name__)
+        if not isinstance(pl_module, ExpressionModule):
+            raise TypeError(type(pl_module).__name__)
         checkpoint = Checkpoint(
             architecture=self._recipe.architecture,
-            arguments=module.arguments,
-            labels=self._data.labels,
-            state=module.network_state(),
+            arguments=pl_module.arguments,
+            labels=self._labels,
+            state=pl_module.network_state(),
             recipe=recipe_to_yaml(self._recipe),
-            metrics=metrics,
+            metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
             source_commit=self._commit,
         )
-        save_checkpoint(self._directory / WEIGHTS, checkpoint)
+        save_checkpoint(self._path, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
@@ -74,59 +73,91 @@ class SaveWeights(pl.Callback):
         self._best = float(state_dict["best"])
 
 
-def fit(recipe: Recipe, *, out: Path, resume: bool = True, progress: bool = True) -> dict[str, Any]:
+def fit(
+    recipe: Recipe | Mapping[str, Any],
+    *,
+    out: Path,
+    data: str | Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> dict[str, Any]:
     """Train one network.
 
-    An interrupted run (Ctrl-C, a kill, a power cut) continues from its last finished epoch when `fit` is called again with
-    the same recipe and directory, and ends with the figures of an unbroken run.
+    An interrupted run (Ctrl-C, a kill, a power cut) continues from its last finished epoch when `fit` is called again
+    with the same recipe and directory, and ends with the figures of an unbroken run.
 
     Args:
-        recipe: how to train.
+        recipe: how to train, or a mapping of the recipe keys that differ from the defaults.
         out: run directory; made where missing.
+        data: data set; overrides the recipe's.
         resume: go on from the directory's last epoch, if there is one.
         progress: show a progress bar.
 
     Returns:
-        The final figures (also in `metrics.json`): "validation_accuracy", "validation_loss", "epochs", "train_pictures", ...
+        The final figures, also in `metrics.json`: what `evaluate_probabilities` gives on the validation pictures, and
+        "validation_accuracy", "validation_accuracy_without_leaks", "epochs", "train_pictures", "protocol".
 
     Raises:
         RecipeError: the recipe cannot be carried out, or the directory holds a run of another recipe.
+        DatasetError: the data set is missing, damaged or cannot be split as asked.
         NonFiniteLossError: training diverged.
-        CheckpointError: a checkpoint could not be written.
+        CheckpointError: a checkpoint could not be written or does not fit.
+        KeyboardInterrupt: stopped by the user; call again to go on.
     """
-    _claim(out, recipe, resume)
-    pl.seed_everything(recipe.seed, verbose=False)
-    torch.set_float32_matmul_precision("high")
-    data = load_fit_data(recipe)
-    for note in data.notes:
+    if not isinstance(recipe, Recipe):
+        recipe = recipe_from_mapping(recipe)
+    if data is not None:
+        recipe = replace(recipe, data=str(data))
+    fit_data = load_fit_data(recipe)
+    claim(out, recipe, resume=resume)
+    for note in fit_data.notes:
         log.info(note)
-    commit = source_commit()
-    trainer_rank = int(os.environ.get("RANK", "0"))
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    train = batch_loader(
-        data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=trainer_rank, world_size=world
-    )
-    validation = batch_loader(data.validation, 512, shuffle=False, rank=trainer_rank, world_size=world)
+    pl.seed_everything(recipe.seed, verbose=False)
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    train = batch_loader(fit_data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=rank, world_size=world)
+    validation = batch_loader(fit_data.validation, 512, shuffle=False, rank=rank, world_size=world)
     module = ExpressionModule(
         recipe,
-        classes=len(data.labels),
-        in_channels=data.train.images.shape[1],
-        input_size=data.train.images.shape[2],
+        classes=len(fit_data.labels),
+        in_channels=recipe.in_channels,
+        input_size=recipe.input_size,
         steps_per_epoch=len(train),
     )
-    saver = SaveWeights(out, recipe, data, commit)
+    if recipe.initial:
+        _start_from(module, Path(recipe.initial))
+    trainer = _trainer(recipe, out, fit_data, progress=progress)
+    checkpoint = out / RESUME
+    with warnings.catch_warnings():
+        # One process indexes arrays in memory: worker processes would only cost.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        trainer.fit(
+            module,
+            train,
+            validation,
+            ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
+            # The file is this run's own and holds callback states beside tensors.
+            weights_only=False,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if not trainer.is_global_zero:
+        return {}
+    return _finish(out, trainer.current_epoch, recipe, fit_data)
+
+
+def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.Trainer:
     callbacks: list[pl.Callback] = []
     if recipe.ema:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema))
-    callbacks.append(saver)
+    callbacks.append(SaveWeights(out / WEIGHTS, recipe, data.labels))
     if recipe.early_stopping:
         callbacks.append(EarlyStopping("validation_accuracy", patience=recipe.early_stopping, mode="max"))
-    callbacks.append(
-        ModelCheckpoint(dirpath=out, filename="resume", save_top_k=1, every_n_epochs=1, enable_version_counter=False)
-    )
+    callbacks.append(ModelCheckpoint(dirpath=out, filename=Path(RESUME).stem, enable_version_counter=False))
     if progress:
         callbacks.append(RichProgressBar())
-    trainer = pl.Trainer(
+    return pl.Trainer(
         max_epochs=recipe.epochs,
         precision=recipe.precision,  # type: ignore[arg-type]
         gradient_clip_val=recipe.optimizer.gradient_clip or None,
@@ -136,75 +167,41 @@ def fit(recipe: Recipe, *, out: Path, resume: bool = True, progress: bool = True
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        log_every_n_steps=50,
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
+        log_every_n_steps=50,
     )
-    checkpoint = out / RESUME
-    trainer.fit(
-        module, train, validation, ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
-        weights_only=False,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    return _finish(out, trainer, data)
 
 
-def _claim(out: Path, recipe: Recipe, resume: bool) -> None:
-    """Make the run directory and write down the resolved recipe; refuse another run's directory."""
-    out.mkdir(parents=True, exist_ok=True)
-    written = out / "recipe.yaml"
-    text = recipe_to_yaml(recipe)
-    if resume and written.is_file() and yaml.safe_load(written.read_text()) != yaml.safe_load(text):
-        msg = f"{out} holds a run of another recipe; take another --out, or --fresh to start over"
-        raise RecipeError(msg)
-    if not resume:
-        for name in ("csv", "tensorboard"):
-            shutil.rmtree(out / name, ignore_errors=True)
-        (out / RESUME).unlink(missing_ok=True)
-    written.write_text(text)
-    packages = {}
-    for name in ("torch", "lightning", "kornia", "numpy", "fer_perception"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = "unknown"
-    environment = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": packages,
-        "source_commit": source_commit(),
-        "command": sys.argv,
-    }
-    (out / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
+def _start_from(module: ExpressionModule, path: Path) -> None:
+    """Take over the weights of a checkpoint; layers of another shape (other classes) stay new."""
+    initial = load_checkpoint(path, architecture=module.recipe.architecture)
+    own = module.network.state_dict()
+    fitting = {n: v for n, v in initial.state.items() if n in own and own[n].shape == v.shape}
+    if len(fitting) < len(own) // 2:
+        msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"
+        raise CheckpointError(msg)
+    module.network.load_state_dict(fitting, strict=False)
+    log.info("started from %s: %d of %d tensors, the others are new", path, len(fitting), len(own))
 
 
-def _finish(out: Path, trainer: pl.Trainer, data: FitData) -> dict[str, Any]:
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+def _finish(out: Path, epochs: int, recipe: Recipe, data: FitData) -> dict[str, Any]:
+    """Measure the written weights once more in float32, draw the curves and write the figures."""
+    checkpoint = load_checkpoint(out / WEIGHTS, architecture=recipe.architecture)
+    output = run_checkpoint(checkpoint, data.validation.images)
+    probabilities = softmax(output.logits)
+    labels = data.validation.labels
+    figures = evaluate_probabilities(probabilities, labels, data.labels)
+    right = probabilities.argmax(axis=1) == labels
     metrics: dict[str, Any] = {
         **figures,
-        "epochs": trainer.current_epoch,
+        "validation_accuracy": float(right.mean()),
+        "validation_accuracy_without_leaks": float(right[~data.leaked].mean()) if not data.leaked.all() else None,
+        "epochs": epochs,
         "train_pictures": len(data.train),
-        "validation_pictures": len(data.validation),
+        "protocol": data.protocol,
+        "source_commit": checkpoint.source_commit,
     }
-    if trainer.is_global_zero:
-        (out / "metrics.json").write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n")
+    (out / METRICS).write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    training_curves(out / EPOCHS, out / "curves.png")
+    confusion_png(figures["confusion"], data.labels, out / "confusion.png", title=recipe.architecture)
     return metrics
-
-
-def source_commit() -> str:
-    """Commit of the source tree this package runs from, with "+changes" where it is modified; "" outside git."""
-    directory = Path(__file__).parent
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    try:
-        head = subprocess.run(  # noqa: S603  (fixed arguments, no shell)
-            [git, "-C", str(directory), "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changed = subprocess.run(  # noqa: S603
-            [git, "-C", str(directory), "status", "--porcelain", "--untracked-files=no", "--", str(directory)],
-            capture_output=True, text=True, check=True, timeout=10,
-        ).stdout.strip()
-    except (subprocess.SubprocessError, OSError):
-        return ""
-    return head + ("+changes" if changed else "")

@@ -1,18 +1,20 @@
-"""From a data file to the arrays of a training run: split, cleaning, votes and teacher probabilities."""
+"""From a data set to the arrays of a training run: split, cleaning, votes and teacher probabilities."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from numpy.typing import NDArray
 
+from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training.batches import Arrays
+from fer_training.protocols import make_folds
+from fer_training.readers import DatasetError, Samples, load_dataset
+from fer_training.readers.ferplus import soft_labels
 from fer_training.recipe import Recipe, RecipeError
-from fer_training.targets import vote_distribution, vote_majority
+from fer_training.teacher_file import read_teacher
 
 
 @dataclass(frozen=True)
@@ -22,56 +24,67 @@ class FitData:
     Attributes:
         train: training pictures.
         validation: validation pictures.
+        leaked: (N_validation,) bool: byte-identical to a picture of the data set's training part.
         labels: class names in output order.
+        protocol: the protocol in words, to be printed with every result.
         notes: what was left out and why, one sentence each.
     """
 
     train: Arrays
     validation: Arrays
+    leaked: NDArray[np.bool_]
     labels: tuple[str, ...]
-    notes: list[str] = field(default_factory=list)
-
-
-def hashes_of(images: NDArray[np.uint8]) -> list[str]:
-    return [hashlib.sha256(np.ascontiguousarray(i).tobytes()).hexdigest() for i in images]
+    protocol: str
+    notes: tuple[str, ...]
 
 
 def load_fit_data(recipe: Recipe) -> FitData:
-    """Read, split and clean the data of a recipe."""
-    labels = LABELS if recipe.labels == "fer7" else LABELS_WITH_CONTEMPT
-    notes: list[str] = []
-    with np.load(Path(recipe.data), allow_pickle=False) as file:
-        parts = {}
-        hashes = {}
-        for split in ("train", "validation"):
-            images = file[f"{split}_images"]
-            hard = file[f"{split}_labels"].astype(np.int64)
-            votes = file[f"{split}_votes"]
-            if recipe.labels == "ferplus8":
-                hard = vote_majority(votes)
-            known = (hard >= 0) & (hard < len(labels))
-            notes.append(f"{split}: {int((~known).sum())} of {len(known)} pictures have no known label and are skipped")
-            parts[split] = (images[known], hard[known], votes[known])
-            hashes[split] = hashes_of(images[known])
-    if recipe.protocol == "clean":
-        held = set(hashes["validation"])
-        keep = np.array([h not in held for h in hashes["train"]])
-        notes.append(f"clean: {int((~keep).sum())} training pictures occur in validation and are left out")
-        parts["train"] = tuple(a[keep] for a in parts["train"])
-        hashes["train"] = [h for h, k in zip(hashes["train"], keep, strict=True) if k]
+    """Read, split and clean the data of a recipe.
+
+    Raises:
+        DatasetError: the data set is missing, damaged or cannot be split as asked, or a class has no training picture.
+        RecipeError: the recipe asks for votes that the data set does not have, or for a fold that does not exist.
+    """
+    samples = load_dataset(recipe.data, label_map=recipe.label_map, targets=recipe.targets, size=recipe.input_size)
+    folds = make_folds(recipe.protocol, samples, folds=recipe.folds, seed=recipe.split_seed, held_out=recipe.held_out)
+    if not 0 <= recipe.fold < len(folds):
+        msg = f"fold is {recipe.fold}; expected 0 to {len(folds) - 1} with this data set and protocol"
+        raise RecipeError(msg)
+    fold = folds[recipe.fold]
+    train = fold.train
     if recipe.limit_train:
-        parts["train"] = tuple(a[: recipe.limit_train] for a in parts["train"])
-        hashes["train"] = hashes["train"][: recipe.limit_train]
+        chosen = np.random.default_rng(recipe.seed).permutation(len(train))[: recipe.limit_train]
+        train = train.take(np.sort(chosen))
+    empty = [name for name, count in train.class_counts().items() if not count]
+    if empty:
+        msg = (
+            f"no training picture shows {', '.join(empty)}: the network would never name it; "
+            "take a label map without it or more data"
+        )
+        raise DatasetError(msg)
+    if samples.votes is None and (recipe.loss.auxiliary_votes > 0 or recipe.loss.votes_weight > 0):
+        msg = f"{recipe.data} has no FER+ votes, which loss.auxiliary_votes and loss.votes_weight need; set both to 0"
+        raise RecipeError(msg)
+    skips = tuple(f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items())
+    return FitData(
+        train=_arrays(train, recipe, teacher=recipe.loss.teacher),
+        validation=_arrays(fold.validation, recipe, teacher=""),
+        leaked=fold.leaked,
+        labels=samples.label_names,
+        protocol=fold.description,
+        notes=(*skips, fold.description),
+    )
 
-    def arrays(split: str) -> Arrays:
-        images, hard, votes = parts[split]
-        teacher = np.zeros((len(images), len(labels)), dtype=np.float32)
-        if split == "train" and recipe.loss.teacher:
-            teacher = read_teacher(Path(recipe.loss.teacher), hashes[split], len(labels))
-        return Arrays(images[:, None], hard, vote_distribution(votes, 8), teacher)
 
-    return FitData(arrays("train"), arrays("validation"), labels, notes)
-
-
-def read_teacher(path: Path, hashes: list[str], classes: int) -> NDArray[np.float32]:
-    raise RecipeError(str(path))
+def _arrays(samples: Samples, recipe: Recipe, *, teacher: str) -> Arrays:
+    classes = len(samples.label_names)
+    votes = np.zeros((len(samples), len(LABELS_WITH_CONTEMPT)), dtype=np.float32)
+    if samples.votes is not None:
+        votes = soft_labels(samples.votes)
+    probabilities = np.zeros((len(samples), classes), dtype=np.float32)
+    if teacher:
+        probabilities = read_teacher(Path(teacher), samples.hashes(), labels=samples.label_names)
+    images = samples.images[:, None]
+    if recipe.in_channels != 1:
+        images = np.repeat(images, recipe.in_channels, axis=1)
+    return Arrays(images, samples.labels, votes, probabilities)

@@ -12,10 +12,12 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from fer_perception.errors import ConfigError
+
 R = TypeVar("R")
 
 
-class RecipeError(Exception):
+class RecipeError(ConfigError):
     """A recipe that cannot be read or that asks for something impossible."""
 
 
@@ -90,7 +92,8 @@ class Loss:
     Attributes:
         label_smoothing: share of the target spread evenly.
         votes_weight: share of the FER+ vote distribution in the target of the main output.
-        auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes) and is cut off after training.
+        auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes); it is cut off after
+            training.
         teacher: file of teacher probabilities (`fer-train distill`), "" = none.
         teacher_weight: share of the distillation term, 0 to 1.
         teacher_temperature: softmax temperature of the distillation term.
@@ -111,9 +114,16 @@ class Recipe:
     Attributes:
         architecture: name in the registry.
         arguments: further keyword arguments of the architecture.
-        labels: fer7 (hard labels, 7 classes) or ferplus8 (majority of the FER+ votes, 8 classes with contempt).
+        in_channels: 1, or 3 (the gray picture three times) for networks made for colour.
+        input_size: side of the pictures, pixels.
         data: file or folder of the training data; `--data` overrides it.
-        protocol: official (the set's own split) or clean (without training pictures that occur in validation).
+        label_map: which classes (see `label_maps.py`), e.g. fer7, fer8, paper.
+        targets: where hard labels come from: labels (the set's own), ferplus_majority or ferplus_plurality.
+        protocol: official, paper or clean (see `protocols.py`).
+        held_out: the splits that are measured on, where the data set has splits.
+        folds: number of folds where it has none.
+        fold: which of them is measured on, from 0.
+        split_seed: of the folds and of the paper protocol.
         initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
         epochs: passes over the data.
         batch_size: per process.
@@ -131,9 +141,16 @@ class Recipe:
 
     architecture: str = "arch1"
     arguments: dict[str, Any] = field(default_factory=dict)
-    labels: Literal["fer7", "ferplus8"] = "fer7"
+    in_channels: int = 1
+    input_size: int = 48
     data: str = "../shared/data/fer2013_trainval.npz"
-    protocol: Literal["official", "clean"] = "clean"
+    label_map: str = "fer7"
+    targets: Literal["labels", "ferplus_majority", "ferplus_plurality"] = "labels"
+    protocol: Literal["official", "paper", "clean"] = "clean"
+    held_out: list[str] = field(default_factory=lambda: ["validation"])
+    folds: int = 10
+    fold: int = 0
+    split_seed: int = 0
     initial: str = ""
     epochs: int = 60
     batch_size: int = 128
@@ -253,7 +270,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
             raise RecipeError(msg) from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    expected = dict if get_origin(kind) is dict else kind
+    expected = get_origin(kind) or kind
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
         msg = f"{name} is {value!r} ({type(value).__name__}); expected {expected.__name__}"
         raise RecipeError(msg)

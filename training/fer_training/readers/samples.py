@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.errors import SourceError
+
 #: `Samples.labels` of a picture whose class is not known.
 UNKNOWN = -1
 
@@ -29,7 +31,7 @@ FERPLUS_COLUMNS: tuple[str, ...] = (
 )
 
 
-class DatasetError(Exception):
+class DatasetError(SourceError):
     """A data set that is missing, damaged or cannot do what was asked; says what was expected and how to mend it."""
 
 

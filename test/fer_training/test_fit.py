@@ -1,0 +1,154 @@
+"""A training run learns, resumes exactly, runs in two processes and refuses what cannot be."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fer_training import architectures
+from fer_training.checkpoint import CheckpointError, load_checkpoint
+from fer_training.evaluate import run_model
+from fer_training.expression_module import NonFiniteLossError
+from fer_training.fit import fit
+from fer_training.recipe import RecipeError
+
+QUICK: dict[str, Any] = {
+    "architecture": "lenet",
+    "epochs": 4,
+    "batch_size": 20,
+    "precision": "32-true",
+    "optimizer": {"name": "adam", "lr": 2e-3},
+    "augmentation": {"flip": 0.5, "rotation": 2.0, "zoom": 0.0, "shift": 0.0, "erasing": 0.1, "mixup": 0.2},
+    "ema": 0.5,
+}
+
+
+def test_learns_and_leaves_a_complete_run_directory(tiny_npz: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    figures = fit({**QUICK, "loss": {"auxiliary_votes": 0.5}}, data=tiny_npz, out=out, progress=False)
+    assert figures["validation_accuracy"] > 0.6  # chance is 0.14
+    assert figures["n"] == 42
+    assert json.loads((out / "metrics.json").read_text())["accuracy"] == figures["accuracy"]
+    assert "lr: 0.002" in (out / "recipe.yaml").read_text()
+    assert json.loads((out / "environment.json").read_text())["packages"]["torch"]
+    for name in ("curves.png", "confusion.png"):
+        assert (out / name).read_bytes().startswith(b"\x89PNG")
+    # The auxiliary head is gone: the checkpoint fits the plain network.
+    checkpoint = load_checkpoint(out / "weights.safetensors", architecture="lenet")
+    network = architectures.create("lenet", **checkpoint.arguments)
+    network.load_state_dict(checkpoint.state)
+    with np.load(tiny_npz) as data:
+        images, labels = data["validation_images"], data["validation_labels"]
+    predicted = run_model(out / "weights.safetensors", images).logits.argmax(axis=1)
+    assert (predicted == labels).mean() == pytest.approx(figures["validation_accuracy"])
+
+
+def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Path) -> None:
+    whole = fit(QUICK, data=tiny_npz, out=tmp_path / "whole", progress=False)
+    out = tmp_path / "broken"
+    script = (
+        "import json, sys; from pathlib import Path; from fer_training.fit import fit;"
+        "fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)"
+    )
+    # More epochs' worth of time than it gets: killed without warning once the second epoch is on disk.
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, json.dumps(QUICK), str(tiny_npz), str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    epochs = out / "csv" / "metrics.csv"
+    while process.poll() is None and not ((out / "resume.ckpt").is_file() and epochs.is_file()):
+        assert time.monotonic() < deadline, "no epoch finished in time"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    resumed = fit(QUICK, data=tiny_npz, out=out, progress=False)
+    assert resumed["nll"] == whole["nll"]
+    assert resumed["confusion"] == whole["confusion"]
+    a = load_checkpoint(tmp_path / "whole" / "weights.safetensors").state
+    b = load_checkpoint(out / "weights.safetensors").state
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_finished_run_is_not_trained_again(tiny_npz: Path, tmp_path: Path) -> None:
+    first = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
+    again = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
+    assert again["nll"] == first["nll"]
+
+
+def test_two_processes_train_one_network(tiny_npz: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps({**QUICK, "epochs": 2, "batch_size": 10}))
+    out = tmp_path / "run"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
+        *("--master-port=0", "-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
+        *("--data", str(tiny_npz), "--out", str(out)),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((out / "metrics.json").read_text())
+    assert figures["n"] == 42
+    assert figures["epochs"] == 2
+    # Only the first process reports.
+    assert done.stdout.count("validation accuracy") == 1
+
+
+def test_another_recipe_does_not_take_over_a_run(tiny_npz: Path, tmp_path: Path) -> None:
+    fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path, progress=False)
+    with pytest.raises(RecipeError, match="another recipe"):
+        fit({**QUICK, "epochs": 2}, data=tiny_npz, out=tmp_path, progress=False)
+    fit({**QUICK, "epochs": 2}, data=tiny_npz, out=tmp_path, resume=False, progress=False)
+
+
+def test_divergence_is_an_error_that_names_the_learning_rate(tiny_npz: Path, tmp_path: Path) -> None:
+    recipe = {**QUICK, "optimizer": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}
+    with pytest.raises(NonFiniteLossError, match=r"optimizer\.lr"):
+        fit(recipe, data=tiny_npz, out=tmp_path, progress=False)
+
+
+def test_fine_tuning_keeps_the_features_and_renews_the_head(tiny_npz: Path, tmp_path: Path) -> None:
+    fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "base", progress=False)
+    initial = str(tmp_path / "base" / "weights.safetensors")
+    tuned = {
+        **QUICK, "epochs": 1, "initial": initial, "label_map": "fer8", "targets": "ferplus_majority",
+        "optimizer": {"name": "sgd", "lr": 1e-12, "momentum": 0.0, "weight_decay": 0.0}, "ema": 0.0,
+    }  # fmt: skip
+    with pytest.raises(Exception, match="contempt"):  # nobody shows contempt in this data set
+        fit(tuned, data=tiny_npz, out=tmp_path / "tuned", progress=False)
+    with pytest.raises(CheckpointError, match="lenet"):
+        fit({**QUICK, "architecture": "arch1", "initial": initial}, data=tiny_npz, out=tmp_path / "x", progress=False)
+
+
+def test_teacher_is_found_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
+    from fer_training.readers import load_dataset
+    from fer_training.teacher_file import read_teacher, write_teacher
+
+    samples = load_dataset(tiny_npz, split="train")
+    teacher = np.random.default_rng(0).dirichlet(np.ones(7), len(samples))
+    path = tmp_path / "teacher.npz"
+    write_teacher(path, samples.hashes(), teacher, labels=samples.label_names, source="a test")
+    shuffled = samples.take(np.arange(len(samples))[::-1])
+    found = read_teacher(path, shuffled.hashes(), labels=samples.label_names)
+    assert np.abs(found - teacher[::-1]).max() < 1e-3
+    assert read_teacher(path, ["00" * 32, *samples.hashes()[:1]], labels=samples.label_names)[0].sum() == 0
+    with pytest.raises(RecipeError, match="knows none"):
+        read_teacher(path, ["00" * 32], labels=samples.label_names)
+    with pytest.raises(RecipeError, match="classes"):
+        read_teacher(path, samples.hashes(), labels=("a", "b"))
+    figures = fit(
+        {**QUICK, "loss": {"teacher": str(path), "teacher_weight": 1.0}, "epochs": 1}, data=tiny_npz,
+        out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert np.isfinite(figures["nll"])

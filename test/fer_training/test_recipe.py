@@ -1,0 +1,61 @@
+"""Recipes: defaults, overrides and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping, recipe_to_yaml
+
+
+def test_shipped_recipe_loads_by_name_and_by_documented_path() -> None:
+    by_name = load_recipe("arch1_fer2013")
+    assert by_name == load_recipe("recipes/arch1_fer2013.yaml")
+    assert by_name.architecture == "arch1"
+    assert by_name.protocol == "clean"
+
+
+def test_overrides_reach_into_groups() -> None:
+    recipe = load_recipe("arch1_fer2013", ["optimizer.lr=5e-3", "epochs=7", "loss.label_smoothing=0.1"])
+    assert recipe.optimizer.lr == 0.005
+    assert recipe.epochs == 7
+    assert recipe.loss.label_smoothing == 0.1
+
+
+def test_resolved_recipe_is_the_recipe(tmp_path: Path) -> None:
+    recipe = load_recipe("arch1_fer2013", ["seed=3"])
+    path = tmp_path / "resolved.yaml"
+    path.write_text(recipe_to_yaml(recipe))
+    assert load_recipe(str(path)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epoch": 3}, "did you mean epochs"),
+        ({"optimizer": {"learning_rate": 3}}, r"no recipe key optimizer\.learning_rate"),
+        ({"optimizer": 3}, "expected a group"),
+        ({"optimizer": {"name": "lion"}}, "expected one of: sgd, adam, adamw"),
+        ({"epochs": "many"}, "expected int"),
+        ({"epochs": True}, "expected int"),
+        ({"epochs": 0}, "above 0"),
+        ({"ema": 1.5}, "from 0 to 1"),
+        ({"loss": {"teacher_weight": 0.5}}, "fer-train distill"),
+        ({"optimizer": {"lr": "fast"}}, "expected a number"),
+    ],
+)
+def test_mistakes_are_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        recipe_from_mapping(values)
+
+
+def test_unreadable_recipes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"arch1_fer2013\.yaml"):
+        load_recipe("no_such_recipe")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("epochs: [1")
+    with pytest.raises(RecipeError, match="not readable YAML"):
+        load_recipe(str(broken))
+    with pytest.raises(RecipeError, match="key=value"):
+        load_recipe("arch1_fer2013", ["epochs"])

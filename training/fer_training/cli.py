@@ -1,0 +1,47 @@
+"""`fer-train`: train, evaluate, compare and export networks on a workstation."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+
+import typer
+
+import fer_training
+from fer_perception.errors import FerError
+
+
+def build_app() -> typer.Typer:
+    """The application with all its commands."""
+    app = typer.Typer(
+        name="fer-train",
+        help="Train, evaluate, compare and export the networks behind fer_perception.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    # Every module cli_<command>.py has a `register(app)` and imports what is slow only when its command runs.
+    for module in pkgutil.iter_modules(fer_training.__path__):
+        if module.name.startswith("cli_"):
+            importlib.import_module(f"fer_training.{module.name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        build_app()()
+    except FerError as err:
+        print(f"fer-train: {err}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("fer-train: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of stdout has gone (`| head`): nothing is wrong. Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""`fer-train fit`: one training run from a recipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `fit`."""
+    app.command("fit")(fit)
+
+
+def fit(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Recipe keys to change, e.g. optimizer.lr=0.05.")
+    ] = None,
+    *,
+    recipe: Annotated[str, typer.Option(help="YAML file, or the name of a recipe that comes with the package.")],
+    data: Annotated[Path | None, typer.Option(help="Data set: npz or csv file, or folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe name>.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with the directory.")] = False,
+    threads: Annotated[int, typer.Option(help="Processor threads; 0 = all.", min=0)] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the final figures to this file.")] = None,
+) -> None:
+    """Train one network. Stopped at any time, the same command goes on from the last finished epoch."""
+    import logging
+
+    import torch
+
+    from fer_training.fit import fit as run
+    from fer_training.recipe import load_recipe
+
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    if threads:
+        torch.set_num_threads(threads)
+    loaded = load_recipe(recipe, overrides or [])
+    directory = out or Path("runs") / Path(recipe).stem
+    figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
+    if not figures:
+        return  # another process of a distributed run reports
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    without = figures["validation_accuracy_without_leaks"]
+    typer.echo(
+        f"validation accuracy {figures['validation_accuracy']:.4f}"
+        + ("" if without is None else f" ({without:.4f} without pictures that the training part repeats)")
+        + f", {figures['n']} pictures, after {figures['epochs']} epochs; {directory}"
+    )

@@ -1,0 +1,89 @@
+"""The directory of a training run: what is written there, and whose it is."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
+
+#: The network's weights, safetensors.
+WEIGHTS = "weights.safetensors"
+#: Everything needed to go on after an interruption (a Lightning checkpoint; only read by the run that wrote it).
+RESUME = "resume.ckpt"
+#: Resolved recipe.
+RECIPE = "recipe.yaml"
+#: Final figures.
+METRICS = "metrics.json"
+#: Figures of every epoch.
+EPOCHS = Path("csv") / "metrics.csv"
+
+
+def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the run directory, or take up an interrupted run in it.
+
+    Args:
+        out: the directory.
+        recipe: what will be trained.
+        resume: keep what is there; False: start over.
+
+    Raises:
+        RecipeError: the directory holds a run of another recipe.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    written = out / RECIPE
+    text = recipe_to_yaml(recipe)
+    if resume and written.is_file() and yaml.safe_load(written.read_text(encoding="utf-8")) != yaml.safe_load(text):
+        msg = f"{out} holds a run of another recipe; take another --out, or --fresh to start over"
+        raise RecipeError(msg)
+    if not resume:
+        for name in ("csv", "tensorboard"):
+            shutil.rmtree(out / name, ignore_errors=True)
+        for name in (RESUME, METRICS, WEIGHTS):
+            (out / name).unlink(missing_ok=True)
+    written.write_text(text, encoding="utf-8")
+    (out / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
+
+
+def source_commit() -> str:
+    """Commit of the source tree this package runs from, with "+changes" where it is modified; "" outside git."""
+    directory = Path(__file__).parent
+    git = shutil.which("git")
+    if git is None:
+        return ""
+
+    def ask(*words: str) -> str:
+        done = subprocess.run(  # noqa: S603  (fixed words, no shell)
+            [git, "-C", str(directory), *words], capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        head = ask("rev-parse", "HEAD")
+        changed = ask("status", "--porcelain", "--untracked-files=no", "--", str(directory))
+    except (subprocess.SubprocessError, OSError):
+        return ""
+    return head + ("+changes" if changed else "")
+
+
+def _environment() -> dict[str, object]:
+    packages = {}
+    for name in ("torch", "lightning", "kornia", "numpy", "fer_perception"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "unknown"
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "source_commit": source_commit(),
+        "command": sys.argv,
+    }
