@@ -1,0 +1,62 @@
+"""What the stamps of one camera mean: zero stamps, time that goes back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from enum import Enum, auto
+
+#: Time back by less than this (ns) is frames out of order; by this or more it is a bag that starts again.
+RESTART_NS = 500_000_000
+
+
+class Verdict(Enum):
+    """What to do with a frame because of its stamp."""
+
+    USE = auto()
+    DROP = auto()
+    RESTART = auto()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A frame's time.
+
+    Attributes:
+        stamp_ns: time for the filters, ns.
+        verdict: use it, drop it (out of order), or use it after the camera's tracks were reset.
+        unstamped: the header had a zero stamp, so `stamp_ns` is the time of receipt.
+    """
+
+    stamp_ns: int
+    verdict: Verdict
+    unstamped: bool
+
+
+class CameraClock:
+    """Follows the header stamps of one camera."""
+
+    def __init__(self) -> None:
+        self._last_ns: int | None = None
+        # Wall time that never jumps.
+        self._epoch_ns = time.time_ns() - time.monotonic_ns()
+
+    def judge(self, stamp_ns: int, received_s: float) -> Judged:
+        """Decide on the next frame.
+
+        Args:
+            stamp_ns: of the header; 0 = the driver has not set it.
+            received_s: monotonic time of receipt, s.
+        """
+        unstamped = stamp_ns == 0
+        if unstamped:
+            stamp_ns = self._epoch_ns + round(received_s * 1e9)
+        back_ns = 0 if self._last_ns is None else self._last_ns - stamp_ns
+        if 0 < back_ns < RESTART_NS:
+            return Judged(stamp_ns, Verdict.DROP, unstamped)
+        self._last_ns = stamp_ns
+        return Judged(stamp_ns, Verdict.RESTART if back_ns >= RESTART_NS else Verdict.USE, unstamped)
+
+    def forget(self) -> None:
+        """Take the next stamp as it comes."""
+        self._last_ns = None

@@ -1,0 +1,137 @@
+"""The newest frame of each camera between the callbacks and the one thread that works on them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+
+@dataclass(frozen=True)
+class Received:
+    """One message on its way.
+
+    Attributes:
+        camera: resolved image topic.
+        message: sensor_msgs/Image or CompressedImage.
+        time_s: monotonic time of receipt, s.
+    """
+
+    camera: str
+    message: Any
+    time_s: float
+
+
+@dataclass
+class _Slot:
+    waiting: Received | None = None
+    due_s: float = 0.0
+
+
+class CameraSlots:
+    """One slot a camera; a frame that nobody has taken is replaced by the next.
+
+    `put` only swaps, so a callback never waits for the work. `take` hands over the frames of all cameras at once, each
+    camera's newest: no camera waits for another, and under overload each keeps its share.
+
+    Args:
+        cameras: resolved topics.
+        on_drop: called with the camera and the cause ("overtaken", "max_rate") of a frame that was replaced.
+        max_rate_hz: at most so many frames a second of a camera are handed over; 0 = all.
+    """
+
+    def __init__(self, cameras: Iterable[str], on_drop: Callable[[str, str], None], max_rate_hz: float = 0.0) -> None:
+        self._slots = {camera: _Slot() for camera in cameras}
+        self._on_drop = on_drop
+        self._changed = threading.Condition()
+        self._woken = False
+        self._period_s = 0.0
+        self._accepting = False
+        self.set_max_rate(max_rate_hz)
+
+    def set_max_rate(self, max_rate_hz: float) -> None:
+        """Change the limit; 0 = none."""
+        with self._changed:
+            self._period_s = 1.0 / max_rate_hz if max_rate_hz > 0 else 0.0
+            for slot in self._slots.values():
+                slot.due_s = 0.0
+            self._woken = True
+            self._changed.notify()
+
+    def open(self) -> None:
+        """Take frames from now on."""
+        with self._changed:
+            self._accepting = True
+
+    def close(self) -> None:
+        """Refuse frames and forget those that wait."""
+        with self._changed:
+            self._accepting = False
+            for slot in self._slots.values():
+                slot.waiting = None
+
+    def put(self, camera: str, message: Any) -> None:
+        """Leave the newest frame of a camera; what waited there is dropped."""
+        now = time.monotonic()
+        with self._changed:
+            if not self._accepting:
+                return
+            slot = self._slots[camera]
+            replaced = slot.waiting is not None
+            cause = "max_rate" if now < slot.due_s else "overtaken"
+            slot.waiting = Received(camera, message, now)
+            self._changed.notify()
+        if replaced:
+            self._on_drop(camera, cause)
+
+    def take(self, timeout_s: float | None) -> list[Received]:
+        """Wait for frames that are due and take them all, one a camera.
+
+        Args:
+            timeout_s: longest wait; None = for ever.
+
+        Returns:
+            The frames, the longest waiting first; empty after the time-out or `wake`.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                ready = [
+                    slot
+                    for slot in self._slots.values()
+                    if slot.waiting is not None and slot.due_s <= now + self._slack_s
+                ]
+                if ready or self._woken or (deadline is not None and now >= deadline):
+                    self._woken = False
+                    return sorted((self._hand_over(slot, now) for slot in ready), key=lambda item: item.time_s)
+                times = [slot.due_s - self._slack_s for slot in self._slots.values() if slot.waiting is not None]
+                if deadline is not None:
+                    times.append(deadline)
+                self._changed.wait(max(0.0, min(times) - now) if times else None)
+
+    def waiting_since(self, camera: str) -> float | None:
+        """Monotonic time, in s, at which the frame of this camera that waits to be taken arrived; None = none waits."""
+        with self._changed:
+            waiting = self._slots[camera].waiting
+        return None if waiting is None else waiting.time_s
+
+    def wake(self) -> None:
+        """End the present or next `take` at once."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify()
+
+    @property
+    def _slack_s(self) -> float:
+        # Cameras jitter: with a limit near the camera's own rate a frame that comes a little early must not wait for
+        # the next.
+        return 0.1 * self._period_s
+
+    def _hand_over(self, slot: _Slot, now: float) -> Received:
+        received, slot.waiting = cast(Received, slot.waiting), None
+        # From due time to due time, so that the rate is kept; after a pause from now on.
+        slot.due_s = max(slot.due_s, now - self._slack_s) + self._period_s if self._period_s else 0.0
+        return received

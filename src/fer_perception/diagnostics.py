@@ -1,0 +1,163 @@
+"""The node's state as diagnostic_msgs: what is well, what is not, and the figures behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from fer_perception.camera_statistics import CameraSnapshot
+
+#: Causes of drops that are no fault of the picture.
+_NOT_BAD = ("overtaken", "max_rate", "time_back", "failed")
+#: From this share of frames dropped because a newer one came, the machine counts as overloaded.
+OVERLOAD_SHARE = 0.1
+
+_LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """The node as a whole.
+
+    Attributes:
+        name: of the node, with its namespace, without the leading slash.
+        lifecycle: label of the lifecycle state.
+        enabled: by ~/set_enabled.
+        failure: why the last configure or activate failed; "" = it did not.
+        active_for: s since activation; None = not active.
+        track_timeout: s of silence after which a camera counts as stale.
+    """
+
+    name: str
+    lifecycle: str
+    enabled: bool
+    failure: str
+    active_for: float | None
+    track_timeout: float
+
+    @property
+    def running(self) -> bool:
+        """Whether images are looked at."""
+        return self.active_for is not None and self.enabled
+
+
+def node_status(state: NodeState) -> DiagnosticStatus:
+    """Lifecycle, and why it is not further."""
+    if state.failure:
+        level, message = 2, state.failure
+    elif not state.enabled:
+        level, message = 0, f"{state.lifecycle}, disabled by ~/set_enabled"
+    else:
+        level, message = 0, state.lifecycle
+    values = {"lifecycle state": state.lifecycle, "enabled": str(state.enabled).lower()}
+    return _status(f"{state.name}: node", state.name, level, message, values)
+
+
+def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
+    """What runs the networks, and why that.
+
+    Args:
+        state: of the node.
+        pipeline: with `classifier` and `detector`; None = not configured.
+    """
+    name = f"{state.name}: pipeline"
+    if pipeline is None:
+        return _status(name, state.name, 0, "not configured", {})
+    classifier, detector = pipeline.classifier, pipeline.detector
+    backend, _, variant = classifier.backend.partition("/")
+    values = {
+        "backend": classifier.backend,
+        "precision": variant if variant.startswith(("FP", "INT")) else "FP32",
+        "backend reason": classifier.reason,
+        "model": classifier.metadata.model_id,
+        "detector": detector.name,
+        "detector reason": detector.reason,
+    }
+    troubles = []
+    if classifier.fallback:
+        troubles.append(f"fallen back to {classifier.backend}: {classifier.reason}")
+    if detector.reason.startswith("WARNING"):
+        troubles.append(f"fallen back to the detector {detector.name}: {detector.reason.removeprefix('WARNING: ')}")
+    message = "; ".join(troubles) or f"{detector.name} and {backend}"
+    return _status(name, state.name, 1 if troubles else 0, message, values)
+
+
+def camera_status(state: NodeState, camera: str, snapshot: CameraSnapshot, publishers: int) -> DiagnosticStatus:
+    """Rates, ages and drops of one camera.
+
+    Args:
+        state: of the node.
+        camera: resolved topic.
+        snapshot: its figures.
+        publishers: how many publishers its topic has.
+    """
+    values: dict[str, str] = {
+        "input rate (Hz)": f"{snapshot.received_hz:.1f}",
+        "output rate (Hz)": f"{snapshot.published_hz:.1f}",
+        "images received": str(snapshot.received),
+        "results published": str(snapshot.published),
+        "faces tracked": str(snapshot.faces),
+        "last image age (s)": "never" if snapshot.last_received_age is None else f"{snapshot.last_received_age:.2f}",
+        "publishers": str(publishers),
+        "age at dequeue p50 (ms)": _ms(snapshot.age_at_dequeue.p50),
+        "age at dequeue p95 (ms)": _ms(snapshot.age_at_dequeue.p95),
+        "age at dequeue max (ms)": _ms(snapshot.age_at_dequeue.largest),
+        "age at publish p50 (ms)": _ms(snapshot.age_at_publish.p50),
+        "age at publish p95 (ms)": _ms(snapshot.age_at_publish.p95),
+        "age at publish max (ms)": _ms(snapshot.age_at_publish.largest),
+    }
+    values |= {f"stage {stage} (ms)": _ms(seconds) for stage, seconds in snapshot.stages.items()}
+    values |= {f"dropped {cause}": str(count) for cause, count in sorted(snapshot.dropped.items())}
+    if snapshot.last_error:
+        values["last error"] = snapshot.last_error
+    level, message = _judge_camera(state, snapshot, publishers)
+    return _status(f"{state.name}: camera {camera}", camera, level, message, values)
+
+
+def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int) -> tuple[int, str]:
+    if not state.running:
+        return 0, "not looked at"
+    troubles = [_silence(state, snapshot, publishers)]
+    recent = snapshot.dropped_recently
+    overtaken = recent.get("overtaken", 0)
+    if snapshot.received_recently and overtaken > OVERLOAD_SHARE * snapshot.received_recently:
+        troubles.append(
+            f"overloaded: {overtaken} of the last {snapshot.received_recently} images were overtaken by newer ones "
+            "(try max_rate_hz, detect_every or a smaller detection_size)"
+        )
+    bad = {cause: count for cause, count in recent.items() if cause not in _NOT_BAD}
+    if bad:
+        counts = ", ".join(f"{count} {cause}" for cause, count in sorted(bad.items()))
+        troubles.append(f"bad images ({counts}): {snapshot.last_error}")
+    if recent.get("time_back"):
+        troubles.append(f"{recent['time_back']} images out of order")
+    if recent.get("failed"):
+        return 2, f"processing fails: {snapshot.last_error}"
+    message = "; ".join(trouble for trouble in troubles if trouble)
+    return (1, message) if message else (0, f"{snapshot.published_hz:.1f} results a second")
+
+
+def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int) -> str:
+    age = snapshot.last_received_age
+    since = state.active_for if age is None else age
+    if since is None or since <= state.track_timeout:
+        return ""
+    why = "; nobody publishes on this topic" if publishers == 0 else ""
+    return f"stale: no image {'yet' if age is None else f'for {age:.1f} s'}{why}"
+
+
+def _status(name: str, hardware: str, level: int, message: str, values: Mapping[str, str]) -> DiagnosticStatus:
+    return DiagnosticStatus(
+        level=_LEVELS[level],
+        name=name,
+        message=message,
+        hardware_id=hardware,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:.2f}"

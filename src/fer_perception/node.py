@@ -1,0 +1,453 @@
+"""The lifecycle node `fer`: images in, /emotions out."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState
+from numpy.typing import NDArray
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import NameValidationException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
+from rclpy.validate_full_topic_name import validate_full_topic_name
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool, Trigger
+
+from fer_msgs.msg import EmotionArray
+from fer_perception import diagnostics
+from fer_perception.camera_slots import CameraSlots, Received
+from fer_perception.camera_statistics import CameraStatistics
+from fer_perception.debug_image import DebugImagePublisher
+from fer_perception.errors import ConfigError, FerError
+from fer_perception.image import decode_compressed, decode_raw
+from fer_perception.messages import emotion_array, stamp_ns
+from fer_perception.node_settings import NodeSettings
+from fer_perception.parameters import Parameters
+from fer_perception.pipeline import build_pipeline
+from fer_perception.pipeline_types import FrameResult
+from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.topic_qos import NO_OPTIONS, camera_qos, overridden, result_qos
+from fer_perception.worker import RunningPipeline, Work, Worker
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+
+#: The same cause of the same camera is logged again after so many s.
+LOG_PERIOD_S = 30.0
+DIAGNOSTICS_PERIOD_S = 1.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One image topic.
+
+    Attributes:
+        topic: fully resolved.
+        compressed: CompressedImage instead of Image.
+        qos: of its subscription.
+    """
+
+    topic: str
+    compressed: bool
+    qos: QoSProfile
+
+
+@dataclass
+class _Configured:
+    """What exists from configure to cleanup."""
+
+    cameras: list[Camera]
+    statistics: dict[str, CameraStatistics]
+    slots: CameraSlots
+    worker: Worker
+    publishers: list[Any]
+
+
+class FerNode(LifecycleNode):
+    """Facial expression recognition as a managed node; see DESIGN in docs/ for its topics.
+
+    Args:
+        name: of the node.
+        options: passed on to rclpy.node.Node (context, namespace, parameter_overrides, cli_args, ...).
+    """
+
+    def __init__(self, name: str = "fer", **options: Any) -> None:
+        super().__init__(name, **options)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._configured: _Configured | None = None
+        self._subscriptions_of_cameras: list[Subscription] = []
+        self._enabled = True
+        self._active_since: float | None = None
+        self._failure = ""
+        self._logged: dict[tuple[str, str], float] = {}
+        self._parameters_of_node = Parameters(self, (PipelineSettings, NodeSettings), self._parameters_changed)
+        for reason in self._parameters_of_node.problems.values():
+            self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
+        self._diagnostics = self._create_publisher(DiagnosticArray, "/diagnostics", result_qos(10))
+        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
+        self.create_service(Trigger, "~/reset_tracks", self._reset_tracks)
+        self._guard_transitions()
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
+        self._autostart_timer = None
+        if self._node_settings.autostart:
+            # In the executor, as every other transition: whoever made the node need not do anything else.
+            self._autostart_timer = self.create_timer(0.0, self._autostart, clock=self._steady)
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Check the parameters and build the pipeline; FAILURE with the reason in the log and in diagnostics."""
+        return self._attempt("configure", self._configure, self._release)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Subscribe to the cameras and begin."""
+        return self._attempt("activate", self._activate, self._deactivate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Unsubscribe; tracks end."""
+        self._deactivate()
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Release the pipeline and the publishers."""
+        self._release()
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Release everything, whatever the state was."""
+        self._release()
+        return SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
+        """Release everything; the node may be configured again."""
+        self._release()
+        return SUCCESS
+
+    def destroy_node(self) -> None:
+        """End the worker and destroy the node."""
+        self._release()
+        super().destroy_node()
+
+    def _attempt(self, what: str, action: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            action()
+        except Exception as err:  # noqa: BLE001 - a transition must fail with a reason, never end the node
+            undo()
+            self._failure = f"cannot {what}: {err}" if isinstance(err, FerError) else f"cannot {what}: {err!r}"
+            self.get_logger().error(self._failure)
+            return FAILURE
+        self._failure = ""
+        return SUCCESS
+
+    def _configure(self) -> None:
+        self._check_problems()
+        settings = self._pipeline_settings
+        cameras = self._cameras()
+        publishers: list[Any] = []
+
+        def publisher(message_type: type, topic: str, depth: int) -> Any:
+            publishers.append(self._create_publisher(message_type, topic, result_qos(depth)))
+            return publishers[-1]
+
+        emotions = publisher(EmotionArray, "emotions", 5)
+        debug = DebugImagePublisher(
+            publisher(Image, "~/debug_image", 1), publisher(CompressedImage, "~/debug_image/compressed", 1)
+        )
+        statistics = {camera.topic: CameraStatistics() for camera in cameras}
+        slots = CameraSlots(
+            statistics,
+            lambda camera, cause: statistics[camera].dropped(time.monotonic(), cause),
+            self._node_settings.max_rate_hz,
+        )
+
+        def publish(result: FrameResult, received: Received, _image: NDArray[np.uint8]) -> None:
+            self._send(emotions, emotion_array(result, received.message.header))
+
+        def published(result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
+            if self.context.ok():
+                debug.publish(image, result, received.message.header)
+
+        work = Work(
+            build=lambda: build_pipeline(settings, progress=self.get_logger().info),
+            decode=decode_message,
+            stamp_ns=lambda message: stamp_ns(message.header),
+            publish=publish,
+            published=published,
+            camera_ended=lambda _camera: None,
+            warn=self._warn,
+        )
+        worker = Worker(slots, statistics, settings, work)
+        self._configured = _Configured(cameras, statistics, slots, worker, publishers)
+        self._check_problems()
+        worker.start()
+        # Building an engine can take minutes, in which this thread is the executor's.
+        while not worker.wait_ready(DIAGNOSTICS_PERIOD_S):
+            self._publish_diagnostics()
+        if worker.failure is not None:
+            raise worker.failure
+        pipeline: Any = worker.pipeline
+        self.get_logger().info(
+            f"{pipeline.classifier.metadata.model_id} on {pipeline.classifier.backend} ({pipeline.classifier.reason}); "
+            f"detector {pipeline.detector.name} ({pipeline.detector.reason})"
+        )
+        if pipeline.detector.reason.startswith("WARNING"):
+            self.get_logger().warning(pipeline.detector.reason.removeprefix("WARNING: "))
+
+    def _activate(self) -> None:
+        if self._configured is None:
+            msg = "the node is not configured; configure it first"
+            raise ConfigError(msg)
+        for camera in self._configured.cameras:
+            self._subscriptions_of_cameras.append(
+                self.create_subscription(
+                    CompressedImage if camera.compressed else Image,
+                    camera.topic,
+                    self._receiver(camera.topic, self._configured),
+                    camera.qos,
+                    qos_overriding_options=NO_OPTIONS,
+                )
+            )
+        self._active_since = time.monotonic()
+        if self._enabled:
+            self._configured.worker.resume()
+
+    def _deactivate(self) -> None:
+        self._active_since = None
+        for subscription in self._subscriptions_of_cameras:
+            self.destroy_subscription(subscription)
+        self._subscriptions_of_cameras.clear()
+        if self._configured is not None:
+            self._configured.worker.pause()
+
+    def _release(self) -> None:
+        self._deactivate()
+        configured, self._configured = self._configured, None
+        if configured is not None:
+            configured.worker.stop()
+            for publisher in configured.publishers:
+                self.destroy_publisher(publisher)
+
+    def _autostart(self) -> None:
+        self.destroy_timer(self._autostart_timer)
+        self._autostart_timer = None
+        if self._lifecycle_label == "unconfigured" and self.trigger_configure() == SUCCESS:
+            self.trigger_activate()
+
+    def _guard_transitions(self) -> None:
+        """Answer a transition that is not possible now with success=false: rclpy lets the error end the executor."""
+        for service in self.services:
+            if service.srv_type is ChangeState:
+                original = service.callback
+
+                def change(request: Any, response: Any, original: Any = original) -> Any:
+                    try:
+                        return original(request, response)
+                    except RuntimeError as err:
+                        self.get_logger().warning(f"refused a transition: {err}")
+                        response.success = False
+                        return response
+
+                service.callback = change
+
+    @property
+    def _lifecycle_label(self) -> str:
+        return str(self._state_machine.current_state[1])
+
+    # Parameters
+
+    @property
+    def _pipeline_settings(self) -> PipelineSettings:
+        return self._parameters_of_node.settings(PipelineSettings)
+
+    @property
+    def _node_settings(self) -> NodeSettings:
+        return self._parameters_of_node.settings(NodeSettings)
+
+    def _check_problems(self) -> None:
+        if self._parameters_of_node.problems:
+            raise ConfigError("; ".join(self._parameters_of_node.problems.values()))
+
+    def _parameters_changed(self, names: Sequence[str]) -> None:
+        if self._configured is None:
+            return
+        live = {
+            item.name: declaration_of(cls, item.name).live
+            for cls in (PipelineSettings, NodeSettings)
+            for item in dataclasses.fields(cls)
+        }
+        late = [name for name in names if not live.get(name, False)]
+        if late:
+            self.get_logger().info(f"{', '.join(late)}: takes effect at the next configure")
+        if "max_rate_hz" in names:
+            self._configured.slots.set_max_rate(self._node_settings.max_rate_hz)
+        if any(live.get(name, False) for name in names):
+            self._configured.worker.configure(self._pipeline_settings)
+
+    def _cameras(self) -> list[Camera]:
+        """The cameras that the parameters name.
+
+        Raises:
+            ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
+        """
+        settings = self._node_settings
+        names = settings.image_topics or ("image_raw",)
+        transports = settings.image_transports or ("",) * len(names)
+        if len(transports) != len(names):
+            msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
+            raise ConfigError(msg)
+        cameras: list[Camera] = []
+        for name, transport in zip(names, transports, strict=True):
+            topic = self._resolve(name)
+            if transport not in ("", "raw", "compressed"):
+                msg = f"image_transports has {transport!r}; expected raw, compressed or '' for each topic"
+                raise ConfigError(msg)
+            if any(camera.topic == topic for camera in cameras):
+                msg = f"image_topics names {topic} twice; expected different topics"
+                raise ConfigError(msg)
+            compressed = transport == "compressed" or (not transport and topic.endswith("/compressed"))
+            cameras.append(Camera(topic, compressed, self._qos(topic, "subscription", camera_qos())))
+        return cameras
+
+    def _resolve(self, name: str) -> str:
+        try:
+            topic = str(self.resolve_topic_name(name))
+            validate_full_topic_name(topic)
+        except (ValueError, RuntimeError, NameValidationException) as err:
+            text = " ".join(str(err).split())
+            msg = f"image_topics has {name!r}, which is no valid topic name ({text})"
+            raise ConfigError(msg) from None
+        return topic
+
+    def _qos(self, topic: str, kind: str, profile: QoSProfile) -> QoSProfile:
+        return overridden(self._parameters_of_node, topic, kind, profile)
+
+    def _create_publisher(self, message_type: type, topic: str, profile: QoSProfile) -> Any:
+        qos = self._qos(self.resolve_topic_name(topic), "publisher", profile)
+        return self.create_publisher(message_type, topic, qos, qos_overriding_options=NO_OPTIONS)
+
+    # Images
+
+    def _receiver(self, camera: str, configured: _Configured) -> Callable[[Any], None]:
+        statistics, slots = configured.statistics[camera], configured.slots
+
+        def receive(message: Any) -> None:
+            statistics.received(time.monotonic())
+            slots.put(camera, message)
+
+        return receive
+
+    def _send(self, publisher: Any, message: Any) -> None:
+        try:
+            publisher.publish(message)
+        except RuntimeError:
+            # Between a signal and the end of the worker the context is gone already.
+            if self.context.ok():
+                raise
+
+    def _warn(self, camera: str, cause: str, text: str) -> None:
+        now = time.monotonic()
+        if now - self._logged.get((camera, cause), -LOG_PERIOD_S) < LOG_PERIOD_S or not self.context.ok():
+            return
+        self._logged[camera, cause] = now
+        self.get_logger().warning(f"{camera}: {text} ({cause}; not repeated for {LOG_PERIOD_S:.0f} s)")
+
+    # Services and diagnostics
+
+    def _set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        changed = self._enabled != request.data
+        self._enabled = bool(request.data)
+        if changed and self._configured is not None and self._active_since is not None:
+            if self._enabled:
+                self._active_since = time.monotonic()
+                self._configured.worker.resume()
+            else:
+                self._configured.worker.pause()
+        response.success = True
+        response.message = "enabled" if self._enabled else "disabled: tracks have ended, emotions is silent"
+        return response
+
+    def _reset_tracks(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if self._configured is not None:
+            self._configured.worker.reset_tracks()
+        response.success = True
+        response.message = "all tracks have ended" if self._configured is not None else "not configured: no tracks"
+        return response
+
+    def _publish_diagnostics(self) -> None:
+        now = time.monotonic()
+        state = diagnostics.NodeState(
+            name=self.get_fully_qualified_name().lstrip("/"),
+            lifecycle=self._lifecycle_label,
+            enabled=self._enabled,
+            failure=self._failure,
+            active_for=None if self._active_since is None else now - self._active_since,
+            track_timeout=self._pipeline_settings.track_timeout,
+        )
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        pipeline: RunningPipeline | None = None if self._configured is None else self._configured.worker.pipeline
+        message.status = [diagnostics.node_status(state), diagnostics.pipeline_status(state, pipeline)]
+        if self._configured is not None:
+            for camera, statistics in self._configured.statistics.items():
+                message.status.append(
+                    diagnostics.camera_status(state, camera, statistics.snapshot(now), self.count_publishers(camera))
+                )
+        self._send(self._diagnostics, message)
+
+
+def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """The picture of a sensor_msgs/Image or CompressedImage.
+
+    Raises:
+        ImageError: it cannot be used.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(format=message.format, data=message.data)
+    return decode_raw(
+        encoding=message.encoding,
+        width=message.width,
+        height=message.height,
+        step=message.step,
+        data=message.data,
+        is_bigendian=message.is_bigendian,
+    )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to end (Ctrl-C, SIGTERM).
+
+    Returns:
+        Exit status: 0 = ended as told, 1 = could not start.
+    """
+    try:
+        rclpy.init(args=args)
+        node = FerNode()
+    except RuntimeError as err:
+        print(f"fer: cannot start: {err}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

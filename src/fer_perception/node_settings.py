@@ -1,0 +1,63 @@
+"""Settings of the ROS nodes beside the pipeline's; free of ROS, so that other readers of a params file know them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from fer_perception.settings import setting
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """Settings of the node `fer` that mean nothing to the pipeline."""
+
+    image_topics: tuple[str, ...] = setting(
+        (),
+        "Image topics, one for each camera; empty ([''] in YAML) is one camera on image_raw, which can be remapped.",
+    )
+    image_transports: tuple[str, ...] = setting(
+        (),
+        "What each of image_topics carries: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' (by "
+        "the name: compressed where the resolved topic ends in /compressed); one entry for each topic, or empty.",
+    )
+    max_rate_hz: float = setting(
+        0.0,
+        "At most so many frames a second of each camera are looked at, the newest ones; 0 = all.",
+        minimum=0.0,
+        maximum=1000.0,
+        live=True,
+    )
+    autostart: bool = setting(
+        True, "The node configures and activates itself; false leaves that to a lifecycle manager (read at start)."
+    )
+    ros4hri: str = setting(
+        "disabled",
+        "ROS4HRI (REP-155): publish announces the faces under /humans/faces, consume reads the faces of another "
+        "detector there and publishes only their expressions. Needs hri_msgs.",
+        choices=("disabled", "publish", "consume"),
+    )
+
+
+@dataclass(frozen=True)
+class ImageSourceSettings:
+    """Settings of the node `image_source`."""
+
+    source: str = setting("", "What to publish: the index of a webcam, a video file or a directory of pictures.")
+    rate: float = setting(
+        0.0,
+        "Frames a second; 0 = the file's own rate (1 a second for pictures, the camera's for a webcam).",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    loop: bool = setting(True, "Start again at the end of a file or directory.")
+    frame_id: str = setting("camera_optical_frame", "Frame of the camera in the headers.")
+
+
+#: Names that a reader of a params file meets beside the pipeline's settings; the last three are ROS's own.
+NODE_ONLY: tuple[str, ...] = (
+    *(item.name for item in dataclasses.fields(NodeSettings)),
+    "qos_overrides",
+    "use_sim_time",
+    "start_type_description_service",
+)

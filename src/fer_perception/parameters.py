@@ -1,0 +1,129 @@
+"""ROS parameters made from the declarations of settings classes, checked without ever raising at start."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from fer_perception.errors import ConfigError
+from fer_perception.settings import check_value, declaration_of, default_of
+
+S = TypeVar("S")
+Check = Callable[[Any], Any]
+
+
+class Parameters:
+    """The parameters of one node.
+
+    A value given at start (params file, command line) that is wrong does not stop the node: the parameter gets its
+    default and the reason stays in `problems` until somebody sets the parameter to a good value. At run time a bad
+    value is refused with the reason.
+
+    Args:
+        node: whose parameters they are.
+        classes: settings dataclasses; every field becomes a parameter of its name.
+        on_change: called with the names that have been set, after the values were checked and before rclpy stores them;
+            the new values are in `settings(...)` already.
+    """
+
+    def __init__(self, node: Node, classes: Iterable[type[Any]], on_change: Callable[[list[str]], None]) -> None:
+        self._node = node
+        self._on_change = on_change
+        self._values: dict[str, Any] = {}
+        self._checks: dict[str, Check] = {}
+        self.problems: dict[str, str] = {}
+        for cls in classes:
+            for item in dataclasses.fields(cls):
+                self._declare_setting(cls, item.name)
+        node.add_on_set_parameters_callback(self._validate)
+
+    def settings(self, cls: type[S]) -> S:
+        """The present values as an instance of one of the settings classes."""
+        return cls(**{item.name: self._values[item.name] for item in dataclasses.fields(cls)})  # type: ignore[arg-type]
+
+    def declare(self, name: str, default: Any, descriptor: ParameterDescriptor, check: Check) -> Any:
+        """Declare one more parameter, unless it is there already.
+
+        Args:
+            name: full name.
+            default: its value where nobody gave one (a ROS type).
+            descriptor: description and range.
+            check: returns the value to use, or raises ConfigError.
+
+        Returns:
+            The checked value; that of the default where the given one is bad (see `problems`).
+        """
+        if name in self._checks:
+            return self._values[name]
+        # rclpy raises where a value given at start has another type or is out of range. Declared with dynamic typing it
+        # shows the value instead.
+        loose = ParameterDescriptor(dynamic_typing=True)
+        given = self._node.declare_parameter(name, default, loose).value
+        self._node.undeclare_parameter(name)
+        try:
+            value = check(_from_ros(given, default))
+        except ConfigError as err:
+            self.problems[name] = f"parameter {err}"
+            value = check(_from_ros(default, default))
+        self._node.declare_parameter(name, _to_ros(value), descriptor, ignore_override=True)
+        self._checks[name] = check
+        self._values[name] = value
+        return value
+
+    def _declare_setting(self, cls: type[Any], name: str) -> None:
+        self.declare(
+            name, _to_ros(default_of(cls, name)), descriptor(cls, name), lambda value: check_value(cls, name, value)
+        )
+
+    def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
+        checked: dict[str, Any] = {}
+        for parameter in parameters:
+            check = self._checks.get(parameter.name)
+            if check is None:
+                continue
+            try:
+                checked[parameter.name] = check(_from_ros(parameter.value, _to_ros(self._values[parameter.name])))
+            except ConfigError as err:
+                return SetParametersResult(successful=False, reason=str(err))
+        self._values.update(checked)
+        for name in checked:
+            self.problems.pop(name, None)
+        if checked:
+            self._on_change(list(checked))
+        return SetParametersResult(successful=True)
+
+
+def descriptor(cls: type[Any], name: str) -> ParameterDescriptor:
+    """Description, range, choices and time of effect of one setting, as `ros2 param describe` shows them."""
+    declared = declaration_of(cls, name)
+    effect = "Takes effect at once." if declared.live else "Takes effect at the next configure."
+    result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}")
+    if declared.choices:
+        result.additional_constraints = f"One of: {', '.join(declared.choices)}"
+    if declared.minimum is not None and declared.maximum is not None:
+        if isinstance(default_of(cls, name), int):
+            result.integer_range = [IntegerRange(from_value=int(declared.minimum), to_value=int(declared.maximum))]
+        else:
+            result.floating_point_range = [
+                FloatingPointRange(from_value=float(declared.minimum), to_value=float(declared.maximum))
+            ]
+    return result
+
+
+def _to_ros(value: Any) -> Any:
+    """ROS has no empty string array: rclpy takes [] for bytes."""
+    return (list(value) or [""]) if isinstance(value, tuple) else value
+
+
+def _from_ros(value: Any, default: Any) -> Any:
+    """The value of a parameter as the settings classes want it; [''] and an empty YAML list are no strings."""
+    if isinstance(default, list):
+        if value is None or (not isinstance(value, str) and list(value) in ([], [""])):
+            return ()
+        return value if isinstance(value, str) else tuple(value)
+    return value

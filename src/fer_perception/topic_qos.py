@@ -1,0 +1,85 @@
+"""Quality of service of the node's topics: the defaults, and `qos_overrides` that can be corrected while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from fer_perception.errors import ConfigError
+from fer_perception.parameters import Parameters
+
+_POLICIES: Mapping[str, Any] = {
+    "reliability": ReliabilityPolicy,
+    "durability": DurabilityPolicy,
+    "history": HistoryPolicy,
+}
+
+#: For create_publisher and create_subscription: they need not declare what is declared here.
+NO_OPTIONS = QoSOverridingOptions([])
+
+
+def camera_qos() -> QoSProfile:
+    """Sensor data, and only the newest frame."""
+    return QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def result_qos(depth: int) -> QoSProfile:
+    """Reliable and volatile, as REP-155 and most subscribers have it."""
+    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def overridden(parameters: Parameters, topic: str, kind: str, profile: QoSProfile) -> QoSProfile:
+    """Apply `qos_overrides.<topic>.<kind>.{reliability,durability,history,depth}` to a profile.
+
+    rclpy would declare them read-only and raise where one is bad; declared here they can be set right before the next
+    configure, and a bad one lands in `parameters.problems`.
+
+    Args:
+        parameters: of the node.
+        topic: fully resolved name.
+        kind: "publisher" or "subscription".
+        profile: the default; changed in place.
+
+    Returns:
+        `profile`.
+    """
+    prefix = f"qos_overrides.{topic}.{kind}"
+    for policy, values in _POLICIES.items():
+        names = [name.lower() for name in values.__members__ if name.islower() or name.isupper()]
+        names = [name for name in dict.fromkeys(names) if name not in ("unknown",)]
+        default = getattr(profile, policy).name.lower()
+        about = ParameterDescriptor(
+            description=f"{policy} of the {kind} on {topic}. Takes effect at the next configure.",
+            additional_constraints=f"One of: {', '.join(names)}",
+        )
+        chosen = parameters.declare(f"{prefix}.{policy}", default, about, _one_of(f"{prefix}.{policy}", names))
+        setattr(profile, policy, values[chosen.upper()])
+    about = ParameterDescriptor(
+        description=f"History depth of the {kind} on {topic}. Takes effect at the next configure."
+    )
+    profile.depth = parameters.declare(f"{prefix}.depth", profile.depth, about, _depth(f"{prefix}.depth"))
+    return profile
+
+
+def _one_of(name: str, names: list[str]) -> Any:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in names:
+            msg = f"{name} is {value!r}; expected one of: {', '.join(names)}"
+            raise ConfigError(msg)
+        return value
+
+    return check
+
+
+def _depth(name: str) -> Any:
+    def check(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1000:
+            msg = f"{name} is {value!r}; expected a whole number from 1 to 1000"
+            raise ConfigError(msg)
+        return value
+
+    return check

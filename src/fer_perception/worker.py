@@ -1,0 +1,281 @@
+"""The one thread that owns the pipeline: takes the newest frames, runs them, hands the results on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.camera_clock import CameraClock, Verdict
+from fer_perception.camera_slots import CameraSlots, Received
+from fer_perception.camera_statistics import CameraStatistics
+from fer_perception.errors import FerError, ImageError
+from fer_perception.pipeline_types import Frame, FrameResult
+from fer_perception.settings import PipelineSettings
+
+
+class RunningPipeline(Protocol):
+    """What the worker needs of a pipeline."""
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Results of one frame of each camera, in the same order."""
+
+    def end_camera(self, camera: str) -> None:
+        """End the tracks of one camera."""
+
+    def reset(self) -> None:
+        """End all tracks."""
+
+    def configure(self, settings: PipelineSettings) -> None:
+        """Use the live settings from now on."""
+
+    def close(self) -> None:
+        """Release networks and devices."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the worker asks of its owner; all of it is called in the worker's thread.
+
+    Attributes:
+        build: make the pipeline.
+        decode: message to picture; raises ImageError.
+        stamp_ns: header time of a message, ns; 0 = none.
+        publish: a result with the message and the picture it is of; nobody may pause the worker meanwhile, so be quick.
+        published: the same, after it was published: the place for what takes longer.
+        camera_ended: a camera fell silent and its tracks have ended.
+        warn: camera, cause and text of something a person should read once.
+    """
+
+    build: Callable[[], RunningPipeline]
+    decode: Callable[[Any], NDArray[np.uint8]]
+    stamp_ns: Callable[[Any], int]
+    publish: Callable[[FrameResult, Received, NDArray[np.uint8]], None]
+    published: Callable[[FrameResult, Received, NDArray[np.uint8]], None]
+    camera_ended: Callable[[str], None]
+    warn: Callable[[str, str, str], None]
+
+
+class Worker:
+    """Runs the pipeline over the frames in the slots.
+
+    Results leave only while it is running (`resume` ... `pause`): once `pause` or `reset_tracks` has returned, no
+    result of an earlier frame is published any more, without waiting for a frame in work.
+
+    Args:
+        slots: where the callbacks leave frames.
+        statistics: by camera.
+        settings: `track_timeout` is read here.
+        work: what to do.
+    """
+
+    def __init__(
+        self, slots: CameraSlots, statistics: Mapping[str, CameraStatistics], settings: PipelineSettings, work: Work
+    ) -> None:
+        self._slots = slots
+        self._statistics = statistics
+        self._work = work
+        self._track_timeout = settings.track_timeout
+        self._commands: queue.SimpleQueue[Callable[[RunningPipeline], None]] = queue.SimpleQueue()
+        self._clocks = {camera: CameraClock() for camera in statistics}
+        self._tracking_since: dict[str, float] = {}
+        self._gate = threading.Lock()
+        self._running = False
+        self._generation = 0
+        self._stopping = threading.Event()
+        self._ready = threading.Event()
+        self._failure: Exception | None = None
+        self.pipeline: RunningPipeline | None = None
+        self._thread = threading.Thread(target=self._run, name="fer pipeline", daemon=True)
+
+    def start(self) -> None:
+        """Begin to build the pipeline, in the worker's thread."""
+        self._thread.start()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Whether the pipeline stands (or could not be built, see `failure`), after waiting at most so long."""
+        return self._ready.wait(timeout_s)
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the pipeline could not be built."""
+        return self._failure
+
+    def resume(self) -> None:
+        """Take frames and publish from now on."""
+        with self._gate:
+            self._running = True
+            self._generation += 1
+        self._slots.open()
+
+    def pause(self) -> None:
+        """Publish nothing from now on; tracks end."""
+        with self._gate:
+            self._running = False
+        self._slots.close()
+        self.reset_tracks()
+
+    def reset_tracks(self) -> None:
+        """End all tracks; faces that are still there get new ids."""
+        with self._gate:
+            self._generation += 1
+        self._call(self._reset)
+
+    def configure(self, settings: PipelineSettings) -> None:
+        """Use the live settings from the next frame on."""
+
+        def change(pipeline: RunningPipeline) -> None:
+            self._track_timeout = settings.track_timeout
+            pipeline.configure(settings)
+
+        self._call(change)
+
+    def stop(self) -> None:
+        """End the thread and release the pipeline; idempotent."""
+        with self._gate:
+            self._running = False
+        self._stopping.set()
+        self._slots.close()
+        self._slots.wake()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _call(self, command: Callable[[RunningPipeline], None]) -> None:
+        self._commands.put(command)
+        self._slots.wake()
+
+    def _run(self) -> None:
+        try:
+            self.pipeline = self._work.build()
+        except Exception as err:  # noqa: BLE001 - whatever it is, configure must fail with it instead of hanging
+            self._failure = err
+            return
+        finally:
+            self._ready.set()
+        try:
+            while not self._stopping.is_set():
+                received = self._slots.take(self._time_to_silence())
+                self._run_commands()
+                if self._stopping.is_set():
+                    break
+                self._guarded(self._process, received)
+                self._guarded(self._end_silent_cameras)
+        finally:
+            self.pipeline.close()
+
+    def _run_commands(self) -> None:
+        while not self._commands.empty():
+            self._guarded(self._commands.get(), self._built)
+
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except Exception as err:  # noqa: BLE001 - the thread must live on
+            self._work.warn("pipeline", "failed", f"{step.__name__.strip('_')}: {err!r}")
+
+    @property
+    def _built(self) -> RunningPipeline:
+        if self.pipeline is None:
+            msg = "the pipeline has not been built"
+            raise RuntimeError(msg)
+        return self.pipeline
+
+    def _process(self, received: list[Received]) -> None:
+        with self._gate:
+            generation = self._generation
+        usable: list[tuple[Received, Frame, float]] = []
+        for item in received:
+            now = time.monotonic()
+            self._statistics[item.camera].dequeued(now, now - item.time_s)
+            frame = self._decode(item)
+            if frame is not None:
+                usable.append((item, frame, time.monotonic() - now))
+        for (item, frame, decode_s), result in zip(
+            usable, self._results([frame for _, frame, _ in usable]), strict=True
+        ):
+            self._tracking_since[item.camera] = item.time_s
+            if result is not None:
+                self._publish(generation, item, frame, decode_s, result)
+
+    def _decode(self, item: Received) -> Frame | None:
+        judged = self._clocks[item.camera].judge(self._work.stamp_ns(item.message), item.time_s)
+        if judged.unstamped:
+            self._work.warn(item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead")
+        if judged.verdict is Verdict.DROP:
+            self._drop(item.camera, "time_back", "an image is older than the one before it; it is dropped")
+            return None
+        if judged.verdict is Verdict.RESTART:
+            self._work.warn(item.camera, "restart", "time went back by half a second or more: the tracks start anew")
+            self._end_camera(item.camera)
+        try:
+            image = self._work.decode(item.message)
+        except ImageError as err:
+            self._drop(item.camera, err.cause, str(err))
+            return None
+        return Frame(image=image, stamp_ns=judged.stamp_ns, camera=item.camera)
+
+    def _results(self, frames: list[Frame]) -> list[FrameResult | None]:
+        """One result a frame; None for a frame that failed."""
+        if not frames:
+            return []
+        try:
+            return list(self._built.process(frames))
+        except Exception as err:  # noqa: BLE001 - one frame must not end the node
+            if len(frames) > 1:
+                # One camera's frame may be the cause: the others must not suffer for it.
+                return [result for frame in frames for result in self._results([frame])]
+            self._drop(frames[0].camera, "failed", str(err) if isinstance(err, FerError) else repr(err))
+            return [None]
+
+    def _publish(self, generation: int, item: Received, frame: Frame, decode_s: float, result: FrameResult) -> None:
+        before = time.monotonic()
+        with self._gate:
+            if not self._running or generation != self._generation:
+                return
+            self._work.publish(result, item, frame.image)
+        now = time.monotonic()
+        stages = {"decode": decode_s, **result.timings, "publish": now - before}
+        self._statistics[item.camera].published(now, now - item.time_s, stages, len(result.faces))
+        self._work.published(result, item, frame.image)
+
+    def _drop(self, camera: str, cause: str, text: str) -> None:
+        self._statistics[camera].dropped(time.monotonic(), cause, text)
+        self._work.warn(camera, cause, text)
+
+    def _reset(self, pipeline: RunningPipeline) -> None:
+        pipeline.reset()
+        self._tracking_since.clear()
+        for camera, clock in self._clocks.items():
+            clock.forget()
+            self._statistics[camera].tracks_ended()
+            self._work.camera_ended(camera)
+
+    def _end_camera(self, camera: str) -> None:
+        self._built.end_camera(camera)
+        self._tracking_since.pop(camera, None)
+        self._statistics[camera].tracks_ended()
+        self._work.camera_ended(camera)
+
+    def _time_to_silence(self) -> float | None:
+        """Seconds until the first camera has been silent for too long."""
+        if not self._tracking_since:
+            return None
+        return max(0.0, min(self._tracking_since.values()) + self._track_timeout - time.monotonic())
+
+    def _end_silent_cameras(self) -> None:
+        oldest = time.monotonic() - self._track_timeout
+        for camera, last_s in list(self._tracking_since.items()):
+            if last_s > oldest:
+                continue
+            # A frame that waits shows that the machine is slow, not the camera silent.
+            waiting_s = self._slots.waiting_since(camera)
+            if waiting_s is not None and waiting_s > oldest:
+                self._tracking_since[camera] = waiting_s
+            else:
+                self._end_camera(camera)
