@@ -15,6 +15,8 @@ from typing import Any
 
 from torch import nn
 
+from fer_perception.errors import ConfigError
+
 from .arch1 import Arch1
 from .arch2 import Arch2
 from .arch3 import Arch3
@@ -48,7 +50,7 @@ _NETWORKS: dict[str, Callable[..., nn.Module]] = {
 MIN_INPUT_SIZE = 32
 
 
-class ArchitectureError(ValueError):
+class ArchitectureError(ConfigError):
     """An unknown network or an argument it cannot take."""
 
 

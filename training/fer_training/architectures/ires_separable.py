@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from fer_perception.errors import ConfigError
+
 from .layers import Add, GlobalAveragePooling, initialise
 
 #: The gates that close squeeze-and-excitation: h-swish as the paper draws it, hard-sigmoid as in MobileNetV3.
@@ -109,6 +111,9 @@ class IresSeparable(nn.Module):
         num_classes: K, number of outputs.
         gate: "hswish" as the paper draws it, or "hard_sigmoid".
         dropout: share of the pooled features dropped, [0, 1); the paper has none.
+
+    Raises:
+        ConfigError: unknown gate.
     """
 
     def __init__(
@@ -123,7 +128,7 @@ class IresSeparable(nn.Module):
         super().__init__()
         if gate not in GATES:
             msg = f"there is no gate {gate!r}; expected one of {', '.join(GATES)}"
-            raise ValueError(msg)
+            raise ConfigError(msg)
         self.stem = nn.Conv2d(in_channels, STEM_CHANNELS, 3, stride=2, padding=1)
         self.bn_stem = nn.BatchNorm2d(STEM_CHANNELS)
         self.hswish_stem = nn.Hardswish()

@@ -1,0 +1,51 @@
+"""`fer-train summary`: a network as the table of its layers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_perception.errors import SourceError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `summary`."""
+    app.command("summary")(summary)
+
+
+def summary(
+    name: Annotated[str, typer.Argument(help="Name of the network, e.g. arch1.")],
+    *,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write it here as JSON; - is stdout.")] = None,
+    in_channels: Annotated[int, typer.Option(help="Channels of the input: 1 or 3.")] = 1,
+    input_size: Annotated[int, typer.Option(help="Side of the square input in pixels.")] = 48,
+    num_classes: Annotated[int, typer.Option(help="Number of classes.")] = 7,
+) -> None:
+    """List a network's layers with output shapes and parameters, and their totals."""
+    from fer_training.architectures import create
+    from fer_training.summary import summarise
+
+    network = create(name, in_channels=in_channels, input_size=input_size, num_classes=num_classes)
+    result = summarise(network, in_channels=in_channels, input_size=input_size)
+    text = json.dumps(result.as_dict(), indent=2) + "\n"
+    if str(json_file) == "-":
+        typer.echo(text, nl=False)
+        return
+    width = max(len(row.name) for row in result.layers)
+    typer.echo(f"{'layer':<{width}}  {'type':<20}  {'output':>16}  {'parameters':>11}")
+    for row in result.layers:
+        shape = " x ".join(map(str, row.output_shape))
+        typer.echo(f"{row.name:<{width}}  {row.type:<20}  {shape:>16}  {row.parameters:>11,}")
+    typer.echo(
+        f"{name}: {result.total:,} parameters, {result.trainable:,} trainable, "
+        f"{result.multiply_adds / 1e6:.1f} M multiply-adds"
+    )
+    if json_file is not None:
+        try:
+            json_file.write_text(text, encoding="utf-8")
+        except OSError as err:
+            msg = f"cannot write {json_file} ({err.strerror}); choose another place"
+            raise SourceError(msg) from err
