@@ -84,15 +84,15 @@ class BagImage:
 
     Attributes:
         topic: camera topic.
-        stamp_ns: header stamp; 0 where the driver set none.
-        frame_id: optical frame.
+        header: the std_msgs/Header.
+        stamp_ns: its stamp; 0 where the driver set none.
         received_ns: when the recorder got it.
         decode: gives (H, W, 3) uint8 BGR or (H, W) gray; raises ImageError.
     """
 
     topic: str
+    header: Any
     stamp_ns: int
-    frame_id: str
     received_ns: int
     decode: Callable[[], NDArray[np.uint8]]
 
@@ -214,7 +214,7 @@ class BagReader:
                 is_bigendian=parts.is_bigendian,
             )
 
-        return BagImage(message.topic, stamp_ns, parts.header.frame_id, message.received_ns, decode)
+        return BagImage(message.topic, parts.header, stamp_ns, message.received_ns, decode)
 
     def close(self) -> None:
         """Close the files; idempotent."""

@@ -1,7 +1,8 @@
-"""Reading fer_msgs/EmotionArray messages, whether from rclpy or from a bag: the same fields, no ROS import."""
+"""fer_msgs/EmotionArray to and from the pipeline's results without ROS: for bags, and for readers of /emotions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,54 @@ def result_from_message(message: Any) -> FrameResult:
         labels=tuple(message.labels),
         model_id=message.model_id,
         faces=tuple(_face(emotion) for emotion in message.emotions),
+    )
+
+
+def message_from_result(result: FrameResult, header: Any, types: Mapping[str, Any]) -> Any:
+    """An EmotionArray that says what `result` says.
+
+    Args:
+        result: of the pipeline.
+        header: of the image, taken over as it is.
+        types: message name -> class, as in a rosbags typestore that knows fer_msgs.
+    """
+    return types["fer_msgs/msg/EmotionArray"](
+        header=header,
+        camera=result.camera,
+        image_width=result.width,
+        image_height=result.height,
+        labels=list(result.labels),
+        model_id=result.model_id,
+        emotions=[_emotion(face, types) for face in result.faces],
+    )
+
+
+def _emotion(face: FaceResult, types: Mapping[str, Any]) -> Any:
+    kind = types["fer_msgs/msg/Emotion"]
+    point = types["geometry_msgs/msg/Point32"]
+    x, y, width, height = face.roi
+    tracked_ns = round(face.tracked_for * 1e9)
+    raw = np.empty(0) if face.raw_scores is None else face.raw_scores
+    landmarks = [] if face.landmarks is None else face.landmarks.tolist()
+    return kind(
+        face_id=face.face_id,
+        emotion=face.emotion,
+        confidence=face.confidence,
+        scores=np.asarray(face.scores, dtype=np.float32),
+        raw_scores=np.asarray(raw, dtype=np.float32),
+        valence=face.valence,
+        arousal=face.arousal,
+        phase=PHASES.index(face.phase),
+        roi=types["sensor_msgs/msg/RegionOfInterest"](
+            x_offset=x, y_offset=y, height=height, width=width, do_rectify=False
+        ),
+        landmarks=[point(x=px, y=py, z=0.0) for px, py in landmarks],
+        detection_confidence=face.detection_confidence,
+        quality=face.quality,
+        tracked_for=types["builtin_interfaces/msg/Duration"](
+            sec=tracked_ns // 1_000_000_000, nanosec=tracked_ns % 1_000_000_000
+        ),
+        observed=face.observed,
     )
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_perception.cli.output import print_line, progress_bar, quiet_when_reader_leaves, wants_progress
+from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
     from fer_perception.annotated_output import AnnotatedOutput
     from fer_perception.media import Media, MediaFrame
     from fer_perception.pipeline_types import FrameResult
-    from fer_perception.settings import PipelineSettings
 
 _WINDOW = "fer run (q or Esc ends)"
 
@@ -40,12 +40,7 @@ def run(
     save: Annotated[
         Path | None, typer.Option("--save", metavar="DIR", help="Write annotated pictures or a video there.")
     ] = None,
-    params: Annotated[
-        Path | None,
-        typer.Option(
-            "--params", metavar="FILE", help="Settings: a ROS parameter file or flat YAML; else the node's defaults."
-        ),
-    ] = None,
+    params: ParamsOption = None,
     view: Annotated[bool, typer.Option("--view", help="Show the annotated frames in a window.")] = False,
     progress: Annotated[
         bool | None,
@@ -100,24 +95,6 @@ def run(
         sys.stderr.write(f"fer: {problem}\n")
     if media.problems:
         raise typer.Exit(1)
-
-
-def load_settings(params: Path | None) -> PipelineSettings:
-    """The node's defaults, or those of the file; ids are numbered from the start unless the file says otherwise.
-
-    Raises:
-        ConfigError: see `read_pipeline_settings`.
-    """
-    from fer_perception.node_settings import NODE_ONLY
-    from fer_perception.params_file import read_parameters, read_pipeline_settings
-    from fer_perception.settings import PipelineSettings
-
-    if params is None:
-        return PipelineSettings(deterministic_ids=True)
-    overrides: dict[str, Any] = {}
-    if "deterministic_ids" not in read_parameters(params):
-        overrides["deterministic_ids"] = True
-    return read_pipeline_settings(params, node_only=NODE_ONLY, **overrides)
 
 
 class Tally:

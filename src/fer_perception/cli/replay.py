@@ -1,0 +1,157 @@
+"""`fer replay`: the pipeline over a recorded bag."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fer_perception.cli.output import print_line, progress_bar, wants_progress
+from fer_perception.cli.settings_option import ParamsOption, load_settings
+
+if TYPE_CHECKING:
+    from fer_perception.replay import ReplayStatistics
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("replay")(replay)
+
+
+def replay(
+    bag: Annotated[Path, typer.Argument(metavar="BAG", help="rosbag2 directory, or one .mcap or .db3 file.")],
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="BAG", help="New bag (mcap): everything of the old one and /emotions."),
+    ] = None,
+    jsonl: Annotated[
+        Path | None, typer.Option("--jsonl", metavar="FILE", help="One JSON object a frame, as of fer run --json.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="One row a face and frame.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="HTML", help="One self-contained page to look at.")
+    ] = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option("--topic", metavar="T", help="Image topic; may be repeated. Default: every image topic."),
+    ] = None,
+    params: ParamsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    progress: Annotated[
+        bool | None,
+        typer.Option("--progress/--no-progress", help="Progress bar on stderr; default: where stderr is a terminal."),
+    ] = None,
+) -> None:
+    """Run the pipeline over BAG as fast as this machine allows.
+
+    Nothing is dropped, and the same bag gives the same bytes on the same machine. Ctrl-C ends early and leaves complete
+    files (exit status 1).
+    """
+    from fer_perception.bags import BagReader, BagWriter
+    from fer_perception.errors import SourceError
+    from fer_perception.pipeline import build_pipeline
+    from fer_perception.replay import Replay
+    from fer_perception.replay_files import CsvTable, JsonLines
+    from fer_perception.report import Report
+
+    settings = load_settings(params, deterministic_ids=True)
+    with ExitStack() as stack:
+        reader = stack.enter_context(BagReader(bag))
+        topics = reader.camera_topics(topic or [])
+        page = Report(report, bag) if report is not None else None
+        sinks: list[Any] = []
+        if jsonl is not None:
+            sinks.append(JsonLines(jsonl))
+            stack.callback(sinks[-1].close)
+        if csv is not None:
+            sinks.append(CsvTable(csv))
+            stack.callback(sinks[-1].close)
+        if page is not None:
+            sinks.append(page)
+        pipeline = build_pipeline(settings)
+        stack.callback(pipeline.close)
+        writer = stack.enter_context(BagWriter(out)) if out is not None else None
+        work = Replay(reader, pipeline, topics, sinks=sinks, writer=writer)
+        stop = stack.enter_context(_Interruption())
+        bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=True)))
+        task = bar.add_task(bag.name, total=reader.count(topics), speed="")
+        started = time.monotonic()
+        done = 0
+        try:
+            for _ in work.run(stop.requested):
+                done += 1
+                bar.update(task, advance=1, speed=f"{done / max(time.monotonic() - started, 1e-6):.1f} frames/s")
+        except SourceError as err:
+            # What came before the damage is worth keeping: the files are finished, then the reason is told.
+            work.statistics.damage = str(err)
+        seconds = time.monotonic() - started
+        if page is not None:
+            page.write(work.statistics, seconds)
+    statistics = work.statistics
+    _print_summary(statistics, seconds, [p for p in (out, jsonl, csv, report) if p is not None], as_json=as_json)
+    for name in statistics.not_copied:
+        sys.stderr.write(f"fer: {name} is not in {out}: the old bag does not carry the definition of its type\n")
+    if statistics.interrupted:
+        sys.stderr.write("fer: interrupted; what is written is complete up to there\n")
+    if statistics.damage:
+        sys.stderr.write(f"fer: {statistics.damage}; what is written covers the part before\n")
+    if statistics.interrupted or statistics.damage:
+        raise typer.Exit(1)
+
+
+class _Interruption:
+    """Turns Ctrl-C and SIGTERM into a request that is honoured between two messages."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._former: list[tuple[signal.Signals, Any]] = []
+
+    def requested(self) -> bool:
+        """Whether somebody asked to stop."""
+        return self._requested
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self._requested = True
+
+    def __enter__(self) -> _Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._former.append((number, signal.signal(number, self._request)))
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        for number, handler in self._former:
+            signal.signal(number, handler)
+
+
+def _print_summary(statistics: ReplayStatistics, seconds: float, files: list[Path], *, as_json: bool) -> None:
+    frames = sum(statistics.frames.values())
+    if as_json:
+        summary = {
+            "frames": dict(statistics.frames),
+            "bad": {topic: dict(causes) for topic, causes in statistics.bad.items()},
+            "restarts": dict(statistics.restarts),
+            "seconds": round(seconds, 3),
+            "frames_per_s": round(frames / seconds, 2) if seconds > 0 else None,
+            "emotions_topic": statistics.topic or None,
+            "interrupted": statistics.interrupted,
+            "damage": statistics.damage or None,
+            "files": [str(path) for path in files],
+        }
+        print_line(json.dumps(summary, indent=2))
+        return
+    print_line(f"{frames} frames in {seconds:.1f} s ({frames / max(seconds, 1e-6):.1f} frames/s)")
+    for topic, count in sorted(statistics.frames.items()):
+        print_line(f"  {topic}: {count} frames")
+    for topic, causes in sorted(statistics.bad.items()):
+        for cause, count in causes.most_common():
+            print_line(f"  {topic}: {count} unusable ({cause}): {statistics.examples[cause]}")
+    for path in files:
+        print_line(f"wrote {path}")
