@@ -62,14 +62,19 @@ def check_probabilities(output: NDArray[np.float32], *, rows: int, labels: tuple
 
 
 def in_parts(
-    batch: NDArray[np.float32], run: Callable[[NDArray[np.float32]], NDArray[np.float32]], *, classes: int
+    batch: NDArray[np.float32],
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    classes: int,
+    largest: int = MAX_BATCH,
 ) -> NDArray[np.float32]:
-    """Run a batch of any size in parts of at most `MAX_BATCH`.
+    """Run a batch of any size in parts.
 
     Args:
         batch: (N, C, H, W) float32, N from 0 up.
-        run: answers 1 to `MAX_BATCH` pictures with (n, K).
+        run: answers 1 to `largest` pictures with (n, K).
         classes: K.
+        largest: pictures in one part, at least 1.
 
     Returns:
         (N, K) float32.
@@ -77,7 +82,35 @@ def in_parts(
     if len(batch) == 0:
         return np.empty((0, classes), dtype=np.float32)
     batch = np.ascontiguousarray(batch)
-    if len(batch) <= MAX_BATCH:
+    if len(batch) <= largest:
         return run(batch)
-    parts = [run(batch[start : start + MAX_BATCH]) for start in range(0, len(batch), MAX_BATCH)]
+    parts = [run(batch[start : start + largest]) for start in range(0, len(batch), largest)]
     return np.concatenate(parts)
+
+
+def comparison_batch(shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """The fixed pictures on which a compiled engine is compared with ONNX Runtime; more than one largest batch.
+
+    Noise, gradients and blobs of low to full contrast, a chessboard, and flat black, gray and white: what overflows or
+    underflows in half precision shows at the extremes.
+
+    Args:
+        shape: (C, H, W).
+
+    Returns:
+        (MAX_BATCH + 6, C, H, W) float32 in [0, 255].
+    """
+    channels, height, width = shape
+    random = np.random.default_rng(48)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    pictures = [np.full((height, width), level, np.float32) for level in (0.0, 128.0, 255.0)]
+    pictures.append(((x + y) % 2 * 255).astype(np.float32))
+    while len(pictures) < MAX_BATCH + 6:
+        contrast = (4.0, 40.0, 127.5)[len(pictures) % 3]
+        angle, cx, cy = random.uniform(0, 2 * np.pi), random.uniform(0, width), random.uniform(0, height)
+        gradient = (np.cos(angle) * (x / width - 0.5) + np.sin(angle) * (y / height - 0.5)) * contrast
+        blob = contrast * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (width / 6) ** 2))
+        noise = random.normal(0, contrast / 4, (height, width))
+        pictures.append(np.clip(127.5 + gradient + blob + noise, 0, 255).astype(np.float32))
+    batch = np.stack(pictures)[:, None]
+    return np.ascontiguousarray(np.repeat(batch, channels, axis=1), dtype=np.float32)
