@@ -113,6 +113,9 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         )
     ]
     if given("source"):
+        if topics and topics[0].endswith("/compressed"):
+            msg = f"source: publishes raw images, {topics[0]} is a topic of compressed ones: give another image_topic"
+            raise RuntimeError(msg)
         picture_parameters: dict[str, bool | str] = {"source": given("source")}
         if "use_sim_time" in explicit:
             picture_parameters["use_sim_time"] = bool(explicit["use_sim_time"])
@@ -122,7 +125,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
                 executable="image_source",
                 name="image_source",
                 namespace=given("namespace"),
-                parameters=[picture_parameters],
+                parameters=[*files, picture_parameters],
                 remappings=[("image_raw", topics[0])] if topics else [],
                 arguments=log_level,
                 output="screen",

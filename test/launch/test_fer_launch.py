@@ -133,6 +133,21 @@ def test_source_is_started_on_the_topic_of_the_node(launch) -> None:
         assert command[command.index("--log-level") + 1] == "debug"
 
 
+def test_source_takes_its_section_of_the_params_file(launch, tmp_path: Path) -> None:
+    path = tmp_path / "source.yaml"
+    path.write_text("image_source:\n  ros__parameters:\n    source: old.mp4\n    rate: 5.0\n")
+    launched = launch(source="new.mp4", params_file=str(path))
+    assert launched.parameter("image_source", "source", "") == "new.mp4"
+    assert launched.parameter("image_source", "rate", 0.0) == 5.0
+
+
+def test_source_on_a_compressed_topic_is_an_error(launch, caplog: pytest.LogCaptureFixture) -> None:
+    launched = launch(source="0", image_topic="/camera/image/compressed")
+    assert launched.status != 0
+    assert launched.commands == {}
+    assert "source: publishes raw images, /camera/image/compressed is a topic of compressed ones" in caplog.text
+
+
 def test_several_cameras(launch) -> None:
     launched = launch("multi_camera.launch.py", image_topics="/a/image_raw, /b/image/compressed", backend="auto")
     topics = launched.parameter("fer_node", "image_topics", [""], node="fer")
