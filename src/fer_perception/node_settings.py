@@ -18,8 +18,8 @@ class NodeSettings:
     )
     image_transports: tuple[str, ...] = setting(
         (),
-        "What each of image_topics carries: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' (by "
-        "the name: compressed where the resolved topic ends in /compressed); one entry for each topic, or empty.",
+        "What each of image_topics carries: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' "
+        "(by the name: compressed where the resolved topic ends in /compressed); one entry for each topic, or empty.",
     )
     max_rate_hz: float = setting(
         0.0,
@@ -43,10 +43,14 @@ class NodeSettings:
 class ImageSourceSettings:
     """Settings of the node `image_source`."""
 
-    source: str = setting("", "What to publish: the index of a webcam, a video file or a directory of pictures.")
+    source: str = setting(
+        "",
+        "What to publish: the index of a webcam, a stream's address, a video, a picture or a directory of pictures.",
+    )
     rate: float = setting(
         0.0,
-        "Frames a second; 0 = the file's own rate (1 a second for pictures, the camera's for a webcam).",
+        "Frames a second; 0 = the video's or camera's own rate. For pictures: how many a second are shown (0 = 1); "
+        "each is published again and again until the next, as a camera would see it.",
         minimum=0.0,
         maximum=1000.0,
     )

@@ -121,7 +121,12 @@ def _to_ros(value: Any) -> Any:
 
 
 def _from_ros(value: Any, default: Any) -> Any:
-    """The value of a parameter as the settings classes want it; [''] and an empty YAML list are no strings."""
+    """The value of a parameter as the settings classes want it.
+
+    [''] and an empty YAML list are no strings; a number where text is expected (`-p source:=0`) is that text.
+    """
+    if isinstance(default, str) and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if isinstance(default, list):
         if value is None or (not isinstance(value, str) and list(value) in ([], [""])):
             return ()

@@ -1,0 +1,172 @@
+"""The node `image_source`: a webcam, a video, or pictures as sensor_msgs/Image on `image_raw`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from numpy.typing import NDArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from fer_perception.dds_profile import use_large_shared_memory
+from fer_perception.debug_image import image_message
+from fer_perception.errors import ConfigError, FerError, SourceError
+from fer_perception.media import Media, MediaFrame, open_media
+from fer_perception.node_settings import ImageSourceSettings
+from fer_perception.parameters import Parameters
+from fer_perception.topic_qos import NO_OPTIONS, overridden, result_qos
+
+#: A picture that is shown for longer is published so often, in Hz.
+PICTURE_HZ = 15.0
+#: How many pictures a second are shown where nobody says.
+PICTURES_PER_SECOND = 1.0
+
+
+class ImageSource(Node):
+    """Publishes the frames of one source, in a thread of its own, stamped with the node's clock.
+
+    Args:
+        options: passed on to rclpy.node.Node.
+
+    Raises:
+        ConfigError: a parameter is bad or `source` is missing.
+        SourceError: the source cannot be read.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("image_source", **options)
+        self._media: Media | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="image source", daemon=True)
+        #: Why it ended; None = it runs, or came to its end.
+        self.failure: FerError | None = None
+        parameters = Parameters(self, (ImageSourceSettings,), lambda _names: None)
+        topic = self.resolve_topic_name("image_raw")
+        qos = overridden(parameters, topic, "publisher", result_qos(5))
+        if parameters.problems:
+            raise ConfigError("; ".join(parameters.problems.values()))
+        self._settings = parameters.settings(ImageSourceSettings)
+        if not self._settings.source:
+            msg = "source is empty; expected a webcam's index, a video file or a directory of pictures (-p source:=...)"
+            raise ConfigError(msg)
+        self._publisher = self.create_publisher(Image, "image_raw", qos, qos_overriding_options=NO_OPTIONS)
+        self._media = open_media(self._settings.source)
+        rate = f"{self._rate(self._media):g} a second"
+        self.get_logger().info(f"{self._media.kind} {self._media.name} on {topic}, {rate}")
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last frame has been published (or reading failed, see `failure`)."""
+        return not self._thread.is_alive()
+
+    def destroy_node(self) -> None:
+        """End the thread and destroy the node."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        super().destroy_node()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                self._play()
+                if not self._settings.loop or self._stop.is_set():
+                    return
+                self._media = open_media(self._settings.source)
+        except FerError as err:
+            self.failure = err
+        except RuntimeError:
+            # A signal ends the context under the publisher.
+            if self.context.ok():
+                raise
+
+    def _play(self) -> None:
+        """Publish the opened source once, from its beginning to its end."""
+        media = self._media
+        if media is None:
+            return
+        published = 0
+        due = time.monotonic()
+        with media:
+            for item in media:
+                if media.kind == "live":
+                    published += self._show_live(item, media, due, published)
+                else:
+                    due = self._show(item, media, due)
+                    published += 1
+                if self._stop.is_set():
+                    return
+        for problem in media.problems:
+            self.get_logger().warning(problem)
+        if not published:
+            msg = f"{media.name} gave no picture; {'; '.join(media.problems) or 'it is empty'}"
+            raise SourceError(msg)
+
+    def _rate(self, media: Media) -> float:
+        if self._settings.rate > 0:
+            return self._settings.rate
+        return PICTURES_PER_SECOND if media.rate is None else media.rate
+
+    def _show_live(self, item: MediaFrame, media: Media, start: float, published: int) -> bool:
+        """Publish a camera's frame, unless fewer a second are wanted."""
+        if self._settings.rate > 0 and time.monotonic() < start + published / self._rate(media):
+            return False
+        self._publish(item.frame.image)
+        return True
+
+    def _show(self, item: MediaFrame, media: Media, due: float) -> float:
+        """Publish a frame when it is due, again and again where it stays for long; returns when the next one is due."""
+        period = 1.0 / self._rate(media)
+        repeats = max(1, round(period * PICTURE_HZ)) if media.rate is None else 1
+        for _ in range(repeats):
+            if self._stop.wait(max(0.0, due - time.monotonic())):
+                break
+            self._publish(item.frame.image)
+            due += period / repeats
+        # A machine that is too slow, or was asleep, does not catch up.
+        return max(due, time.monotonic() - period)
+
+    def _publish(self, image: NDArray[np.uint8]) -> None:
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
+        self._publisher.publish(image_message(image, header))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Publish until the end of the source, or until told to end.
+
+    Returns:
+        Exit status: 0 = ended as told or at the end of the source, 1 = the source cannot be read or a parameter is bad.
+    """
+    node: ImageSource | None = None
+    try:
+        use_large_shared_memory()
+        rclpy.init(args=args)
+        node = ImageSource()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not node.finished:
+            executor.spin_once(timeout_sec=0.1)
+        if node.failure is not None:
+            raise node.failure
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (FerError, RuntimeError) as err:
+        print(f"image_source: {err}", file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
