@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from fer_perception.errors import FerError
+from fer_training.readers.samples import pixel_hash
 
 #: Temperatures are looked for between these; a network outside them is not miscalibrated but broken.
 BOUNDS = (0.05, 20.0)
@@ -73,8 +73,8 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
 
 
 def image_hashes(images: NDArray[np.uint8]) -> list[str]:
-    """SHA-256 of each picture's pixels, hexadecimal; (N, ...) uint8."""
-    return [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images]
+    """SHA-256 of each picture's pixels, hexadecimal; (N, H, W) uint8."""
+    return [pixel_hash(image) for image in images]
 
 
 def two_folds(hashes: list[str], labels: NDArray[np.integer]) -> NDArray[np.int64]:

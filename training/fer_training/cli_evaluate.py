@@ -21,6 +21,9 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="The model: .onnx, or a checkpoint (.safetensors).")],
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
     split: Annotated[str, typer.Option(help="Which part of the data set.")] = "validation",
+    targets: Annotated[
+        str, typer.Option(help="labels: the data set's own; ferplus_majority or ferplus_plurality: the FER+ votes.")
+    ] = "labels",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here; - is stdout.")] = None,
     report: Annotated[
         Path | None, typer.Option(help="Write one self-contained HTML page with the pictures here.")
@@ -34,11 +37,14 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a model: accuracy and its relatives, calibration, confusions, agreement with the FER+ votes."""
-    from fer_training.evaluate import evaluate_output, run_model
+    from fer_training.evaluate import describe_model, evaluate_output, run_model
     from fer_training.evaluate_report import write_report
     from fer_training.evaluation_data import load_evaluation_data
 
-    evaluation = load_evaluation_data(data, split=split)
+    description = describe_model(model)
+    evaluation = load_evaluation_data(
+        data, split=split, size=description.side, targets=targets, contempt="contempt" in description.labels
+    )
     output = run_model(model, evaluation.images)
     figures = evaluate_output(output, evaluation, cross_fitted=cross_fit)
     to_stdout = json_file is not None and str(json_file) == "-"
@@ -86,8 +92,7 @@ def table(figures: dict[str, Any]) -> str:
             f"{'-' if row[key] is None else format(row[key], '.3f'):>10}" for key in ("precision", "recall", "f1")
         )
         lines.append(f"  {name:<12}{cells}{row['support']:>8}")
-    if figures["skipped_unknown"]:
-        lines.append(f"  {figures['skipped_unknown']} pictures without a known label were skipped")
+    lines.extend(f"  {count} pictures skipped: {reason}" for reason, count in figures["skipped"].items())
     lines.extend(f"  {note}" for note in figures["notes"])
     return "\n".join(lines)
 

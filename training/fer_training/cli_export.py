@@ -9,7 +9,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from fer_perception.errors import ConfigError, SourceError
+from fer_perception.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +34,7 @@ def export(
 ) -> None:
     """Write a checkpoint as ONNX (opset 17, IR version 8, one file), checked against PyTorch."""
     from fer_training.checkpoint import load_checkpoint
+    from fer_training.deployed_network import input_shape
     from fer_training.evaluate import calibrate_checkpoint
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.export import export_checkpoint
@@ -45,7 +46,7 @@ def export(
     loaded = load_checkpoint(checkpoint)
     images: NDArray[np.uint8] | None = None
     if data is not None:
-        evaluation = load_evaluation_data(data, split=split)
+        evaluation = load_evaluation_data(data, split=split, size=input_shape(loaded)[1])
         images = evaluation.images
         if calibrate:
             loaded = calibrate_checkpoint(loaded, evaluation)
@@ -60,19 +61,20 @@ def export(
             f"largest difference in a probability {half.max_difference:.2e}"
         )
     if int8 and data is not None:
-        _export_int8(out, data, split)
+        _export_int8(out, data, split, input_shape(loaded)[1])
 
 
-def _export_int8(model: Path, data: Path, split: str) -> None:
+def _export_int8(model: Path, data: Path, split: str, size: int) -> None:
     """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
     from fer_training.evaluate import evaluate_model
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.quantise import quantise_int8
+    from fer_training.readers import DatasetError
 
-    judged = load_evaluation_data(data, split=split)
+    judged = load_evaluation_data(data, split=split, size=size)
     try:
-        calibration = load_evaluation_data(data, split="train").images
-    except SourceError:
+        calibration = load_evaluation_data(data, split="train", size=size).images
+    except DatasetError:
         calibration = judged.images
         typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)
     out = model.with_name(f"{model.stem}_int8{model.suffix}")

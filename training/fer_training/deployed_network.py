@@ -106,7 +106,7 @@ def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
 
 
 def run_torch(
-    module: Callable[[Tensor], Tensor], images: NDArray[np.float32], *, batch: int = 64
+    module: Callable[[Tensor], Tensor], images: NDArray[np.float32], *, batch: int = 256
 ) -> NDArray[np.float32]:
     """Output of a module for many pictures, in float32 without gradients.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import yaml
 from numpy.typing import NDArray
 
@@ -23,6 +24,8 @@ from fer_training.evaluation_data import EvaluationData
 from fer_training.onnx_file import load_onnx, run_onnx
 from fer_training.readers.ferplus import majority, soft_labels
 
+#: What a model file need not repeat about itself.
+_NOT_RECORDED = frozenset({"model", "model_sha256", "notes", "reliability", "source_commit"})
 #: The figures given again for subsets and other temperatures.
 COMPACT = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ece_perfect", "brier", "n")
 
@@ -50,6 +53,29 @@ class ModelOutput:
     source_commit: str = ""
 
 
+@dataclass(frozen=True)
+class ModelDescription:
+    """What must be known of a model to read pictures for it.
+
+    Attributes:
+        labels: K class names.
+        side: height and width of its input, pixels.
+    """
+
+    labels: tuple[str, ...]
+    side: int
+
+
+def describe_model(model: Path) -> ModelDescription:
+    """Labels and input size of an ONNX file or a checkpoint; raises as `run_model` does."""
+    if model.suffix == ".onnx":
+        graph, _ = load_onnx(model)
+        metadata = _metadata(model, graph, "")
+        return ModelDescription(metadata.labels, metadata.input_shape[1])
+    checkpoint = load_checkpoint(model)
+    return ModelDescription(tuple(checkpoint.labels), input_shape(checkpoint)[1])
+
+
 def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
     """Run an ONNX file through ONNX Runtime, or a checkpoint through PyTorch, both in float32 on the CPU.
 
@@ -67,8 +93,7 @@ def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
         return replace(output, sha256=hashlib.sha256(model.read_bytes()).hexdigest())
     graph, data = load_onnx(model)
     sha256 = hashlib.sha256(data).hexdigest()
-    props = {entry.key: entry.value for entry in graph.metadata_props}
-    metadata = ModelMetadata.from_props(props, path=str(model), sha256=sha256)
+    metadata = _metadata(model, graph, sha256)
     probabilities = run_onnx(data, as_batch(images, metadata.input_shape)).astype(np.float64)
     if probabilities.shape[1] != len(metadata.labels):
         msg = f"{model} gives {probabilities.shape[1]} classes but names {len(metadata.labels)}; export it again"
@@ -160,7 +185,7 @@ def evaluate_probabilities(
 
 
 def ferplus_figures(
-    probabilities: NDArray[Any], class_names: Sequence[str], votes: NDArray[np.integer]
+    probabilities: NDArray[Any], class_names: Sequence[str], votes: NDArray[np.uint8]
 ) -> dict[str, float | int | None]:
     """Agreement with the ten FER+ annotators (Barsoum et al. 2016).
 
@@ -170,9 +195,9 @@ def ferplus_figures(
         votes: (N, 10) counts.
 
     Returns:
-        "agreement": share of pictures whose majority is one of the model's classes and was predicted, of "n" such
-        pictures; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes, in nats, over
-        "kl_n" pictures with such votes. None where there are no such pictures.
+        "agreement": of the "n" pictures whose majority (see `readers.ferplus`) is one of the model's classes, the
+        share where it was predicted; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes,
+        in nats, over "kl_n" pictures with such votes. None where there are no such pictures.
     """
     columns = [LABELS_WITH_CONTEMPT.index(name) for name in class_names if name in LABELS_WITH_CONTEMPT]
     if len(columns) != len(class_names):
@@ -236,8 +261,9 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         cross_fitted: add "cross_fit", the pooled figures of two-fold cross-fitted temperatures.
 
     Returns:
-        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes; "ferplus" where
-        there are votes; "without_training_duplicates" and "training_duplicates" where the data holds a training split;
+        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes, skipped
+        (reason -> pictures); "ferplus" where there are votes; "without_training_duplicates" and "training_duplicates"
+        where the data holds a training split;
         "cross_fit" on request.
     """
     logits, labels, names = align_classes(output, data)
@@ -251,7 +277,8 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         "split": data.split,
         "protocol": _protocol(output.recipe),
         "temperature": output.temperature,
-        "notes": [*data.notes, *_class_notes(output, data, names)],
+        "notes": _class_notes(output, data, names),
+        "skipped": data.skipped,
     }
     if data.votes is not None:
         result["ferplus"] = ferplus_figures(softmax(output.logits, output.temperature), output.labels, data.votes)
@@ -293,12 +320,13 @@ def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkp
     fitted = cross_fit(logits[known], labels[known], image_hashes(data.images[known]))
     figures = evaluate_probabilities(fitted.probabilities, labels[known], names)
     whole = evaluate_output(replace(output, temperature=fitted.shipped), data)
-    figures |= {
-        key: whole[key] for key in whole if key not in figures and key not in {"model", "model_sha256", "notes"}
-    }
+    figures |= {key: whole[key] for key in whole if key not in figures}
     figures["ece_before_calibration"] = metrics.expected_calibration_error(softmax(logits[known]), labels[known])
     figures["temperatures"] = list(fitted.temperatures)
-    recorded = {**checkpoint.metrics, data.split: figures}
+    recorded = {
+        **checkpoint.metrics,
+        data.split: {key: value for key, value in figures.items() if key not in _NOT_RECORDED},
+    }
     return replace(checkpoint, temperature=fitted.shipped, metrics=recorded)
 
 
@@ -309,6 +337,11 @@ def _compact(probabilities: NDArray[np.float64], labels: NDArray[np.int64], name
 
 def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]
+
+
+def _metadata(model: Path, graph: onnx.ModelProto, sha256: str) -> ModelMetadata:
+    props = {entry.key: entry.value for entry in graph.metadata_props}
+    return ModelMetadata.from_props(props, path=str(model), sha256=sha256)
 
 
 def _protocol(recipe: str) -> str:

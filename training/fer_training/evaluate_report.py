@@ -54,7 +54,7 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         ("  of a perfectly calibrated model with these confidences", figures["ece_perfect"]),
         ("temperature", figures["temperature"]),
         ("protocol of training", figures["protocol"]),
-        ("pictures without a known label, skipped", figures["skipped_unknown"]),
+        *((f"pictures skipped: {reason}", count) for reason, count in figures["skipped"].items()),
     ]
     if "cross_fit" in figures:
         rows.append(("cross-fitted (two folds) calibration error", figures["cross_fit"]["ece"]))
