@@ -59,6 +59,11 @@ def names() -> list[str]:
     return list(_NETWORKS)
 
 
+def options(name: str) -> list[str]:
+    """The keyword arguments that only this network takes, sorted."""
+    return sorted(set(inspect.signature(_NETWORKS[name]).parameters) - {"in_channels", "input_size", "num_classes"})
+
+
 def create(
     name: str,
     *,
@@ -67,7 +72,7 @@ def create(
     num_classes: int = 7,
     bn_eps: float | None = None,
     bn_momentum: float | None = None,
-    **options: Any,
+    **keywords: Any,
 ) -> nn.Module:
     """Build a network with freshly initialised weights.
 
@@ -78,7 +83,7 @@ def create(
         num_classes: K, number of classes, at least 2.
         bn_eps: added to the variance in batch normalisation; None keeps 1e-5.
         bn_momentum: share by which a step updates the running statistics, (0, 1]; None keeps 0.1.
-        **options: what the network of that name takes besides, e.g. `dropout`.
+        **keywords: what the network of that name takes besides (see `options`), e.g. `dropout`.
 
     Returns:
         A module: normalised float (B, in_channels, input_size, input_size) -> logits (B, K).
@@ -98,14 +103,12 @@ def create(
     if num_classes < 2:
         msg = f"num_classes is {num_classes}; expected at least 2"
         raise ArchitectureError(msg)
-    build = _NETWORKS[name]
-    accepted = set(inspect.signature(build).parameters) - {"in_channels", "input_size", "num_classes"}
-    unknown = sorted(set(options) - accepted)
+    unknown = sorted(set(keywords) - set(options(name)))
     if unknown:
-        takes = ", ".join(sorted(accepted)) or "none"
+        takes = ", ".join(options(name)) or "none"
         msg = f"{name} does not take {', '.join(unknown)}; the options it takes are: {takes}"
         raise ArchitectureError(msg)
-    network = build(in_channels=in_channels, input_size=input_size, num_classes=num_classes, **options)
+    network = _NETWORKS[name](in_channels=in_channels, input_size=input_size, num_classes=num_classes, **keywords)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.eps = module.eps if bn_eps is None else bn_eps

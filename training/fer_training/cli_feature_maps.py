@@ -1,0 +1,44 @@
+"""`fer-train feature-maps`: what a layer of a trained network sees in a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fer_perception.errors import SourceError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command `feature-maps`."""
+    app.command("feature-maps")(feature_maps_command)
+
+
+def feature_maps_command(
+    *,
+    model: Annotated[Path, typer.Option(help="Checkpoint (.safetensors) of a trained network.")],
+    picture: Annotated[Path, typer.Option(help="Picture of a face, cut out as in training; gray is made of colour.")],
+    layer: Annotated[str, typer.Option(help="Layer as `fer-train summary` lists it, e.g. conv2d_4.")] = "conv2d_4",
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("feature_maps.png"),
+) -> None:
+    """Draw all channels of one layer's answer to one picture."""
+    import numpy as np
+
+    from fer_training.checkpoint import load_checkpoint
+    from fer_training.deployed_network import input_shape, load_network
+    from fer_training.feature_maps import feature_maps, write_feature_maps
+    from fer_training.readers.images import fit_square, read_gray
+    from fer_training.readers.samples import DatasetError
+
+    checkpoint = load_checkpoint(model)
+    channels, side, _ = input_shape(checkpoint)
+    try:
+        image = fit_square(read_gray(picture), side)
+    except DatasetError as err:
+        msg = f"{picture}: {err}"
+        raise SourceError(msg) from err
+    stacked = np.repeat(image[None], channels, axis=0)
+    maps = feature_maps(load_network(checkpoint), layer, stacked)
+    write_feature_maps(out, maps, image, title=f"{checkpoint.architecture}, {layer}: {len(maps)} channels")
+    typer.echo(f"{out}: {maps.shape[0]} maps of {maps.shape[2]}x{maps.shape[1]} pixels")

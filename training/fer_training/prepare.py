@@ -1,0 +1,137 @@
+"""From raw pictures to training pictures: find the face, align it, gray, 48x48."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.crops import CROP_SIZE, crop_faces
+from fer_perception.detection.base import Detection, FaceDetector
+from fer_perception.errors import SourceError
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_perception.media import read_picture
+
+from .label_maps import canonical
+from .readers.records import Index, Record, label_indices
+from .readers.samples import DatasetError, Samples, Skip
+
+#: Pictures whose shorter side is below this (pixels) are enlarged for the detector, which misses faces of their size.
+ENLARGE_BELOW = 160
+ENLARGED_SIDE = 240
+
+#: Called after every picture with the number done and the number of all.
+Progress = Callable[[int, int], None]
+
+
+def prepare(
+    index: Index, detector: FaceDetector, *, size: int = CROP_SIZE, progress: Progress | None = None
+) -> Samples:
+    """Cut the face out of every picture of an index, aligned as on the robot.
+
+    Of several faces the largest is taken. Pictures that cannot be read or show no face are left out and listed.
+
+    Args:
+        index: files and labels.
+        detector: finds the faces.
+        size: side of the crops in pixels.
+        progress: called after each picture.
+
+    Returns:
+        Samples with our class names: the seven of FER2013 in their order, then contempt and others where there are any.
+
+    Raises:
+        DatasetError: no picture was usable.
+    """
+    names = class_order([record.label for record in index.records if record.label])
+    crops: list[NDArray[np.uint8]] = []
+    kept: list[Record] = []
+    skipped = list(index.skipped)
+    for done, record in enumerate(index.records, start=1):
+        try:
+            crops.append(face_crop(read_picture(record.path), detector, size=size))
+            kept.append(record)
+        except SourceError as err:
+            reason = str(err).removeprefix(str(record.path)).lstrip(": ")
+            skipped.append(Skip(str(record.path), reason))
+        if progress is not None:
+            progress(done, len(index.records))
+    if not kept:
+        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it holds no picture"
+        msg = f"not one picture of the data set is usable: {reasons}"
+        raise DatasetError(msg)
+    subjects = [record.subject for record in kept]
+    videos = [record.video for record in kept]
+    return Samples(
+        images=np.stack(crops),
+        labels=label_indices([canonical(record.label) for record in kept], names),
+        label_names=names,
+        splits=np.array([record.split for record in kept], dtype=np.str_),
+        sources=np.array([str(record.path) for record in kept], dtype=np.str_),
+        subjects=np.array(subjects, dtype=np.str_) if any(subjects) else None,
+        videos=np.array(videos, dtype=np.str_) if any(videos) else None,
+        skipped=tuple(skipped),
+    )
+
+
+def face_crop(image: NDArray[np.uint8], detector: FaceDetector, *, size: int = CROP_SIZE) -> NDArray[np.uint8]:
+    """The largest face of a picture, aligned.
+
+    Args:
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
+        detector: finds the faces.
+        size: side of the crop in pixels.
+
+    Returns:
+        (size, size) uint8 gray.
+
+    Raises:
+        DatasetError: no face was found.
+    """
+    scale = ENLARGED_SIDE / min(image.shape[:2]) if min(image.shape[:2]) < ENLARGE_BELOW else 1.0
+    seen = image if scale == 1.0 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    faces = detector.detect(np.asarray(seen, dtype=np.uint8))
+    if not faces:
+        msg = "no face found"
+        raise DatasetError(msg)
+    face = max(faces, key=_area)
+    box = face.box / np.float32(scale)
+    landmarks = None if face.landmarks is None else face.landmarks / np.float32(scale)
+    crop = crop_faces(image, box[None], [landmarks], size=size)[0, 0]
+    gray: NDArray[np.uint8] = np.clip(np.rint(crop), 0, 255).astype(np.uint8)
+    return gray
+
+
+def _area(face: Detection) -> float:
+    return float(face.box[2] * face.box[3])
+
+
+def class_order(labels: list[str]) -> tuple[str, ...]:
+    """Class names of a prepared data set: ours in our order (all seven; contempt if it occurs), then others by name."""
+    found = {canonical(label) for label in labels}
+    ours = LABELS_WITH_CONTEMPT if "contempt" in found else LABELS
+    return (*ours, *sorted(found - set(ours)))
+
+
+def write_skipped(path: Path, samples: Samples) -> None:
+    """List what was left out as CSV: source, reason.
+
+    Raises:
+        DatasetError: the file cannot be written.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(("source", "reason"))
+            writer.writerows((skip.source, skip.reason) for skip in samples.skipped)
+        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        msg = f"cannot write {path} ({err.strerror}); free some space or choose another place"
+        raise DatasetError(msg) from err
