@@ -24,8 +24,11 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Markers with a length field: frames, tables, restart interval, application data, comment.
-_SEGMENTS = frozenset(range(0xC0, 0xD0)) | frozenset(range(0xDA, 0xF0)) | {0xFE}
+# Tables, comment and scan header; application data and frame header only come before the first scan, the number of
+# lines and the end only after it.
+_ANYWHERE = frozenset({0xC4, 0xCC, 0xDB, 0xDD, _START_OF_SCAN, 0xFE})
+_BEFORE_FIRST_SCAN = _ANYWHERE | _START_OF_FRAME | frozenset(range(0xE0, 0xF0))
+_AFTER_FIRST_SCAN = _ANYWHERE | {0xDC, _END_OF_IMAGE}
 
 
 @dataclass(frozen=True)
@@ -72,34 +75,30 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
     size: tuple[int, int] | None = None
     scanned = False
     position = 2
-    while True:
-        if scanned:
-            found = _MARKER_IN_SCAN.search(data, position)
-            if found is None:
-                break
-            position = found.start()
-        while position < len(data) - 1 and data[position] == data[position + 1] == 0xFF:
+    while position + 2 <= len(data):
+        if data[position] == data[position + 1] == 0xFF:  # a fill byte
             position += 1
-        if position + 2 > len(data):
-            break
-        if data[position] != 0xFF or data[position + 1] not in _SEGMENTS | {_END_OF_IMAGE}:
-            bad = bytes(data[position : position + 2]).hex(" ")
-            msg = f"a JPEG picture is damaged at byte {position}: {bad} is no marker"
-            raise ImageError("corrupt", msg)
+            continue
         marker = data[position + 1]
+        expected = _AFTER_FIRST_SCAN if scanned else _BEFORE_FIRST_SCAN
+        if data[position] != 0xFF or marker not in expected:
+            bad = bytes(data[position : position + 2]).hex(" ")
+            msg = f"a JPEG picture is damaged at byte {position}: {bad} is no marker that belongs there"
+            raise ImageError("corrupt", msg)
         if marker == _END_OF_IMAGE:
-            if size is None or not scanned:
-                msg = "a JPEG picture ends before its first pixel"
+            if size is None:
+                msg = "a JPEG picture has no frame header, so no size"
                 raise ImageError("corrupt", msg)
             return CompressedHeader("JPEG", *size)
-        if position + 4 > len(data):
-            break
-        length = int.from_bytes(data[position + 2 : position + 4], "big")
         if marker in _START_OF_FRAME and position + 9 <= len(data):
             height, width = struct.unpack_from(">HH", data, position + 5)
             size = (width, height)
-        scanned = scanned or marker == _START_OF_SCAN
-        position += 2 + max(length, 2)
+        # The length counts itself, but not the marker.
+        position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
+        if marker == _START_OF_SCAN:
+            scanned = True
+            found = _MARKER_IN_SCAN.search(data, position)
+            position = found.start() if found else len(data)
     msg = f"a JPEG picture of {len(data)} bytes has no end-of-image marker: its end is missing"
     raise ImageError("truncated", msg)
 

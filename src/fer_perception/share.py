@@ -33,7 +33,7 @@ def share_directory() -> Path:
             return candidate
     msg = (
         f"the shared files of {_PACKAGE} (models/, config/) were not found beside {here.parent} nor under "
-        "AMENT_PREFIX_PATH; build the package with colcon and source its setup file, or install it from its source tree "
-        "with `pip install -e .`"
+        "AMENT_PREFIX_PATH; build the package with colcon and source its setup file, or install it from its source "
+        "tree with `pip install -e .`"
     )
     raise ModelError(msg)

@@ -22,7 +22,7 @@ _WINDOW = 24
 _HALF_SCORE_NEIGHBOURS = 3
 # YuNet's box in units of the Haar square, relative to its upper left corner: x, y, width, height. Measured on the
 # training pictures by benchmarks/landmark_template.py, so that boxes mean the same whatever found them.
-_BOX_IN_SQUARE = (0.13, 0.02, 0.74, 0.97)
+_BOX_IN_SQUARE = (0.08, 0.01, 0.84, 1.04)
 
 
 class HaarDetector:
