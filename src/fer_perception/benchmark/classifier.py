@@ -1,0 +1,135 @@
+"""The classifier beside its peers and beside what the machine can do at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
+from fer_perception.benchmark.measure import Durations, measure_in_turn
+from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
+from fer_perception.inference import create_classifier
+from fer_perception.settings import PipelineSettings
+
+BATCHES = (1, 4, 8, 16, 64)
+#: Multiply-adds of ARCH-1 for one 48x48 face, summed over its convolutions.
+ARCH1_MULTIPLY_ADDS = 27_025_920
+#: Batch at which networks are compared.
+_COMPARED = 8
+
+_SECONDS, _QUICK_SECONDS = 30.0, 8.0
+_MODEL = "arch1_fer2013"
+
+
+def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
+    """Time arch1 at several batch sizes, then in turn with its peers and with a matrix product.
+
+    Args:
+        quick: a shorter measurement.
+        progress: gets one line for each result.
+
+    Returns:
+        `classifier.arch1.batch<n>.{ms,p95_ms,p99_ms,ms_per_face,images_per_s}`, `classifier.arch1.memory_mb`,
+        `classifier.arch1.roofline.ratio` (arithmetic rate over the matrix-product rate), `classifier.<peer>.ms_per_face`
+        and `classifier.<peer>_to_arch1.ratio`, `classifier.machine.gflops`.
+
+    Raises:
+        ModelError: the shipped model is missing or damaged.
+    """
+    threads = PipelineSettings().threads
+    seconds = _QUICK_SECONDS if quick else _SECONDS
+    figures: dict[str, float] = {"classifier.threads.count": float(threads or os.cpu_count() or 1)}
+    before = resident_megabytes()
+    classifier = create_classifier(_MODEL, backend="auto", threads=threads)
+    progress(f"{classifier.metadata.model_id} on {classifier.backend}, {threads} threads")
+    try:
+        batches = {n: pictures(n, classifier.metadata.input_shape) for n in BATCHES}
+        calls = {str(n): _classify(classifier, batch) for n, batch in batches.items()}
+        for name, durations in measure_in_turn(calls, seconds=seconds).items():
+            figures.update(batch_figures(f"classifier.arch1.batch{name}", durations, int(name)))
+            progress(f"arch1, batch {name}: {durations.median / int(name) * 1e3:.3f} ms a face")
+        if before is not None:
+            figures["classifier.arch1.memory_mb"] = (resident_megabytes() or before) - before
+        compared = _classify(classifier, batches[_COMPARED])
+        figures.update(_peers(compared, threads=threads, seconds=seconds, progress=progress))
+        figures.update(_roofline(compared, threads=threads, seconds=seconds / 2, progress=progress))
+    finally:
+        classifier.close()
+    return figures
+
+
+def pictures(count: int, shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(count, C, H, W) float32 noise in [0, 255]; what is in a picture does not change its cost."""
+    return np.random.default_rng(0).uniform(0, 255, (count, *shape)).astype(np.float32)
+
+
+def batch_figures(prefix: str, durations: Durations, count: int) -> dict[str, float]:
+    """Figures of one batch size: durations of the batch, and of each picture."""
+    return {
+        **durations.figures(prefix),
+        f"{prefix}.ms_per_face": durations.median / count * 1e3,
+        f"{prefix}.images_per_s": count / durations.median,
+    }
+
+
+def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> Callable[[], object]:
+    return lambda: classifier.classify(batch)
+
+
+def _peers(
+    arch1: Callable[[], object], *, threads: int, seconds: float, progress: Callable[[str], None]
+) -> dict[str, float]:
+    try:
+        peers: dict[str, PeerNetwork] = {"mini_xception": mini_xception(), "efficientnet_b0": efficientnet_b0()}
+    except ImportError as err:
+        progress(f"no comparison with other networks: {err}; `pip install onnx` builds them")
+        return {}
+    calls = {"arch1": arch1} | {name: _session_call(peer, threads) for name, peer in peers.items()}
+    measured = measure_in_turn(calls, seconds=seconds)
+    figures: dict[str, float] = {}
+    for name in peers:
+        milliseconds = measured[name].median / _COMPARED * 1e3
+        ratio = measured[name].median / measured["arch1"].median
+        figures[f"classifier.{name}.ms_per_face"] = milliseconds
+        figures[f"classifier.{name}_to_arch1.ratio"] = ratio
+        progress(f"{name}, batch {_COMPARED}: {milliseconds:.3f} ms a face, {ratio:.1f} times arch1")
+    return figures
+
+
+def _session_call(peer: PeerNetwork, threads: int) -> Callable[[], object]:
+    import onnxruntime
+
+    from fer_perception.inference.onnxruntime_classifier import session_options
+
+    session = onnxruntime.InferenceSession(peer.data, session_options(threads), providers=["CPUExecutionProvider"])
+    batch = pictures(_COMPARED, peer.input_shape)
+    return lambda: session.run(None, {"images": batch})
+
+
+def _roofline(
+    arch1: Callable[[], object], *, threads: int, seconds: float, progress: Callable[[str], None]
+) -> dict[str, float]:
+    with MatrixProduct(threads) as product:
+        measured = measure_in_turn({"arch1": arch1, "product": product}, seconds=seconds)
+    machine = FLOPS / measured["product"].median
+    reached = 2 * ARCH1_MULTIPLY_ADDS * _COMPARED / measured["arch1"].median
+    progress(f"matrix product {machine / 1e9:.0f} GFLOP/s, arch1 {reached / 1e9:.0f} GFLOP/s")
+    return {
+        "classifier.machine.gflops": machine / 1e9,
+        "classifier.arch1.gflops": reached / 1e9,
+        "classifier.arch1.roofline.ratio": reached / machine,
+    }
+
+
+def resident_megabytes() -> float | None:
+    """Resident memory of this process in MB (10^6 bytes); None where /proc does not say."""
+    try:
+        found = re.search(r"^VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 / 1e6 if found else None

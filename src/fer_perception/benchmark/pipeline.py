@@ -1,0 +1,134 @@
+"""The whole pipeline on a clip with four moving faces, stage by stage, and how long it takes to start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.benchmark.measure import summarise
+from fer_perception.demo_clip import HEIGHT, WIDTH, load_portraits
+from fer_perception.pipeline import build_pipeline
+from fer_perception.pipeline_types import Frame
+from fer_perception.settings import PipelineSettings
+
+FACES = 4
+#: Frames of the clip that is played again and again, at 30 frames a second.
+_CLIP_FRAMES = 30
+_STEP_NS = 33_333_333
+
+_SECONDS, _QUICK_SECONDS = 20.0, 6.0
+
+# What a node does at its start, in a fresh interpreter: import, load the models, the first frame.
+_START = """
+import time; begin = time.perf_counter()
+import sys, numpy
+from fer_perception.pipeline import build_pipeline
+from fer_perception.pipeline_types import Frame
+from fer_perception.settings import PipelineSettings
+pipeline = build_pipeline(PipelineSettings())
+image = numpy.zeros((480, 640, 3), numpy.uint8)
+pipeline.process([Frame(image, 1, "benchmark")])
+print(time.perf_counter() - begin)
+pipeline.close()
+"""
+
+
+def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
+    """Time decoded 640x480 frames with four faces through the node's default pipeline.
+
+    Args:
+        quick: a shorter measurement.
+        progress: gets one line for each result.
+
+    Returns:
+        `pipeline.vga_4_faces.{ms,p95_ms,p99_ms,frames_per_s}`, `pipeline.vga_4_faces.<stage>.{ms,p95_ms,p99_ms}`,
+        `pipeline.vga_4_faces.faces.count` (mean number found) and `pipeline.start_to_first_frame.s`.
+
+    Raises:
+        SourceError: the portraits' packages are not installed.
+        ModelError: a model is missing.
+    """
+    clip = four_faces_clip()
+    pipeline = build_pipeline(PipelineSettings())
+    detector, classifier = getattr(pipeline.detector, "name", "detector"), pipeline.classifier.backend
+    progress(f"detector {detector}, classifier {classifier}, {pipeline.settings.threads} threads")
+    totals: list[float] = []
+    stages: dict[str, list[float]] = {}
+    faces = 0
+    seconds = _QUICK_SECONDS if quick else _SECONDS
+    try:
+        begin: float | None = None
+        number = 0
+        while begin is None or time.perf_counter() - begin < seconds:
+            frame = Frame(clip[number % len(clip)], 1_000_000_000 + number * _STEP_NS, "benchmark")
+            start = time.perf_counter()
+            (result,) = pipeline.process([frame])
+            duration = time.perf_counter() - start
+            number += 1
+            if number <= _CLIP_FRAMES:  # tracks are born and caches warm up
+                continue
+            begin = begin or start
+            totals.append(duration)
+            faces += len(result.faces)
+            for stage, spent in result.timings.items():
+                stages.setdefault(stage, []).append(spent)
+    finally:
+        pipeline.close()
+    durations = summarise(totals)
+    prefix = "pipeline.vga_4_faces"
+    figures = durations.figures(prefix)
+    figures[f"{prefix}.frames_per_s"] = 1 / durations.median
+    figures[f"{prefix}.faces.count"] = faces / len(totals)
+    for stage, spans in stages.items():
+        figures.update(summarise(spans).figures(f"{prefix}.{stage}"))
+    parts = ", ".join(f"{stage} {np.median(spans) * 1e3:.2f}" for stage, spans in stages.items())
+    progress(f"640x480, {faces / len(totals):.1f} faces: {durations.median * 1e3:.2f} ms ({parts})")
+    figures["pipeline.start_to_first_frame.s"] = start_seconds(runs=2 if quick else 5)
+    progress(f"from import to the first result: {figures['pipeline.start_to_first_frame.s']:.2f} s")
+    return figures
+
+
+def four_faces_clip() -> list[NDArray[np.uint8]]:
+    """Two people, each twice and once mirrored, drifting a few pixels over a gray wall.
+
+    Returns:
+        `_CLIP_FRAMES` pictures, (480, 640, 3) uint8 BGR; the last joins the first.
+
+    Raises:
+        SourceError: the portraits' packages are not installed.
+    """
+    tiles = []
+    for portrait in load_portraits():
+        side = portrait.face_height * 2.2
+        x, y = (int(value - side / 2) for value in portrait.face_centre)
+        size = int(side)
+        padded = cv2.copyMakeBorder(portrait.image, size, size, size, size, cv2.BORDER_REPLICATE)
+        tile = cv2.resize(padded[y + size : y + 2 * size, x + size : x + 2 * size], (200, 200))
+        tiles += [tile, tile[:, ::-1]]
+    clip = []
+    for number in range(_CLIP_FRAMES):
+        frame = np.full((HEIGHT, WIDTH, 3), 127, np.uint8)
+        for index, tile in enumerate(tiles):
+            angle = 2 * np.pi * (number / _CLIP_FRAMES + index / len(tiles))
+            x = (60 + 320 * (index % 2)) + round(20 * float(np.cos(angle)))
+            y = (20 + 230 * (index // 2)) + round(10 * float(np.sin(angle)))
+            frame[y : y + 200, x : x + 200] = tile
+        clip.append(frame)
+    return clip
+
+
+def start_seconds(*, runs: int) -> float:
+    """Median time from the first import to the first result, each in a fresh interpreter, in s."""
+    durations = []
+    for _ in range(runs):
+        done = subprocess.run(  # noqa: S603  (our own interpreter and text)
+            [sys.executable, "-c", _START], check=True, capture_output=True, text=True
+        )
+        durations.append(float(done.stdout.split()[-1]))
+    return float(np.median(durations))
