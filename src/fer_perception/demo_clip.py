@@ -74,6 +74,8 @@ def clip_frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
     astronaut, hopper = load_portraits()
     wall = _wall()
     noise = np.random.default_rng(20)
+    # A few patterns of sensor noise in turn look as alive as ever new ones.
+    grains = [noise.normal(0.0, 2.0, (HEIGHT, WIDTH, 1)).astype(np.float32) for _ in range(7)]
     for index in range(round(DURATION * RATE)):
         t = index / RATE
         frame = wall.copy()
@@ -85,8 +87,7 @@ def clip_frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
         if _within(t, ASTRONAUT_SPANS):
             centre = (210 + 60 * math.sin(0.55 * t), 220 + 18 * math.sin(0.9 * t))
             _paste(frame, astronaut, centre, 125 + 28 * math.sin(0.8 * t), 5 * math.sin(1.1 * t))
-        grain = noise.normal(0.0, 2.0, (HEIGHT, WIDTH, 1))
-        yield t, np.clip(frame + grain, 0, 255).astype(np.uint8)
+        yield t, np.clip(frame + grains[index % len(grains)], 0, 255).astype(np.uint8)
 
 
 def _within(t: float, spans: tuple[tuple[float, float], ...]) -> bool:

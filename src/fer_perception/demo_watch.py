@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -21,17 +22,32 @@ VIDEO, TIMELINE, RECEIVED = "demo.mp4", "timeline.png", "emotions.jsonl"
 
 
 class Watcher:
-    """Keeps every EmotionArray with the time it arrived."""
+    """Keeps every EmotionArray with the time it arrived.
 
-    def __init__(self, last_stamp_ns: int) -> None:
+    Args:
+        first_stamp_ns: of the clip; answers to earlier frames only show that the node is there.
+        last_stamp_ns: of the clip.
+        ready_fd: open file descriptor that is written to and closed at the first answer.
+    """
+
+    def __init__(self, first_stamp_ns: int, last_stamp_ns: int, ready_fd: int) -> None:
         self.results: list[FrameResult] = []
         self.received_ns: list[int] = []
+        self._first_stamp_ns = first_stamp_ns
         self._last_stamp_ns = last_stamp_ns
+        self._ready_fd: int | None = ready_fd
 
     def on_emotions(self, message: Any) -> None:
         """Callback of the subscription."""
-        self.received_ns.append(time.monotonic_ns())
-        self.results.append(result_from_message(message))
+        now = time.monotonic_ns()
+        if self._ready_fd is not None:
+            os.write(self._ready_fd, b".")
+            os.close(self._ready_fd)
+            self._ready_fd = None
+        result = result_from_message(message)
+        if result.stamp_ns >= self._first_stamp_ns:
+            self.received_ns.append(now)
+            self.results.append(result)
 
     @property
     def finished(self) -> bool:
@@ -45,11 +61,13 @@ def main() -> None:
     parser.add_argument("--bag", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--topic", required=True)
+    parser.add_argument("--first-stamp", type=int, required=True, help="ns; answers to earlier frames do not count")
     parser.add_argument("--last-stamp", type=int, required=True, help="ns")
+    parser.add_argument("--ready-fd", type=int, required=True, help="gets a byte when the first answer arrives")
     parser.add_argument("--rate", type=float, required=True, help="frames a second")
     parser.add_argument("--deadline", type=float, required=True, help="s")
     options = parser.parse_args()
-    watcher = Watcher(options.last_stamp)
+    watcher = Watcher(options.first_stamp, options.last_stamp, options.ready_fd)
     # After Ctrl-C, what was received so far is still worth its pictures.
     with contextlib.suppress(KeyboardInterrupt):
         _watch(watcher, options.topic, options.deadline)

@@ -83,6 +83,7 @@ def scores(samples: Sequence[Sample], labels: Sequence[str], duration: float) ->
         parts.append(_text(_LEFT - 8, y + 4, f"{share:g}", anchor="end"))
     for piece in _pieces(samples):
         parts += _stack(_thin(piece), labels, scale, top, chart)
+        parts += _unseen(piece, scale, top, chart)
         parts += _runs(piece, lambda sample: sample.emotion, _label_style, scale=scale, y=label_y, height=strip)
         parts += _runs(piece, lambda sample: sample.phase, _phase_style, scale=scale, y=phase_y, height=strip)
     parts.append(_text(_LEFT - 8, label_y + strip - 3, "label", anchor="end"))
@@ -165,6 +166,18 @@ def _runs(
             )
         begin = index
     return parts
+
+
+def _unseen(piece: Sequence[Sample], scale: Callable[[float], float], top: float, height: float) -> list[str]:
+    """Veils over the stretches in which the face was carried over from an earlier frame."""
+    veils = _runs(
+        piece, lambda sample: "" if sample.observed else "not seen", _veil_style, scale=scale, y=top, height=height
+    )
+    return [veil for veil in veils if "not seen" in veil]
+
+
+def _veil_style(name: str, _sample: Sample) -> tuple[str, float, str]:
+    return "#fff", 0.35, name
 
 
 def _label_style(emotion: str, _sample: Sample) -> tuple[str, float, str]:
