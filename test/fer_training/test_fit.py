@@ -67,7 +67,7 @@ def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Pat
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    epochs = out / "csv" / "metrics.csv"
+    epochs = out / "epochs.csv"
     while process.poll() is None and not ((out / "resume.ckpt").is_file() and epochs.is_file()):
         assert time.monotonic() < deadline, "no epoch finished in time"
     process.send_signal(signal.SIGKILL)
@@ -75,6 +75,7 @@ def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Pat
     resumed = fit(QUICK, data=tiny_npz, out=out, progress=False)
     assert resumed["nll"] == whole["nll"]
     assert resumed["confusion"] == whole["confusion"]
+    assert epochs.read_text() == (tmp_path / "whole" / "epochs.csv").read_text()
     a = load_checkpoint(tmp_path / "whole" / "weights.safetensors").state
     b = load_checkpoint(out / "weights.safetensors").state
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -92,11 +93,11 @@ def test_two_processes_train_one_network(tiny_npz: Path, tmp_path: Path) -> None
     out = tmp_path / "run"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1"),
-        *("--master-port=0", "-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
         *("--data", str(tiny_npz), "--out", str(out)),
     ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads((out / "metrics.json").read_text())
     assert figures["n"] == 42

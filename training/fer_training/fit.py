@@ -13,11 +13,12 @@ from typing import Any
 
 import lightning as pl
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from fer_training.epoch_log import EpochLog
 from fer_training.evaluate import evaluate_probabilities, run_checkpoint
 from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
@@ -152,6 +153,7 @@ def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.
     if recipe.ema:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema))
     callbacks.append(SaveWeights(out / WEIGHTS, recipe, data.labels))
+    callbacks.append(EpochLog(out / EPOCHS))
     if recipe.early_stopping:
         callbacks.append(EarlyStopping("validation_accuracy", patience=recipe.early_stopping, mode="max"))
     callbacks.append(ModelCheckpoint(dirpath=out, filename=Path(RESUME).stem, enable_version_counter=False))
@@ -162,11 +164,13 @@ def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.
         precision=recipe.precision,  # type: ignore[arg-type]
         gradient_clip_val=recipe.optimizer.gradient_clip or None,
         callbacks=callbacks,
-        logger=[CSVLogger(out, name="", version="csv"), TensorBoardLogger(out, name="", version="tensorboard")],
+        logger=TensorBoardLogger(out, name="", version="tensorboard"),
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        # Under torchrun as many processes as it started; without it one.
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
         log_every_n_steps=50,
     )

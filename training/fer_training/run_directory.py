@@ -23,7 +23,7 @@ RECIPE = "recipe.yaml"
 #: Final figures.
 METRICS = "metrics.json"
 #: Figures of every epoch.
-EPOCHS = Path("csv") / "metrics.csv"
+EPOCHS = "epochs.csv"
 
 
 def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
@@ -44,9 +44,8 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
         msg = f"{out} holds a run of another recipe; take another --out, or --fresh to start over"
         raise RecipeError(msg)
     if not resume:
-        for name in ("csv", "tensorboard"):
-            shutil.rmtree(out / name, ignore_errors=True)
-        for name in (RESUME, METRICS, WEIGHTS):
+        shutil.rmtree(out / "tensorboard", ignore_errors=True)
+        for name in (RESUME, METRICS, WEIGHTS, EPOCHS):
             (out / name).unlink(missing_ok=True)
     written.write_text(text, encoding="utf-8")
     (out / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
