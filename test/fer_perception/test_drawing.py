@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_results import make_face, make_result
+
+from fer_perception.drawing import COLOURS, OTHER_COLOUR, colour_of, draw_faces, hex_colour, layout
+from fer_perception.labels import LABELS_WITH_CONTEMPT
+from fer_perception.pipeline_types import FrameResult, Phase
+
+SIZES = [(320, 240), (640, 480), (3840, 2160)]
+
+
+def gray_picture(width: int, height: int) -> np.ndarray:
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+def two_faces(width: int, height: int) -> FrameResult:
+    first = make_face("f00001", "happy", (width // 8, height // 3, width // 5, height // 3))
+    second = make_face("f00002", "angry", (width // 2, height // 3, width // 8, height // 5), confidence=0.4)
+    return make_result(first, second, width=width, height=height)
+
+
+def mask_of(image: np.ndarray, result: FrameResult) -> np.ndarray:
+    allowed = np.zeros(image.shape[:2], bool)
+    for _, place in layout(image.shape[1], image.shape[0], result):
+        for x, y, w, h in (place.frame, place.plate):
+            allowed[y : y + h, x : x + w] = True
+    return allowed
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+class TestEveryPictureSize:
+    def test_draws_inside_its_places_and_nowhere_else(self, width: int, height: int) -> None:
+        image, result = gray_picture(width, height), two_faces(width, height)
+        drawn = draw_faces(image, result)
+        changed = (drawn != image).any(axis=2)
+        assert not (changed & ~mask_of(image, result)).any()
+        for _, place in layout(width, height, result):
+            x, y, w, h = place.plate
+            assert changed[y : y + h, x : x + w].mean() > 0.98
+            x, y, w, h = place.frame
+            assert changed[y : y + h, x : x + w].any()
+
+    def test_the_input_stays_as_it_is(self, width: int, height: int) -> None:
+        image = gray_picture(width, height)
+        image.flags.writeable = False
+        drawn = draw_faces(image, two_faces(width, height))
+        assert drawn is not image
+        assert (image == 128).all()
+
+    def test_text_is_large_enough_to_read(self, width: int, height: int) -> None:
+        for _, place in layout(width, height, two_faces(width, height)):
+            # On a screen that shows the whole picture 800 pixels high, capitals are at least 10 pixels high.
+            assert place.text_height * 800 / height >= 10
+            assert place.plate[2] <= 0.4 * width
+
+    def test_the_bar_is_as_long_as_the_confidence(self, width: int, height: int) -> None:
+        result = two_faces(width, height)
+        drawn = draw_faces(gray_picture(width, height), result)
+        for face, place in layout(width, height, result):
+            x, y, w, h = place.plate
+            colour = np.array(colour_of(face.emotion)[::-1])
+            hits = (np.abs(drawn[y : y + h, x : x + w].astype(int) - colour) < 3).all(axis=2)
+            longest = hits.sum(axis=1).max() / w
+            assert longest == pytest.approx(face.confidence, abs=0.12)
+
+
+def test_gray_pictures_become_colour() -> None:
+    drawn = draw_faces(np.zeros((480, 640), np.uint8), two_faces(640, 480))
+    assert drawn.shape == (480, 640, 3)
+    assert (drawn[..., 2] != drawn[..., 0]).any()
+
+
+def test_nobody_changes_nothing() -> None:
+    image = gray_picture(320, 240)
+    np.testing.assert_array_equal(draw_faces(image, make_result(width=320, height=240)), image)
+
+
+def test_boxes_follow_a_picture_of_another_size() -> None:
+    result = make_result(make_face("f1", "sad", (100, 100, 200, 200)), width=640, height=480)
+    (_, place), *_ = layout(1280, 960, result)
+    x, y, w, h = place.frame
+    assert abs(x + place.line - 200) <= 1
+    assert abs(w - 2 * place.line - 400) <= 1
+    assert abs(y + place.line - 200) <= 1
+    assert abs(h - 2 * place.line - 400) <= 1
+
+
+def test_plates_of_a_crowd_do_not_cover_each_other() -> None:
+    faces = [
+        make_face(f"f{i:05d}", "neutral", (60 + 200 * (i % 6), 80 + 170 * (i // 6), 70, 90), confidence=0.5)
+        for i in range(24)
+    ]
+    plates = [place.plate for _, place in layout(1280, 760, make_result(*faces, width=1280, height=760))]
+    taken = np.zeros((760, 1280), int)
+    for x, y, w, h in plates:
+        taken[y : y + h, x : x + w] += 1
+    assert taken.max() == 1
+
+
+@pytest.mark.parametrize(
+    "roi", [(0, 0, 40, 40), (600, 440, 40, 40), (0, 0, 640, 480), (639, 479, 1, 1), (300, 0, 8, 480)]
+)
+def test_faces_at_the_border_stay_legible(roi: tuple[int, int, int, int]) -> None:
+    result = make_result(make_face("f00001", "surprised", roi))
+    (_, place), *_ = layout(640, 480, result)
+    x, y, w, h = place.plate
+    assert x >= 0
+    assert y >= 0
+    assert x + w <= 640
+    assert y + h <= 480
+    assert w > 60
+    assert h > 25
+    assert (draw_faces(gray_picture(640, 480), result) != 128).any()
+
+
+def test_carried_over_faces_look_different() -> None:
+    image = gray_picture(640, 480)
+    roi = (200, 200, 120, 150)
+    seen = draw_faces(image, make_result(make_face("f1", "happy", roi)))
+    carried = draw_faces(image, make_result(make_face("f1", "happy", roi, observed=False)))
+    happy = np.array(COLOURS["happy"][::-1])
+    top_edge = slice(197, 204), slice(215, 305)
+    assert (seen[top_edge] == happy).all(axis=2).sum() > 1.5 * (carried[top_edge] == happy).all(axis=2).sum() > 0
+
+
+def test_phase_and_id_are_written() -> None:
+    image = gray_picture(640, 480)
+    roi = (200, 200, 120, 150)
+    pictures = [
+        draw_faces(image, make_result(make_face(name, "happy", roi, phase=phase)))
+        for name, phase in (("f00001", Phase.APEX), ("f00001", Phase.ONSET), ("f00002", Phase.APEX))
+    ]
+    assert (pictures[0] != pictures[1]).any()
+    assert (pictures[0] != pictures[2]).any()
+
+
+def test_text_without_glyphs_is_replaced() -> None:
+    drawn = draw_faces(gray_picture(640, 480), make_result(make_face("gesicht_ä", "", (200, 200, 90, 90))))
+    assert (drawn != 128).any()
+
+
+def test_every_class_has_its_own_colour() -> None:
+    colours = [colour_of(label) for label in LABELS_WITH_CONTEMPT]
+    assert len(set(colours)) == len(LABELS_WITH_CONTEMPT)
+    assert colour_of("") == OTHER_COLOUR
+    assert hex_colour("happy") == "#ffc42e"

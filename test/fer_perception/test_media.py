@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_perception.errors import SourceError
+from fer_perception.media import natural_key, open_media, read_picture
+
+
+def picture(width: int = 64, height: int = 48) -> np.ndarray:
+    """A gradient whose red side is at the left and whose blue side is at the top."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 2] = np.linspace(255, 0, width)[None, :]
+    image[..., 0] = np.linspace(255, 0, height)[:, None]
+    return image
+
+
+def write_video(path: Path, frames: int, *, rate: float = 25.0, codec: str = "mp4v") -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (64, 48))
+    assert writer.isOpened()
+    for index in range(frames):
+        writer.write(np.full((48, 64, 3), 8 * index % 256, np.uint8))
+    writer.release()
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """Insert an EXIF block with the orientation tag (0x0112) after the start marker."""
+    tiff = b"II*\0\x08\0\0\0" + struct.pack("<HHHIHH", 1, 0x0112, 3, 1, orientation, 0) + b"\0\0\0\0"
+    body = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
+
+
+class TestPictures:
+    def test_one_picture_is_one_still(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), picture())
+        with open_media(str(tmp_path / "a.png")) as media:
+            items = list(media)
+        assert media.kind == "picture"
+        assert [(item.index, item.name, item.frame.still, item.frame.stamp_ns) for item in items] == [
+            (0, "a.png", True, 0)
+        ]
+        np.testing.assert_array_equal(items[0].frame.image, picture())
+
+    def test_exif_rotation_is_applied(self, tmp_path: Path) -> None:
+        ok, jpeg = cv2.imencode(".jpg", picture())
+        assert ok
+        path = tmp_path / "turned.jpg"
+        # 6: the row 0 is the right side, so the picture has to be turned by 90 degrees clockwise.
+        path.write_bytes(with_orientation(jpeg.tobytes(), 6))
+        image = read_picture(path)
+        assert image.shape == (64, 48, 3)
+        expected = cv2.rotate(picture(), cv2.ROTATE_90_CLOCKWISE)
+        assert np.abs(image.astype(int) - expected).mean() < 6
+
+    def test_alpha_and_sixteen_bits_are_reduced(self, tmp_path: Path) -> None:
+        opaque = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
+        cv2.imwrite(str(tmp_path / "alpha.png"), opaque)
+        np.testing.assert_array_equal(read_picture(tmp_path / "alpha.png"), picture())
+        cv2.imwrite(str(tmp_path / "deep.png"), picture().astype(np.uint16) * 257)
+        np.testing.assert_array_equal(read_picture(tmp_path / "deep.png"), picture())
+
+    def test_gray_is_two_or_three_dimensional_uint8(self, tmp_path: Path) -> None:
+        gray = picture()[..., 2]
+        cv2.imwrite(str(tmp_path / "gray.png"), gray)
+        image = read_picture(tmp_path / "gray.png")
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image if image.ndim == 2 else image[..., 0], gray)
+
+    @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff", ".ppm"])
+    def test_other_formats(self, tmp_path: Path, suffix: str) -> None:
+        path = tmp_path / f"a{suffix}"
+        cv2.imwrite(str(path), picture())
+        assert np.abs(read_picture(path).astype(int) - picture()).mean() < 12
+
+    def test_the_suffix_does_not_matter_for_one_file(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), picture())
+        (tmp_path / "a.png").rename(tmp_path / "upload")
+        with open_media(str(tmp_path / "upload")) as media:
+            assert next(iter(media)).frame.image.shape == (48, 64, 3)
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [(b"", "empty"), (b"no picture", "neither a picture nor a video"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "PNG")],
+    )
+    def test_bad_files_are_named(self, tmp_path: Path, content: bytes, words: str) -> None:
+        path = tmp_path / "thing.dat"
+        path.write_bytes(content)
+        with pytest.raises(SourceError, match=words) as caught:
+            open_media(str(path))
+        assert "thing.dat" in str(caught.value)
+
+    def test_truncated_jpeg(self, tmp_path: Path) -> None:
+        ok, jpeg = cv2.imencode(".jpg", picture(400, 300))
+        assert ok
+        (tmp_path / "half.jpg").write_bytes(jpeg.tobytes()[: len(jpeg) // 2])
+        with pytest.raises(SourceError, match="half.jpg"):
+            open_media(str(tmp_path / "half.jpg"))
+
+    def test_a_missing_file(self) -> None:
+        with pytest.raises(SourceError, match="nowhere.png does not exist; expected a picture, video"):
+            open_media("nowhere.png")
+
+
+class TestDirectories:
+    def test_natural_order_and_gaps(self, tmp_path: Path) -> None:
+        for name in ("frame10.png", "frame2.png", "Frame1.png"):
+            cv2.imwrite(str(tmp_path / name), picture())
+        (tmp_path / "frame3.jpg").write_bytes(b"broken")
+        (tmp_path / "notes.txt").write_text("not looked at")
+        (tmp_path / "more.png").mkdir()
+        with open_media(str(tmp_path)) as media:
+            items = list(media)
+        assert [(item.index, item.name) for item in items] == [(0, "Frame1.png"), (1, "frame2.png"), (3, "frame10.png")]
+        assert all(item.frame.still for item in items)
+        assert media.total == 4
+        assert len(media.problems) == 1
+        assert "frame3.jpg" in media.problems[0]
+
+    def test_no_pictures(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="holds no pictures"):
+            open_media(str(tmp_path))
+
+    def test_natural_key(self) -> None:
+        names = ["b1", "a10", "a9", "10", "9", "a", "A2"]
+        assert sorted(names, key=natural_key) == ["9", "10", "a", "A2", "a9", "a10", "b1"]
+
+
+class TestVideos:
+    def test_every_frame_once_with_times_of_the_rate(self, tmp_path: Path) -> None:
+        write_video(tmp_path / "v.mp4", 30)
+        with open_media(str(tmp_path / "v.mp4")) as media:
+            assert media.kind == "video"
+            items = list(media)
+        assert [item.index for item in items] == list(range(30))
+        assert not items[0].frame.still
+        times = np.array([item.frame.stamp_ns for item in items]) / 1e9
+        np.testing.assert_allclose(times, np.arange(30) / 25.0, atol=0.002)
+        levels = [item.frame.image.mean() for item in items]
+        assert abs(levels[20] - 160) < 8
+        assert media.problems == []
+
+    def test_motion_jpeg_avi(self, tmp_path: Path) -> None:
+        write_video(tmp_path / "v.avi", 12, rate=10.0, codec="MJPG")
+        with open_media(str(tmp_path / "v.avi")) as media:
+            times = [item.frame.stamp_ns / 1e9 for item in media]
+        np.testing.assert_allclose(times, np.arange(12) / 10.0, atol=0.002)
+
+    def test_truncated_video(self, tmp_path: Path) -> None:
+        write_video(tmp_path / "whole.avi", 200, codec="MJPG")
+        data = (tmp_path / "whole.avi").read_bytes()
+        (tmp_path / "half.avi").write_bytes(data[: len(data) // 2])
+        problems: list[str] = []
+        try:
+            with open_media(str(tmp_path / "half.avi")) as media:
+                count = sum(1 for _ in media)
+                problems = media.problems
+        except SourceError as err:
+            problems, count = [str(err)], 0
+        assert count < 200
+        assert problems
+        assert "half.avi" in problems[0]
+
+    def test_single_frame_gif_is_a_still(self, tmp_path: Path) -> None:
+        gif = (
+            b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00"
+            b"\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+        )
+        (tmp_path / "dot.gif").write_bytes(gif)
+        try:
+            with open_media(str(tmp_path / "dot.gif")) as media:
+                items = list(media)
+        except SourceError:
+            pytest.skip("this OpenCV reads no GIF pictures")
+        assert len(items) == 1
+
+
+def test_an_absent_webcam_is_named() -> None:
+    with pytest.raises(SourceError, match="webcam 98 cannot be opened"):
+        open_media("98")
+
+
+def test_stream_errors_do_not_tell_the_password() -> None:
+    with pytest.raises(SourceError) as caught:
+        open_media("rtsp://user:secret@127.0.0.1:1/stream")
+    assert "secret" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)

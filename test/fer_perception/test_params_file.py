@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fer_perception.errors import ConfigError
+from fer_perception.node_settings import NODE_ONLY
+from fer_perception.params_file import read_parameters, read_pipeline_settings
+from fer_perception.settings import PipelineSettings
+
+
+def write(path: Path, text: str) -> Path:
+    file = path / "params.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "filter: ema\nthreads: 1\n",
+        "/**:\n  ros__parameters:\n    filter: ema\n    threads: 1\n",
+        "fer:\n  ros__parameters:\n    filter: ema\n    threads: 1\n",
+        "/robot:\n  fer:\n    ros__parameters:\n      filter: ema\n      threads: 1\n",
+        "/**:\n  ros__parameters:\n    threads: 1\nfer:\n  ros__parameters:\n    filter: ema\n",
+        "ros__parameters:\n  filter: ema\n  threads: 1\n",
+    ],
+)
+def test_every_layout(tmp_path: Path, text: str) -> None:
+    assert read_pipeline_settings(write(tmp_path, text)) == PipelineSettings(filter="ema", threads=1)
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    assert read_pipeline_settings(write(tmp_path, "# nothing\n")) == PipelineSettings()
+
+
+def test_what_only_the_node_knows_is_skipped(tmp_path: Path) -> None:
+    text = "/**:\n  ros__parameters:\n    autostart: false\n    use_sim_time: true\n    image_topics: ['']\n    max_faces: 3\n"
+    settings = read_pipeline_settings(write(tmp_path, text), node_only=NODE_ONLY)
+    assert settings == PipelineSettings(max_faces=3)
+
+
+def test_nested_node_parameters_are_skipped(tmp_path: Path) -> None:
+    text = "/**:\n  ros__parameters:\n    qos_overrides:\n      /emotions:\n        publisher:\n          depth: 3\n"
+    path = write(tmp_path, text)
+    assert read_pipeline_settings(path, node_only=NODE_ONLY) == PipelineSettings()
+    assert read_parameters(path) == {"qos_overrides./emotions.publisher.depth": 3}
+
+
+def test_overrides_win(tmp_path: Path) -> None:
+    assert read_pipeline_settings(write(tmp_path, "threads: 4\n"), threads=1).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("detection_treshold: 0.5\n", "did you mean 'detection_threshold'"),
+        ("threads: many\n", "threads is 'many'"),
+        ("filter: kalman\n", "expected one of: none, ema, hmm"),
+        ("- a\n- b\n", "holds a list"),
+        ("a: [\n", "no valid YAML"),
+        ("fer:\n  ros__parameters: 3\n", "holds a int"),
+        ("!!python/object/apply:os.system ['true']\n", "no valid YAML"),
+    ],
+)
+def test_bad_files_say_what_is_wrong(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_pipeline_settings(write(tmp_path, text))
+    assert words in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_parameters(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_parameters(tmp_path / "binary.yaml")
+
+
+def test_the_shipped_configurations_are_accepted(repository: Path) -> None:
+    files = sorted((repository / "config").glob("*.yaml"))
+    assert files
+    for path in files:
+        read_pipeline_settings(path, node_only=NODE_ONLY)
