@@ -51,6 +51,16 @@ class CameraSlots:
         self._accepting = False
         self.set_max_rate(max_rate_hz)
 
+    def add(self, camera: str) -> None:
+        """Make a slot for one more camera."""
+        with self._changed:
+            self._slots.setdefault(camera, _Slot())
+
+    def remove(self, camera: str) -> None:
+        """Forget a camera and the frame that waits there."""
+        with self._changed:
+            self._slots.pop(camera, None)
+
     def set_max_rate(self, max_rate_hz: float) -> None:
         """Change the limit; 0 = none."""
         with self._changed:
@@ -76,9 +86,9 @@ class CameraSlots:
         """Leave the newest frame of a camera; what waited there is dropped."""
         now = time.monotonic()
         with self._changed:
-            if not self._accepting:
+            slot = self._slots.get(camera)
+            if slot is None or not self._accepting:
                 return
-            slot = self._slots[camera]
             replaced = slot.waiting is not None
             cause = "max_rate" if now < slot.due_s else "overtaken"
             slot.waiting = Received(camera, message, now)
@@ -115,8 +125,8 @@ class CameraSlots:
     def waiting_since(self, camera: str) -> float | None:
         """Monotonic time, in s, at which the frame of this camera that waits to be taken arrived; None = none waits."""
         with self._changed:
-            waiting = self._slots[camera].waiting
-        return None if waiting is None else waiting.time_s
+            slot = self._slots.get(camera)
+            return None if slot is None or slot.waiting is None else slot.waiting.time_s
 
     def wake(self) -> None:
         """End the present or next `take` at once."""

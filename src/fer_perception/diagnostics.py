@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from fer_perception.camera_statistics import CameraSnapshot
 
 #: Causes of drops that are no fault of the picture.
-_NOT_BAD = ("overtaken", "max_rate", "time_back", "failed")
+_NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
 #: From this share of frames dropped because a newer one came, the machine counts as overloaded.
 OVERLOAD_SHARE = 0.1
 
@@ -132,7 +132,7 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int) -
     if bad:
         counts = ", ".join(f"{count} {cause}" for cause, count in sorted(bad.items()))
         troubles.append(f"bad images ({counts}): {snapshot.last_error}")
-    if recent.get("time_back"):
+    if recent.get("out_of_order"):
         troubles.append(f"{recent['time_back']} images out of order")
     if recent.get("failed"):
         return 2, f"processing fails: {snapshot.last_error}"

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from fer_msgs.msg import EmotionArray
 from fer_perception import diagnostics
 from fer_perception.camera_slots import CameraSlots, Received
 from fer_perception.camera_statistics import CameraStatistics
+from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.debug_image import DebugImagePublisher
 from fer_perception.errors import ConfigError, FerError
 from fer_perception.image import decode_compressed, decode_raw
@@ -36,6 +38,9 @@ from fer_perception.node_settings import NodeSettings
 from fer_perception.parameters import Parameters
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import FrameResult
+from fer_perception.ros4hri import load_hri_msgs
+from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
+from fer_perception.ros4hri_publish import FacesPublisher
 from fer_perception.settings import PipelineSettings, declaration_of
 from fer_perception.topic_qos import NO_OPTIONS, camera_qos, overridden, result_qos
 from fer_perception.worker import RunningPipeline, Work, Worker
@@ -72,6 +77,10 @@ class _Configured:
     slots: CameraSlots
     worker: Worker
     publishers: list[Any]
+    faces: FacesPublisher | None
+    #: hri_msgs.msg where another node's faces are consumed.
+    consumed: ModuleType | None
+    consumer: FacesConsumer | None = None
 
 
 class FerNode(LifecycleNode):
@@ -152,8 +161,11 @@ class FerNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._check_problems()
-        settings = self._pipeline_settings
-        cameras = self._cameras()
+        settings, mode = self._pipeline_settings, self._node_settings.ros4hri
+        hri = None if mode == "disabled" else load_hri_msgs()
+        # Another node's faces instead of cameras.
+        consume = mode == "consume"
+        cameras = [] if consume else self._cameras()
         publishers: list[Any] = []
 
         def publisher(message_type: type, topic: str, depth: int) -> Any:
@@ -171,24 +183,41 @@ class FerNode(LifecycleNode):
             self._node_settings.max_rate_hz,
         )
 
+        faces = None if hri is None or consume else FacesPublisher(self, hri)
+
         def publish(result: FrameResult, received: Received, _image: NDArray[np.uint8]) -> None:
-            self._send(emotions, emotion_array(result, received.message.header))
+            if not consume:
+                self._send(emotions, emotion_array(result, received.message.header))
+            elif configured.consumer is not None:
+                configured.consumer.publish(result, received.message.header)
 
         def published(result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
-            if self.context.ok():
-                debug.publish(image, result, received.message.header)
+            if not self.context.ok():
+                return
+            debug.publish(image, result, received.message.header)
+            if faces is not None:
+                faces.publish(result, received.message.header, image)
+
+        def build() -> RunningPipeline:
+            pipeline = build_pipeline(settings, progress=self.get_logger().info)
+            return CropPipeline(pipeline) if consume else pipeline
+
+        def camera_ended(camera: str) -> None:
+            if faces is not None and self.context.ok():
+                faces.end_camera(camera)
 
         work = Work(
-            build=lambda: build_pipeline(settings, progress=self.get_logger().info),
+            build=build,
             decode=decode_message,
             stamp_ns=lambda message: stamp_ns(message.header),
             publish=publish,
             published=published,
-            camera_ended=lambda _camera: None,
+            camera_ended=camera_ended,
             warn=self._warn,
         )
         worker = Worker(slots, statistics, settings, work)
-        self._configured = _Configured(cameras, statistics, slots, worker, publishers)
+        configured = _Configured(cameras, statistics, slots, worker, publishers, faces, hri if consume else None)
+        self._configured = configured
         self._check_problems()
         worker.start()
         # Building an engine can take minutes, in which this thread is the executor's.
@@ -218,6 +247,8 @@ class FerNode(LifecycleNode):
                     qos_overriding_options=NO_OPTIONS,
                 )
             )
+        if self._configured.consumed is not None:
+            self._configured.consumer = self._consume(self._configured, self._configured.consumed)
         self._active_since = time.monotonic()
         if self._enabled:
             self._configured.worker.resume()
@@ -228,6 +259,9 @@ class FerNode(LifecycleNode):
             self.destroy_subscription(subscription)
         self._subscriptions_of_cameras.clear()
         if self._configured is not None:
+            if self._configured.consumer is not None:
+                self._configured.consumer.close()
+                self._configured.consumer = None
             self._configured.worker.pause()
 
     def _release(self) -> None:
@@ -237,6 +271,8 @@ class FerNode(LifecycleNode):
             configured.worker.stop()
             for publisher in configured.publishers:
                 self.destroy_publisher(publisher)
+            if configured.faces is not None:
+                configured.faces.close()
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
@@ -346,6 +382,22 @@ class FerNode(LifecycleNode):
             slots.put(camera, message)
 
         return receive
+
+    def _consume(self, configured: _Configured, hri: ModuleType) -> FacesConsumer:
+        def appeared(topic: str) -> None:
+            configured.statistics[topic] = CameraStatistics()
+            configured.slots.add(topic)
+
+        def received(topic: str, message: Any) -> None:
+            configured.statistics[topic].received(time.monotonic())
+            configured.slots.put(topic, message)
+
+        def vanished(topic: str) -> None:
+            configured.slots.remove(topic)
+            configured.worker.end_camera(topic)
+            del configured.statistics[topic]
+
+        return FacesConsumer(self, hri, FaceCallbacks(appeared, received, vanished))
 
     def _send(self, publisher: Any, message: Any) -> None:
         try:

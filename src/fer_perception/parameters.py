@@ -76,9 +76,15 @@ class Parameters:
         return value
 
     def _declare_setting(self, cls: type[Any], name: str) -> None:
-        self.declare(
-            name, _to_ros(default_of(cls, name)), descriptor(cls, name), lambda value: check_value(cls, name, value)
-        )
+        default = default_of(cls, name)
+
+        def check(value: Any) -> Any:
+            if isinstance(default, tuple) and isinstance(value, str):
+                msg = f"{name} is {value!r}; expected a list of strings, for example [{value!r}]"
+                raise ConfigError(msg)
+            return check_value(cls, name, value)
+
+        self.declare(name, _to_ros(default), descriptor(cls, name), check)
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         checked: dict[str, Any] = {}

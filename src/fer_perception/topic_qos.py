@@ -9,6 +9,11 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
 from fer_perception.errors import ConfigError
 from fer_perception.parameters import Parameters
 
@@ -20,6 +25,9 @@ _POLICIES: Mapping[str, Any] = {
 
 #: For create_publisher and create_subscription: they need not declare what is declared here.
 NO_OPTIONS = QoSOverridingOptions([])
+
+#: For publishers that come and go in numbers: each event handler makes every turn of the executor longer.
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def camera_qos() -> QoSProfile:

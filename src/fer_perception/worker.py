@@ -83,7 +83,7 @@ class Worker:
         self._work = work
         self._track_timeout = settings.track_timeout
         self._commands: queue.SimpleQueue[Callable[[RunningPipeline], None]] = queue.SimpleQueue()
-        self._clocks = {camera: CameraClock() for camera in statistics}
+        self._clocks: dict[str, CameraClock] = {}
         self._tracking_since: dict[str, float] = {}
         self._gate = threading.Lock()
         self._running = False
@@ -127,6 +127,15 @@ class Worker:
             self._generation += 1
         self._call(self._reset)
 
+    def end_camera(self, camera: str) -> None:
+        """End the tracks of a camera that will not be heard of again."""
+
+        def forget(_pipeline: RunningPipeline) -> None:
+            self._end_camera(camera)
+            self._clocks.pop(camera, None)
+
+        self._call(forget)
+
     def configure(self, settings: PipelineSettings) -> None:
         """Use the live settings from the next frame on."""
 
@@ -167,6 +176,7 @@ class Worker:
                 self._guarded(self._process, received)
                 self._guarded(self._end_silent_cameras)
         finally:
+            self._run_commands()
             self.pipeline.close()
 
     def _run_commands(self) -> None:
@@ -192,7 +202,7 @@ class Worker:
         usable: list[tuple[Received, Frame, float]] = []
         for item in received:
             now = time.monotonic()
-            self._statistics[item.camera].dequeued(now, now - item.time_s)
+            self._of(item.camera).dequeued(now, now - item.time_s)
             frame = self._decode(item)
             if frame is not None:
                 usable.append((item, frame, time.monotonic() - now))
@@ -204,11 +214,12 @@ class Worker:
                 self._publish(generation, item, frame, decode_s, result)
 
     def _decode(self, item: Received) -> Frame | None:
-        judged = self._clocks[item.camera].judge(self._work.stamp_ns(item.message), item.time_s)
+        clock = self._clocks.setdefault(item.camera, CameraClock())
+        judged = clock.judge(self._work.stamp_ns(item.message), item.time_s)
         if judged.unstamped:
             self._work.warn(item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead")
         if judged.verdict is Verdict.DROP:
-            self._drop(item.camera, "time_back", "an image is older than the one before it; it is dropped")
+            self._drop(item.camera, "out_of_order", "an image is older than the one before it; it is dropped")
             return None
         if judged.verdict is Verdict.RESTART:
             self._work.warn(item.camera, "restart", "time went back by half a second or more: the tracks start anew")
@@ -241,11 +252,11 @@ class Worker:
             self._work.publish(result, item, frame.image)
         now = time.monotonic()
         stages = {"decode": decode_s, **result.timings, "publish": now - before}
-        self._statistics[item.camera].published(now, now - item.time_s, stages, len(result.faces))
+        self._of(item.camera).published(now, now - item.time_s, stages, len(result.faces))
         self._work.published(result, item, frame.image)
 
     def _drop(self, camera: str, cause: str, text: str) -> None:
-        self._statistics[camera].dropped(time.monotonic(), cause, text)
+        self._of(camera).dropped(time.monotonic(), cause, text)
         self._work.warn(camera, cause, text)
 
     def _reset(self, pipeline: RunningPipeline) -> None:
@@ -253,14 +264,18 @@ class Worker:
         self._tracking_since.clear()
         for camera, clock in self._clocks.items():
             clock.forget()
-            self._statistics[camera].tracks_ended()
+            self._of(camera).tracks_ended()
             self._work.camera_ended(camera)
 
     def _end_camera(self, camera: str) -> None:
         self._built.end_camera(camera)
         self._tracking_since.pop(camera, None)
-        self._statistics[camera].tracks_ended()
+        self._of(camera).tracks_ended()
         self._work.camera_ended(camera)
+
+    def _of(self, camera: str) -> CameraStatistics:
+        """Figures of a camera; those of one that has been removed meanwhile go nowhere."""
+        return self._statistics.get(camera) or CameraStatistics()
 
     def _time_to_silence(self) -> float | None:
         """Seconds until the first camera has been silent for too long."""

@@ -1,0 +1,125 @@
+"""Expressions of faces that somebody else has found and cut out: classify, smooth; one face a camera."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.crops import crop_faces
+from fer_perception.detection import Detection, Detector
+from fer_perception.inference import Classifier
+from fer_perception.pipeline import Pipeline
+from fer_perception.pipeline_types import FaceResult, Frame, FrameResult
+from fer_perception.settings import PipelineSettings
+from fer_perception.smoothing import Smoother, create_smoother
+
+
+class CropPipeline:
+    """Like `Pipeline`, for pictures that show one face each; `Frame.camera` says whose.
+
+    The face detector only looks for the landmarks, by which crops are aligned like the training pictures; where it
+    finds none, the whole picture counts as the face's box.
+
+    Args:
+        pipeline: whose networks are used and closed.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.detector: Detector = pipeline.detector
+        self.classifier: Classifier = pipeline.classifier
+        self._pipeline = pipeline
+        self._settings = pipeline.settings
+        self._smoothers: dict[str, Smoother] = {}
+        self._first_seen_s: dict[str, float] = {}
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """One result with one face, of id `camera`, for each frame, in the same order.
+
+        Raises:
+            BackendError: the classifier failed.
+        """
+        if not frames:
+            return []
+        clock = time.perf_counter()
+        found = [self._find(frame) for frame in frames]
+        metadata = self.classifier.metadata
+        channels, size, _ = metadata.input_shape
+        crops = [
+            crop_faces(frame.image, face.box[None], [face.landmarks], template=metadata.landmark_template, size=size)
+            for frame, face in zip(frames, found, strict=True)
+        ]
+        looked = time.perf_counter()
+        probabilities = self.classifier.classify(np.repeat(np.concatenate(crops), channels, axis=1)).astype(np.float64)
+        done = time.perf_counter()
+        timings = {"crop": (looked - clock) / len(frames), "classify": (done - looked) / len(frames)}
+        return [
+            self._result(frame, face, row / row.sum(), timings)
+            for frame, face, row in zip(frames, found, probabilities, strict=True)
+        ]
+
+    def end_camera(self, camera: str) -> None:
+        """Forget one face."""
+        self._smoothers.pop(camera, None)
+        self._first_seen_s.pop(camera, None)
+
+    def reset(self) -> None:
+        """Forget all faces."""
+        self._smoothers.clear()
+        self._first_seen_s.clear()
+
+    def configure(self, settings: PipelineSettings) -> None:
+        """Take new live settings; filters start anew."""
+        self._settings = settings
+        self._pipeline.configure(settings)
+        self._smoothers.clear()
+
+    def close(self) -> None:
+        """Release the networks; idempotent."""
+        self._pipeline.close()
+
+    def _find(self, frame: Frame) -> Detection:
+        height, width = frame.image.shape[:2]
+        faces = self.detector.detect(frame.image)
+        if faces:
+            return max(faces, key=lambda face: float(face.box[2] * face.box[3]))
+        return Detection(np.array([0, 0, width, height], np.float32), None, 0.0)
+
+    def _result(
+        self, frame: Frame, face: Detection, row: NDArray[np.float64], timings: dict[str, float]
+    ) -> FrameResult:
+        stamp_s = frame.stamp_ns * 1e-9
+        labels = self.classifier.metadata.labels
+        if frame.camera not in self._smoothers:
+            self._smoothers[frame.camera] = create_smoother(labels, self._settings)
+        first_seen_s = self._first_seen_s.setdefault(frame.camera, stamp_s)
+        smoothed = self._smoothers[frame.camera].update(row, stamp_s)
+        height, width = frame.image.shape[:2]
+        result = FaceResult(
+            face_id=frame.camera,
+            emotion=smoothed.emotion,
+            confidence=smoothed.confidence,
+            scores=smoothed.scores,
+            raw_scores=row,
+            valence=smoothed.valence,
+            arousal=smoothed.arousal,
+            phase=smoothed.phase,
+            roi=(0, 0, width, height),
+            landmarks=face.landmarks,
+            detection_confidence=face.score,
+            quality=float("nan"),
+            tracked_for=max(0.0, stamp_s - first_seen_s),
+            observed=True,
+        )
+        return FrameResult(
+            camera=frame.camera,
+            stamp_ns=frame.stamp_ns,
+            width=width,
+            height=height,
+            labels=labels,
+            model_id=self.classifier.metadata.model_id,
+            faces=(result,),
+            timings=timings,
+        )

@@ -1,0 +1,102 @@
+"""Faces that another node has found (ROS4HRI, REP-155): their crops in, their expressions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+
+from fer_perception.pipeline_types import FrameResult
+from fer_perception.ros4hri import FACES, TRACKED, expression_message
+from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, camera_qos, result_qos
+
+
+@dataclass(frozen=True)
+class FaceCallbacks:
+    """What happens to the faces of the other node, by the topic of their crops.
+
+    Attributes:
+        appeared: a face is tracked from now on.
+        received: a crop arrived.
+        vanished: a face is gone.
+    """
+
+    appeared: Callable[[str], None]
+    received: Callable[[str, Any], None]
+    vanished: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Face:
+    crops: Subscription
+    expression: Publisher
+
+
+class FacesConsumer:
+    """Follows `/humans/faces/tracked`, subscribes to each face's crops and publishes its expression.
+
+    Made and closed in the executor's thread; `publish` may be called from another one.
+
+    Args:
+        node: that subscribes.
+        hri: the module hri_msgs.msg.
+        callbacks: told of faces and crops.
+    """
+
+    def __init__(self, node: Node, hri: ModuleType, callbacks: FaceCallbacks) -> None:
+        self._node = node
+        self._hri = hri
+        self._callbacks = callbacks
+        self._faces: dict[str, _Face] = {}
+        self._tracked = node.create_subscription(
+            hri.IdsList, TRACKED, self._follow, result_qos(1), qos_overriding_options=NO_OPTIONS
+        )
+
+    def publish(self, result: FrameResult, header: Any) -> None:
+        """Publish the expression of the face whose crop `result` is of."""
+        face = self._faces.get(result.camera)
+        if face is not None:
+            face.expression.publish(expression_message(self._hri, result.faces[0], result.labels, header))
+
+    def close(self) -> None:
+        """Forget all faces and unsubscribe; idempotent."""
+        for topic in list(self._faces):
+            self._forget(topic)
+        if self._tracked is not None:
+            self._node.destroy_subscription(self._tracked)
+            self._tracked = None
+
+    def _follow(self, message: Any) -> None:
+        wanted = {f"{FACES}/{face_id}/cropped": face_id for face_id in message.ids}
+        for topic in self._faces.keys() - wanted.keys():
+            self._forget(topic)
+        for topic, face_id in wanted.items():
+            if topic not in self._faces:
+                self._remember(topic, face_id)
+
+    def _remember(self, topic: str, face_id: str) -> None:
+        def receive(message: Any) -> None:
+            self._callbacks.received(topic, message)
+
+        expression = self._node.create_publisher(
+            self._hri.Expression,
+            f"{FACES}/{face_id}/expression",
+            result_qos(1),
+            qos_overriding_options=NO_OPTIONS,
+            event_callbacks=NO_EVENTS,
+        )
+        self._callbacks.appeared(topic)
+        crops = self._node.create_subscription(Image, topic, receive, camera_qos(), qos_overriding_options=NO_OPTIONS)
+        self._faces[topic] = _Face(crops, expression)
+
+    def _forget(self, topic: str) -> None:
+        face = self._faces.pop(topic)
+        self._node.destroy_subscription(face.crops)
+        self._node.destroy_publisher(face.expression)
+        self._callbacks.vanished(topic)
