@@ -1,0 +1,172 @@
+"""The pipeline on real faces: who is found, under which id, with which scores, and what it forgets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fer_perception.errors import BackendError, ConfigError, ModelError
+from fer_perception.pipeline import Pipeline, build_pipeline, clip_box
+from fer_perception.pipeline_types import Frame, FrameResult, Phase
+from fer_perception.settings import PipelineSettings
+
+Image = NDArray[np.uint8]
+SETTINGS = PipelineSettings(deterministic_ids=True, threads=1, track_timeout=0.5)
+PERIOD = 33_000_000
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Image:
+    data = pytest.importorskip("skimage.data")
+    return np.asarray(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def hopper() -> Image:
+    cbook = pytest.importorskip("matplotlib.cbook")
+    image = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    assert image is not None
+    return np.asarray(image, np.uint8)
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    made = build_pipeline(SETTINGS)
+    yield made
+    made.close()
+
+
+def run(pipeline: Pipeline, image: Image, count: int, *, start: int = 0, camera: str = "a") -> list[FrameResult]:
+    frames = [Frame(image, start + index * PERIOD, camera) for index in range(count)]
+    return [pipeline.process([frame])[0] for frame in frames]
+
+
+def test_smiling_astronaut_is_happy_at_once_in_a_still_picture(pipeline: Pipeline, astronaut: Image) -> None:
+    (result,) = pipeline.process([Frame(astronaut, 0, "picture", still=True)])
+    (face,) = result.faces
+    assert face.emotion == "happy"
+    assert face.confidence > 0.8
+    assert face.valence > 0.4
+    assert face.observed
+    assert face.phase is Phase.UNKNOWN
+    assert face.raw_scores is not None
+    np.testing.assert_array_equal(face.scores, face.raw_scores)
+    assert face.scores.sum() == pytest.approx(1.0, abs=1e-12)
+    x, y, w, h = face.roi
+    assert x < 224 < x + w  # the nose is at about (224, 122)
+    assert y < 122 < y + h
+    assert (result.width, result.height) == (512, 512)
+    assert result.model_id.startswith("arch1_fer2013@")
+
+
+def test_stills_do_not_remember_each_other(pipeline: Pipeline, astronaut: Image) -> None:
+    first, second = (pipeline.process([Frame(astronaut, 0, "p", still=True)])[0] for _ in range(2))
+    assert first.faces[0].face_id != second.faces[0].face_id
+    np.testing.assert_array_equal(first.faces[0].scores, second.faces[0].scores)
+
+
+def test_face_is_born_after_birth_time_and_keeps_its_id(pipeline: Pipeline, astronaut: Image) -> None:
+    results = run(pipeline, astronaut, 6)
+    assert [len(result.faces) for result in results[:2]] == [0, 0]
+    ids = {face.face_id for result in results for face in result.faces}
+    assert ids == {"f00001"}
+    assert results[-1].faces[0].tracked_for == pytest.approx(5 * 0.033, abs=1e-6)
+    assert set(results[-1].timings) == {"detect", "track", "crop", "classify", "smooth"}
+
+
+def test_lost_face_is_carried_over_and_then_leaves(pipeline: Pipeline, astronaut: Image) -> None:
+    run(pipeline, astronaut, 5)
+    blank = np.zeros_like(astronaut)
+    results = run(pipeline, blank, 30, start=5 * PERIOD)
+    carried = results[0].faces[0]
+    assert not carried.observed
+    assert carried.raw_scores is None
+    assert np.isnan(carried.quality)
+    assert carried.scores.sum() == pytest.approx(1.0)
+    present = [bool(result.faces) for result in results]
+    gone = present.index(False)
+    assert not any(present[gone:])
+    assert gone * 0.033 == pytest.approx(SETTINGS.track_timeout, abs=0.04)
+    assert pipeline.track_count() == 0
+
+
+def test_cameras_share_a_batch_but_no_tracks(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
+    for index in range(5):
+        a, b = pipeline.process([Frame(astronaut, index * PERIOD, "a"), Frame(hopper, 10**18 + index * PERIOD, "b")])
+    assert (a.camera, b.camera) == ("a", "b")
+    assert a.faces[0].face_id != b.faces[0].face_id
+    alone = build_pipeline(SETTINGS)
+    only = run(alone, astronaut, 5)[-1]
+    alone.close()
+    np.testing.assert_allclose(a.faces[0].scores, only.faces[0].scores, atol=1e-6)
+    pipeline.end_camera("a")
+    assert pipeline.track_count("a") == 0
+    assert pipeline.track_count("b") == 1
+
+
+def test_looping_source_begins_anew(pipeline: Pipeline, astronaut: Image) -> None:
+    before = run(pipeline, astronaut, 5, start=100 * PERIOD)[-1].faces[0].face_id
+    results = run(pipeline, astronaut, 5)
+    assert not results[0].faces
+    assert results[-1].faces[0].face_id != before
+
+
+def test_detect_every_predicts_between_detections(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
+    detect, calls = pipeline.detector.detect, []
+    monkeypatch.setattr(pipeline.detector, "detect", lambda image: calls.append(1) or detect(image))
+    results = run(pipeline, astronaut, 10)
+    pipeline.close()
+    later = results[4:]
+    assert {face.face_id for result in later for face in result.faces} == {"f00001"}
+    assert all(result.faces[0].observed and result.faces[0].emotion == "happy" for result in later)
+    assert len(calls) == 4  # frames 0, 3, 6 and 9
+
+
+def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: Image) -> None:
+    before = run(pipeline, astronaut, 5)[-1].faces[0].face_id
+    pipeline.configure(dataclasses.replace(SETTINGS, filter="none", undecided_threshold=1.0, track_timeout=0.1))
+    result = run(pipeline, astronaut, 1, start=5 * PERIOD)[0]
+    (face,) = result.faces
+    assert face.face_id == before
+    assert face.emotion == ""  # nothing is certain enough now
+    np.testing.assert_array_equal(face.scores, face.raw_scores)
+    pipeline.configure(dataclasses.replace(SETTINGS, min_face_size=400))
+    results = run(pipeline, astronaut, 20, start=6 * PERIOD)
+    assert not results[-1].faces
+
+
+def test_frames_without_faces_are_empty_results(pipeline: Pipeline) -> None:
+    assert pipeline.process([]) == []
+    for shape in ((1, 1, 3), (48, 48), (480, 640, 3)):
+        (result,) = pipeline.process([Frame(np.zeros(shape, np.uint8), 0, still=True)])
+        assert result.faces == ()
+        assert (result.height, result.width) == shape[:2]
+
+
+def test_wrong_settings_are_named(tmp_path: object) -> None:
+    with pytest.raises(ModelError, match="no_such_model"):
+        build_pipeline(dataclasses.replace(SETTINGS, model="no_such_model"))
+    with pytest.raises(ConfigError, match="yolo"):
+        build_pipeline(dataclasses.replace(SETTINGS, detector="yolo"))
+    with pytest.raises(BackendError, match="abacus"):
+        build_pipeline(dataclasses.replace(SETTINGS, backend="abacus"))
+
+
+@pytest.mark.parametrize(
+    ("box", "clipped"),
+    [
+        ((10.4, 20.6, 30.0, 40.0), (10, 21, 30, 40)),
+        ((-5.0, -5.0, 20.0, 20.0), (0, 0, 15, 15)),
+        ((90.0, 70.0, 30.0, 30.0), (90, 70, 10, 10)),
+        ((150.0, 150.0, 5.0, 5.0), (99, 79, 1, 1)),
+        ((-50.0, 10.0, 5.0, 5.0), (0, 10, 1, 5)),
+    ],
+)
+def test_boxes_are_clipped_to_the_picture(box: tuple[float, ...], clipped: tuple[int, ...]) -> None:
+    assert clip_box(np.array(box, np.float32), 100, 80) == clipped
