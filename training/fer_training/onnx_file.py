@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
         msg = f"{path} is damaged or not an ONNX file ({err}); export it again"
         raise ModelError(msg) from err
     return model, data
+
+
+def onnx_sha256(data: bytes) -> str:
+    """SHA-256 of a file's bytes, hexadecimal: how models are identified."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def onnx_bytes(model: onnx.ModelProto) -> bytes:

@@ -1,0 +1,100 @@
+"""`fer-train export`, `evaluate` and `card` as a user types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from fer_perception.errors import ConfigError, ModelError
+from fer_training import cli_card, cli_evaluate, cli_export
+from fer_training.checkpoint import Checkpoint, save_checkpoint
+
+
+@pytest.fixture(scope="module")
+def run() -> Callable[..., str]:
+    """Run a command line and return its stdout; the error it ends with is raised."""
+    app = typer.Typer()
+    for module in (cli_card, cli_evaluate, cli_export):
+        module.register(app)
+
+    def call(*arguments: object) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def shipped(
+    run: Callable[..., str],
+    untrained: Callable[..., Checkpoint],
+    drawn_npz: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """What `fer-train export --fp16 --calibrate` leaves."""
+    directory = tmp_path_factory.mktemp("shipped")
+    save_checkpoint(directory / "weights.safetensors", untrained())
+    model = directory / "arch1_drawn.onnx"
+    weights = directory / "weights.safetensors"
+    printed = run("export", "--checkpoint", weights, "--out", model, "--fp16", "--calibrate", "--data", drawn_npz)
+    assert "arch1_drawn@" in printed
+    assert "arch1_drawn_fp16.onnx" in printed
+    return model
+
+
+def test_export_writes_both_precisions_with_the_fitted_temperature(shipped: Path) -> None:
+    assert {path.name for path in shipped.parent.glob("*.onnx")} == {"arch1_drawn.onnx", "arch1_drawn_fp16.onnx"}
+    props = {entry.key: entry.value for entry in onnx.load(shipped).metadata_props}
+    assert props["fer.name"] == "arch1_drawn"
+    assert float(props["fer.temperature"]) != 1.3
+    assert json.loads(props["fer.metrics"])["validation"]["n"] == 59
+
+
+def test_evaluate_prints_a_table_and_writes_json_and_page(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    printed = run(
+        "evaluate", "--model", shipped, "--data", drawn_npz, "--split", "validation", "--cross-fit",
+        "--json", tmp_path / "a" / "figures.json", "--report", tmp_path / "report.html",
+    )  # fmt: skip
+    figures = json.loads((tmp_path / "a" / "figures.json").read_text())
+    assert f"accuracy {figures['accuracy']:.4f}" in printed
+    assert f"cross-fitted ECE {figures['cross_fit']['ece']:.4f}" in printed
+    assert "without 2 pictures that are also in training" in printed
+    assert "1 pictures skipped" in printed
+    assert f"<td>{figures['accuracy']:.4f}</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_json_on_stdout_is_nothing_but_json(run: Callable[..., str], shipped: Path, drawn_npz: Path) -> None:
+    figures = json.loads(run("evaluate", "--model", shipped, "--data", drawn_npz, "--json", "-"))
+    assert figures["split"] == "validation"
+
+
+def test_a_checkpoint_is_evaluated_too(run: Callable[..., str], shipped: Path, drawn_npz: Path) -> None:
+    weights = shipped.with_name("weights.safetensors")
+    figures = json.loads(run("evaluate", "--model", weights, "--data", drawn_npz, "--split", "train", "--json", "-"))
+    assert figures["n"] == 40
+    assert figures["temperature"] == 1.3
+
+
+def test_card(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+    run("card", "--model", shipped, "--out", tmp_path / "cards" / "arch1_drawn.md")
+    assert (tmp_path / "cards" / "arch1_drawn.md").read_text().startswith("# arch1_drawn\n")
+
+
+def test_calibration_without_data_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+    weights = shipped.with_name("weights.safetensors")
+    with pytest.raises(ConfigError, match="--data"):
+        run("export", "--checkpoint", weights, "--out", tmp_path / "m.onnx", "--calibrate")
+
+
+def test_a_missing_crop_picture_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no picture"):
+        run("card", "--model", shipped, "--out", tmp_path / "card.md", "--crop-image", tmp_path / "absent.png")

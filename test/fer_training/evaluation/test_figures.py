@@ -1,0 +1,94 @@
+"""Pictures of results hold what they are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_perception.errors import SourceError
+from fer_training.figures import (
+    confusion_figure,
+    confusion_png,
+    per_class_figure,
+    reliability_figure,
+    reliability_png,
+    training_curves,
+)
+
+CONFUSION = [[8, 2], [1, 9]]
+RELIABILITY = {"confidence": [None, 0.4, 0.9], "accuracy": [None, 0.5, 0.8], "count": [0, 10, 30]}
+
+
+def test_confusion_cells_show_counts_and_shares() -> None:
+    axes = confusion_figure(CONFUSION, ["happy", "sad"]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["8\n80%", "2\n20%", "1\n10%", "9\n90%"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["happy", "sad"]
+
+
+def test_a_class_without_pictures_does_not_break_the_confusion_matrix() -> None:
+    axes = confusion_figure([[3, 0], [0, 0]], ["happy", "sad"]).axes[0]
+    assert axes.texts[3].get_text() == "0\n0%"
+
+
+def test_reliability_leaves_empty_bins_out() -> None:
+    above, below = reliability_figure(RELIABILITY).axes
+    confidence, accuracy = above.lines[1].get_data()
+    assert np.array_equal(confidence, [0.4, 0.9])
+    assert np.array_equal(accuracy, [0.5, 0.8])
+    assert [bar.get_height() for bar in below.patches] == [0, 10, 30]
+
+
+def test_per_class_bars() -> None:
+    row = {"precision": 0.5, "recall": None, "f1": 0.25, "support": 4}
+    axes = per_class_figure({"happy": row}).axes[0]
+    assert [bar.get_height() for bar in axes.patches] == [0.5, 0.0, 0.25]
+
+
+def test_png_files_are_pictures_and_repeatable(tmp_path: Path) -> None:
+    for _ in range(2):
+        confusion_png(CONFUSION, ["happy", "sad"], tmp_path / "a" / "confusion.png", title="validation")
+        reliability_png(RELIABILITY, tmp_path / "reliability.png")
+    first = (tmp_path / "reliability.png").read_bytes()
+    reliability_png(RELIABILITY, tmp_path / "reliability.png")
+    assert (tmp_path / "reliability.png").read_bytes() == first
+    for file in ("a/confusion.png", "reliability.png"):
+        assert cv2.imread(str(tmp_path / file)).std() > 5
+
+
+def test_training_curves_from_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text(
+        "epoch,step,train_loss,validation_loss,validation_accuracy\n"
+        "0,10,2.0,,\n0,20,1.0,,\n0,20,,1.8,0.3\n1,30,0.9,,\n1,40,,1.2,0.5\n"
+    )
+    drawn = []
+    monkeypatch.setattr("fer_training.figures._save", lambda figure, png: drawn.append(figure))
+    training_curves(log, tmp_path / "curves.png")
+    loss, accuracy = drawn[0].axes
+    lines = {
+        line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in (*loss.lines, *accuracy.lines)
+    }
+    assert lines == {
+        "train_loss": ([0.0, 1.0], [1.5, 0.9]),
+        "validation_loss": ([0.0, 1.0], [1.8, 1.2]),
+        "validation_accuracy": ([0.0, 1.0], [0.3, 0.5]),
+    }
+
+
+def test_training_curves_are_written(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text("epoch,train_loss\n0,2.0\n1,1.0\n")
+    training_curves(log, tmp_path / "curves.png")
+    assert cv2.imread(str(tmp_path / "curves.png")).std() > 5
+
+
+@pytest.mark.parametrize("content", [None, "", "step,other\n1,2\n", "epoch,step\n1,2\n"])
+def test_a_log_without_curves_is_refused(tmp_path: Path, content: str | None) -> None:
+    log = tmp_path / "metrics.csv"
+    if content is not None:
+        log.write_text(content)
+    with pytest.raises(SourceError, match=r"metrics\.csv"):
+        training_curves(log, tmp_path / "curves.png")

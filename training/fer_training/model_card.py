@@ -1,0 +1,302 @@
+"""The model card: what a shipped model is for, how good it is and what it must not be used for, as Markdown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import yaml
+
+from fer_perception.errors import ModelError
+from fer_perception.inference.metadata import ModelMetadata
+from fer_training import architectures
+from fer_training.onnx_file import load_onnx, onnx_sha256
+
+#: Keys an evaluation must have to be shown.
+_NEEDED = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "nll",
+    "ece",
+    "ece_perfect",
+    "brier",
+    "per_class",
+    "confusion",
+    "n",
+    "labels",
+)
+
+
+@dataclass(frozen=True)
+class CardSource:
+    """Everything a card is made of.
+
+    Attributes:
+        metadata: of the model file, with its hash.
+        file: name of the model file.
+        size: of the file, bytes.
+        graph_values: numbers in the graph's weights (batch norms folded).
+        evaluations: title -> figures as from `evaluate_output`.
+        crop_image: link to the picture of the crop alignment, relative to the card; "" for none.
+    """
+
+    metadata: ModelMetadata
+    file: str
+    size: int
+    graph_values: int
+    evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    crop_image: str = ""
+
+
+def read_card_source(
+    model: Path, *, card: Path, evaluations: Sequence[Path] = (), crop_image: Path | None = None
+) -> CardSource:
+    """Gather what a card is made of.
+
+    Args:
+        model: the ONNX file.
+        card: where the card will lie; links are relative to it.
+        evaluations: files of `fer-train evaluate --json`; none: the figures recorded in the model.
+        crop_image: picture of the crop alignment.
+
+    Raises:
+        ModelError: not a model of this project, an evaluation that is damaged or of another model, or no figures.
+    """
+    graph, data = load_onnx(model)
+    props = {entry.key: entry.value for entry in graph.metadata_props}
+    metadata = ModelMetadata.from_props(props, path=str(model), sha256=onnx_sha256(data))
+    figures: dict[str, dict[str, Any]] = {}
+    for path in evaluations:
+        figures |= _read_evaluation(path, metadata)
+    if not evaluations:
+        recorded = {split: value for split, value in metadata.metrics.items() if _complete(value)}
+        figures = {f"{value.get('data', 'the data')}, {split}": value for split, value in recorded.items()}
+    if not figures:
+        msg = f"{model} records no figures; evaluate it with `fer-train evaluate --json FILE` and name FILE here"
+        raise ModelError(msg)
+    link = "" if crop_image is None else Path(os.path.relpath(crop_image, card.parent)).as_posix()
+    return CardSource(
+        metadata=metadata,
+        file=model.name,
+        size=len(data),
+        graph_values=sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer if _is_float(tensor)),
+        evaluations=figures,
+        crop_image=link,
+    )
+
+
+def model_card(source: CardSource) -> str:
+    """The card as Markdown; the same source gives the same text."""
+    metadata = source.metadata
+    channels, height, width = metadata.input_shape
+    recipe = _recipe(metadata)
+    parts = [
+        f"# {metadata.name}",
+        "Written by `fer-train card` from the model file and its evaluation; do not edit by hand.",
+        "Facial expressions of one aligned face crop, as calibrated probabilities of "
+        f"{len(metadata.labels)} classes: {', '.join(metadata.labels)}.",
+        "## The file",
+        _table(
+            ["", ""],
+            [
+                ["file", f"`{source.file}`, {source.size / 1e6:.2f} MB"],
+                ["SHA-256", f"`{metadata.sha256}`"],
+                ["network", _network(metadata, recipe, source.graph_values)],
+                ["format", "ONNX opset 17, IR version 8, one file"],
+                ["input", f"`images`, float32 (N, {channels}, {height}, {width}), raw gray values 0 to 255, any N"],
+                ["output", f"`probabilities`, float32 (N, {len(metadata.labels)}), rows sum to 1"],
+                ["inside the graph", f"{metadata.normalisation}, softmax at temperature {metadata.temperature:.4f}"],
+                ["licence", "Apache-2.0 (the weights; the training data has its own terms, see below)"],
+                ["source commit", f"`{metadata.source_commit or 'unknown'}`"],
+            ],
+        ),
+        "## Intended use",
+        _INTENDED,
+        "## Limits",
+        _LIMITS + ("\n" + _FER2013_LIMITS if _is_fer2013(recipe) else ""),
+        "## Figures",
+        *(_evaluation(title, figures) for title, figures in source.evaluations.items()),
+        "## Crops",
+        _crops(metadata, source.crop_image),
+        "## Training",
+        _training(metadata, recipe, source.evaluations),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_INTENDED = """\
+A robot or virtual agent that talks to people reads from it how a face in front of it looks, as one uncertain hint among
+others: to mirror a smile, to notice a puzzled or annoyed look and ask. The probabilities are calibrated, so a dialogue
+manager can weigh them: of all answers given with 0.7, about 70 in 100 agreed with the annotators."""
+
+_LIMITS = """\
+- **An expression is not a feeling.** People smile without joy and are sad without showing it; what a face means depends
+  on the situation, the person and the culture. The classes are names that annotators gave to pictures.
+- **No decisions about people.** Not for hiring, schooling, policing, insurance, health, credit, or judging honesty or
+  attention. In the European Union emotion recognition at work and in schools is prohibited with few exceptions
+  (Regulation (EU) 2024/1689, Article 5).
+- **Conditions.** Trained on 48x48 gray crops; profile views, faces below about 24 pixels, motion blur and strong
+  back-light are out of its range. `Emotion.quality` says how far a crop can be trusted.
+- **Calibration holds for pictures like the validation set.** In another setting confidences may be too high."""
+
+
+_FER2013_LIMITS = """\
+- **Label noise.** FER2013 was collected by web search for emotion words; its authors measured people at about 65 %
+  agreement with its labels (Goodfellow et al. 2013), so no model can agree with all of them. The FER+ figures below,
+  where given, are from ten annotators.
+- **Bias.** Pictures from a web search do not represent everybody: the data says nothing about age, skin tone, gender,
+  head scarves, glasses or masks, and nothing here measures for whom the model does worse. Test it on the people who
+  will stand in front of your robot.
+- **Rare classes.** `disgusted` has few examples in training and validation; see its row below before relying on it."""
+
+
+def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
+    rows = [
+        ["pictures", str(figures["n"])],
+        ["accuracy", _percent(figures["accuracy"])],
+        ["balanced accuracy", _percent(figures["balanced_accuracy"])],
+        ["macro F1", f"{figures['macro_f1']:.3f}"],
+        ["negative log-likelihood", f"{figures['nll']:.3f} nats"],
+        ["Brier score", f"{figures['brier']:.3f}"],
+    ]
+    # Figures of the temperature fitted on these very pictures would flatter: show the cross-fitted ones if there are.
+    pooled = figures.get("cross_fit", figures)
+    fitted = (
+        "two-fold cross-fitted temperature" if "cross_fit" in figures or "temperatures" in figures else "as shipped"
+    )
+    rows += [
+        [f"expected calibration error, 15 bins ({fitted})", f"{pooled['ece']:.4f}"],
+        ["the same of a perfectly calibrated model", f"{pooled['ece_perfect']:.4f}"],
+    ]
+    if "ece_before_calibration" in figures:
+        rows.append(["the same before calibration", f"{figures['ece_before_calibration']:.4f}"])
+    if "without_training_duplicates" in figures:
+        fresh = figures["without_training_duplicates"]
+        copies = figures["training_duplicates"]
+        rows.append(
+            [f"accuracy without the {copies} pictures that the raw training set repeats", _percent(fresh["accuracy"])]
+        )
+    ferplus = figures.get("ferplus") or {}
+    if ferplus.get("agreement") is not None:
+        rows.append([f"agreement with the FER+ majority ({ferplus['n']} pictures)", _percent(ferplus["agreement"])])
+        rows.append(["KL divergence from the FER+ votes", f"{ferplus['kl']:.3f} nats"])
+    # The metadata's JSON has sorted keys, so the order of classes comes from the list.
+    names = figures["labels"]
+    classes = [
+        [name, _share(row["precision"]), _share(row["recall"]), _share(row["f1"]), str(row["support"])]
+        for name, row in ((name, figures["per_class"][name]) for name in names)
+    ]
+    confusion = [[name, *map(str, row)] for name, row in zip(names, figures["confusion"], strict=True)]
+    protocol = figures.get("protocol", "unknown")
+    return "\n\n".join(
+        [
+            f"### {title}",
+            f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.",
+            _table(["figure", "value"], rows),
+            _table(["class", "precision", "recall", "F1", "pictures"], classes),
+            "Confusions: rows are the labels, columns what the model said.",
+            _table(["", *names], confusion),
+        ]
+    )
+
+
+def _crops(metadata: ModelMetadata, image: str) -> str:
+    points = ("right eye", "left eye", "nose", "right mouth corner", "left mouth corner")
+    rows = [[name, f"{x:.1f}", f"{y:.1f}"] for name, (x, y) in zip(points, metadata.landmark_template, strict=True)]
+    text = (
+        "The model expects faces aligned like its training pictures: a similarity transform brings the five "
+        "landmarks as near as possible to these places in the crop (pixels; right and left are the person's own)."
+    )
+    parts = [text, _table(["landmark", "x", "y"], rows)]
+    if image:
+        parts.append(f"![Faces before and after alignment]({image})")
+    return "\n\n".join(parts)
+
+
+def _training(metadata: ModelMetadata, recipe: Mapping[str, Any], evaluations: Mapping[str, Mapping[str, Any]]) -> str:
+    data = (
+        "FER2013 (Goodfellow et al. 2013), Training split"
+        if _is_fer2013(recipe)
+        else f"`{recipe.get('data', 'unknown')}`"
+    )
+    clean = "; protocol `clean`: pictures that also occur in validation are left out of training"
+    parts = [
+        f"Data: {data}{clean if recipe.get('protocol') == 'clean' else ''}. The pictures are not part of this "
+        "repository. Where the recipe uses FER+ votes: Barsoum et al. 2016, MIT licence."
+    ]
+    chosen = sorted({str(figures.get("split", "")) for figures in evaluations.values()} - {""})
+    if "validation" in chosen:
+        parts.append(
+            "The validation split also chose the recipe and fitted the temperature, so expect slightly less on "
+            "new pictures."
+        )
+    if metadata.recipe:
+        parts.append(f"The resolved recipe:\n\n```yaml\n{metadata.recipe.strip()}\n```")
+    return "\n\n".join(parts)
+
+
+def _network(metadata: ModelMetadata, recipe: Mapping[str, Any], graph_values: int) -> str:
+    name = recipe.get("architecture")
+    if name not in architectures.names():
+        return f"{graph_values:,} weights in the graph"
+    channels, side, _ = metadata.input_shape
+    network = architectures.create(str(name), in_channels=channels, input_size=side, num_classes=len(metadata.labels))
+    total = sum(p.numel() for p in network.parameters()) + sum(
+        buffer.numel() for key, buffer in network.named_buffers() if key.endswith(("running_mean", "running_var"))
+    )
+    return f"{name}, {total:,} parameters ({graph_values:,} after folding the batch norms)"
+
+
+def _is_fer2013(recipe: Mapping[str, Any]) -> bool:
+    return "fer2013" in str(recipe.get("data", ""))
+
+
+def _recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
+    try:
+        parsed = yaml.safe_load(metadata.recipe)
+    except yaml.YAMLError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, dict[str, Any]]:
+    try:
+        figures = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
+        msg = f"cannot read the evaluation {path} ({err}); write it with `fer-train evaluate --json`"
+        raise ModelError(msg) from err
+    if not _complete(figures):
+        msg = f"{path} is not an evaluation; expected {', '.join(_NEEDED)}; write it with `fer-train evaluate --json`"
+        raise ModelError(msg)
+    if figures.get("model_sha256") != metadata.sha256:
+        msg = f"{path} is of another model file than {metadata.model_id}; evaluate this one again"
+        raise ModelError(msg)
+    return {f"{figures['data']}, {figures['split']}": figures}
+
+
+def _complete(figures: object) -> bool:
+    return isinstance(figures, dict) and all(key in figures for key in _NEEDED)
+
+
+def _is_float(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_type in {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
