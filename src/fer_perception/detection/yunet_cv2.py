@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from fer_perception.detection.yunet_decode import NMS_THRESHOLD, TOP_K
 from fer_perception.errors import BackendError, ModelError
 
+# Where a side of the padded picture is 32 pixels, so that the coarsest grid has a single row or column, OpenCV (4.14)
+# reads outputs from the wrong place and reports faces of random size.
+_SMALLEST_SIDE = 64
+
 
 class OpenCvYunet:
     """A `YunetNetwork` over cv2.FaceDetectorYN (OpenCV 4.8 or later for the 2023 model)."""
@@ -49,6 +53,9 @@ class OpenCvYunet:
 
     def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
         """Faces of a picture; see `YunetNetwork.faces`."""
+        missing = (max(0, _SMALLEST_SIDE - image.shape[0]), max(0, _SMALLEST_SIDE - image.shape[1]))
+        if any(missing):
+            image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)))
         size = (image.shape[1], image.shape[0])
         if size != self._size:
             self._detector.setInputSize(size)

@@ -1,0 +1,58 @@
+"""Real faces and the detectors that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib import cbook
+from skimage import data as pictures
+
+from fer_perception.detection import Detector, create_detector
+from fer_perception.errors import ModelError
+from fer_perception.model_store import ModelStore
+
+SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_faces": 64, "threads": 1}
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """(512, 512, 3) BGR: one face of about 90x113 pixels at (178, 63)."""
+    return cv2.cvtColor(pictures.astronaut(), cv2.COLOR_RGB2BGR)
+
+
+@pytest.fixture(scope="session")
+def hopper() -> np.ndarray:
+    """(600, 512, 3) BGR: one face of about 170x212 pixels at (183, 120)."""
+    return cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+
+
+@pytest.fixture(scope="session")
+def group(astronaut: np.ndarray, hopper: np.ndarray) -> np.ndarray:
+    """(700, 1000, 3) BGR with six faces of 45 to 150 pixels height in two rows."""
+    canvas = np.full((700, 1000, 3), 128, np.uint8)
+    heads = {"a": astronaut[0:260, 80:340], "h": hopper[60:460, 90:450]}
+    places = [("a", 10, 20, 330), ("h", 350, 10, 300), ("a", 700, 30, 240), ("h", 40, 420, 200), ("a", 330, 420, 150)]
+    for who, x, y, width in [*places, ("h", 600, 430, 110)]:
+        head = heads[who]
+        height = width * head.shape[0] // head.shape[1]
+        canvas[y : y + height, x : x + width] = cv2.resize(head, (width, height), interpolation=cv2.INTER_AREA)
+    return canvas
+
+
+@pytest.fixture
+def make() -> Callable[..., Detector]:
+    """Makes a detector by name with the usual settings; skips where YuNet was never fetched."""
+
+    def maker(name: str, **changes: object) -> Detector:
+        try:
+            ModelStore().find("yunet")
+            ModelStore().find("yunet_dynamic")
+        except ModelError as err:
+            if name != "haar":
+                pytest.skip(f"no YuNet here: {err}")
+        return create_detector(name, **{**SETTINGS, **changes})
+
+    return maker

@@ -1,0 +1,120 @@
+"""Which detector is chosen, and what is said of model files that cannot serve."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fer_perception.detection import Detector, create_detector
+from fer_perception.detection.haar import HaarDetector
+from fer_perception.detection.yunet_cv2 import OpenCvYunet
+from fer_perception.detection.yunet_ort import OrtYunet
+from fer_perception.errors import BackendError, ConfigError, ModelError
+from fer_perception.model_store import ModelStore
+
+SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_faces": 64, "threads": 1}
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """A store with an empty model directory and an empty cache."""
+    monkeypatch.delenv("FER_MODEL_DIR", raising=False)
+    (tmp_path / "models").mkdir()
+    return ModelStore(model_directory=tmp_path / "models", cache_directory=tmp_path / "cache")
+
+
+@pytest.fixture
+def yunet_files(make: Callable[..., Detector]) -> dict[str, Path]:
+    """The files of both YuNets; skips where they were never fetched."""
+    make("yunet_ort").close()
+    return {name: ModelStore().find(name) for name in ("yunet", "yunet_dynamic")}
+
+
+class TestChoice:
+    def test_auto_takes_onnx_runtime(self, make: Callable[..., Detector]) -> None:
+        detector = make("auto")
+        assert detector.name == "yunet_ort"
+        assert "WARNING" not in detector.reason
+
+    def test_auto_falls_back_to_opencv(self, yunet_files: dict[str, Path], store: ModelStore, tmp_path: Path) -> None:
+        shutil.copy(yunet_files["yunet"], tmp_path / "models")
+        detector = create_detector("auto", **SETTINGS, store=store)
+        assert detector.name == "yunet_cv2"
+        assert detector.reason.startswith("WARNING")
+        assert "fer models fetch yunet" in detector.reason
+
+    def test_auto_falls_back_to_haar(self, store: ModelStore) -> None:
+        detector = create_detector("auto", **SETTINGS, store=store)
+        assert detector.name == "haar"
+        assert detector.reason.startswith("WARNING")
+        assert "fer models fetch yunet" in detector.reason
+
+    def test_a_damaged_file_is_named_in_the_reason(self, store: ModelStore, tmp_path: Path) -> None:
+        (tmp_path / "models" / "yunet_s_dynamic.onnx").write_bytes(b"damaged")
+        reason = create_detector("auto", **SETTINGS, store=store).reason
+        assert "yunet_s_dynamic.onnx has SHA-256" in reason
+
+    def test_auto_with_nothing_at_all(self, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(cv2, "CascadeClassifier")
+        with pytest.raises(BackendError, match="no face detector works; run `fer models fetch yunet`"):
+            create_detector("auto", **SETTINGS, store=store)
+
+    @pytest.mark.parametrize("name", ["yunet_ort", "yunet_cv2"])
+    def test_what_is_asked_for_by_name_has_no_fall_back(self, store: ModelStore, name: str) -> None:
+        with pytest.raises(ModelError, match="fer models fetch yunet"):
+            create_detector(name, **SETTINGS, store=store)
+
+    def test_unknown_name(self) -> None:
+        with pytest.raises(ConfigError, match=r"'mtcnn'; expected one of: auto, yunet_ort, yunet_cv2, haar"):
+            create_detector("mtcnn", **SETTINGS)
+
+
+class TestModelFiles:
+    def test_missing(self, tmp_path: Path) -> None:
+        for load in (lambda p: OrtYunet(p, threads=1), OpenCvYunet):
+            with pytest.raises(ModelError, match=r"gone\.onnx; run `fer models fetch yunet`"):
+                load(tmp_path / "gone.onnx")
+
+    @pytest.mark.parametrize("keep", [0, 100, 100_000])
+    def test_truncated(self, tmp_path: Path, yunet_files: dict[str, Path], keep: int) -> None:
+        for name, load in (("yunet_dynamic", lambda p: OrtYunet(p, threads=1)), ("yunet", OpenCvYunet)):
+            file = tmp_path / f"{name}.onnx"
+            file.write_bytes(yunet_files[name].read_bytes()[:keep])
+            with pytest.raises(ModelError, match=rf"{name}\.onnx is not a .*fer models fetch yunet"):
+                load(file)
+
+    def test_fixed_input_size(self, yunet_files: dict[str, Path]) -> None:
+        with pytest.raises(ModelError, match="expected the YuNet with dynamic input size"):
+            OrtYunet(yunet_files["yunet"], threads=1)
+
+    def test_foreign_network(self, repository: Path) -> None:
+        models = sorted((repository / "models").glob("*.onnx"))
+        if not models:
+            pytest.skip("no expression model in models/")
+        with pytest.raises(ModelError, match="expected YuNet's input"):
+            OrtYunet(models[0], threads=1)
+        with pytest.raises(ModelError, match="is not a YuNet model"):
+            OpenCvYunet(models[0])
+
+    def test_opencv_without_face_detector(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(cv2, "FaceDetectorYN")
+        with pytest.raises(BackendError, match=r"install OpenCV 4\.8 or later"):
+            OpenCvYunet(tmp_path / "any.onnx")
+
+    def test_close_twice(self, make: Callable[..., Detector]) -> None:
+        for name in ("yunet_ort", "yunet_cv2", "haar"):
+            detector = make(name)
+            detector.close()
+            detector.close()
+
+    @pytest.mark.parametrize("content", ["", "<opencv_storage/>", "no xml"])
+    def test_bad_cascade(self, tmp_path: Path, content: str) -> None:
+        file = tmp_path / "cascade.xml"
+        file.write_text(content)
+        settings = {name: value for name, value in SETTINGS.items() if name != "threads"}
+        with pytest.raises(ModelError, match=r"cascade\.xml is not a Haar cascade"):
+            HaarDetector(**settings, cascade=file)
