@@ -1,4 +1,4 @@
-"""Where a face is and where it will be: a constant-velocity Kalman filter of one face box.
+"""Where a face is and where it will be: a Kalman filter of one face box, of constant velocity for a while.
 
 All noise is measured in face sizes, so a near and a far face are alike. The three state covariances are scalars shared
 by x and y, because both axes have the same noise; that keeps a step at a few microseconds.
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from fer_perception.detection.base import Detection
 
-#: Spectral density of a head's acceleration, in squared face sizes per s^3: after 0.1 s without a detection the
-#: position is uncertain by about 0.04 face sizes, after 0.5 s by about 0.5.
-ACCELERATION_DENSITY = 4.0
+#: Heads move with about this speed, face sizes per s (standard deviation of each component) ...
+USUAL_SPEED = 1.2
+#: ... and keep a velocity for about this long, s: over a few frames it is constant, after a long loss it has died away.
+VELOCITY_TIME = 1.0
 #: Standard deviation of a detector's box centre, in face sizes.
 POSITION_NOISE = 0.05
-#: Standard deviation of the velocity of a face nothing is known of yet, in face sizes per s.
-INITIAL_VELOCITY = 1.5
 #: Standard deviation of a detector's log width and log height.
 SIZE_NOISE = 0.07
 #: Random walk of the log size, per square root of a second.
@@ -61,7 +60,7 @@ class FaceMotion:
             log_size=log_size,
             position_variance=POSITION_NOISE**2,
             covariance=0.0,
-            velocity_variance=INITIAL_VELOCITY**2,
+            velocity_variance=USUAL_SPEED**2,
             size_variance=SIZE_NOISE**2,
             shape=_relative_landmarks(detection),
         )
@@ -91,15 +90,21 @@ class FaceMotion:
         if dt <= 0.0:
             return self
         (x, y), (vx, vy) = self.centre, self.velocity
-        density = ACCELERATION_DENSITY
+        # The velocity is an Ornstein-Uhlenbeck process; these are its exact moments and those of its integral.
+        left = math.exp(-dt / VELOCITY_TIME)
+        way = VELOCITY_TIME * (1.0 - left)
+        usual = USUAL_SPEED**2
+        wandered = usual * VELOCITY_TIME**2 * (2.0 * dt / VELOCITY_TIME - 3.0 + 4.0 * left - left**2)
         return replace(
             self,
-            centre=(x + vx * dt, y + vy * dt),
+            centre=(x + vx * way, y + vy * way),
+            velocity=(vx * left, vy * left),
             position_variance=self.position_variance
-            + dt * (2.0 * self.covariance + dt * self.velocity_variance)
-            + density * dt**3 / 3.0,
-            covariance=self.covariance + dt * self.velocity_variance + density * dt**2 / 2.0,
-            velocity_variance=self.velocity_variance + density * dt,
+            + 2.0 * way * self.covariance
+            + way**2 * self.velocity_variance
+            + max(wandered, 0.0),
+            covariance=left * (self.covariance + way * self.velocity_variance) + usual * way**2 / VELOCITY_TIME,
+            velocity_variance=left**2 * self.velocity_variance + usual * (1.0 - left**2),
             size_variance=self.size_variance + SIZE_DRIFT**2 * dt,
         )
 

@@ -125,7 +125,7 @@ class PipelineSettings:
         0.3, "Time constant of the ema filter, in s.", minimum=0.01, maximum=10.0, live=True
     )
     hmm_dwell_time: float = setting(
-        1.5,
+        1.75,
         "Expected time a face keeps one expression, in s (hmm filter).",
         minimum=0.1,
         maximum=60.0,
@@ -133,22 +133,23 @@ class PipelineSettings:
     )
     hmm_correlation_time: float = setting(
         0.3,
-        "Time over which the errors of single frames are alike, in s (hmm filter): larger trusts each frame less.",
+        "How long the errors of neighbouring frames are expected to be alike, in s, until a face has taught better "
+        "(hmm filter).",
         minimum=0.0,
         maximum=5.0,
         live=True,
     )
     undecided_threshold: float = setting(
-        0.35, "Below this confidence the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
+        0.25, "Below this confidence the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
     )
     hysteresis: float = setting(
-        0.1,
+        0.15,
         "A new label must be this much more probable than the present one.",
         minimum=0.0,
         maximum=1.0,
         live=True,
     )
-    min_dwell: float = setting(0.15, "A label stays for at least this long, in s.", minimum=0.0, maximum=5.0, live=True)
+    min_dwell: float = setting(0.1, "A label stays for at least this long, in s.", minimum=0.0, maximum=5.0, live=True)
     deterministic_ids: bool = setting(
         False,
         "Number the faces f00001, f00002, ... from the start instead of a random start (tests, replay).",

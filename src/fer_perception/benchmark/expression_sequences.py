@@ -52,24 +52,25 @@ def hold_scale(outputs: FrameOutputs, correlation: float) -> float:
     """
     if correlation <= 0.0:
         return 0.0
+    within = outputs.view_correlation(REFERENCE_LAG)
     low, high = 1e-3, 20.0
-    for _ in range(60):
+    for _ in range(40):
         middle = (low * high) ** 0.5
-        if _expected_correlation(outputs, middle) < correlation:
+        if within * _shared_time(middle) < correlation:
             low = middle
         else:
             high = middle
     return high
 
 
-def _expected_correlation(outputs: FrameOutputs, scale: float) -> float:
-    """Errors are alike while the picture is the same: that share of all pairs of frames, times the views' likeness."""
+def _shared_time(scale: float) -> float:
+    """Share of all pairs of frames `REFERENCE_LAG` apart that show the same picture."""
     held = scale * np.linspace(*HOLD_LIMITS, 2001)
     dwell = _dwell_times(np.random.default_rng(0), 4000)
     share = 1.0
     for spans in (held, dwell):
         share *= float(np.maximum(spans - REFERENCE_LAG, 0.0).mean() / spans.mean())
-    return share * outputs.view_correlation
+    return share
 
 
 def make_sequences(
@@ -100,9 +101,8 @@ def make_sequences(
         segment = np.searchsorted(starts, stamps, side="right") - 1
         truth[face] = segments[segment]
         chances = [by_class[k] for k in segments]
-        picture = _pictures(rng, stamps, starts, chances, scale)
-        view = rng.integers(0, outputs.probabilities.shape[1], len(stamps))
-        probabilities[face] = outputs.probabilities[picture, view]
+        pictures, phases = _pictures(rng, stamps, starts, chances, scale)
+        probabilities[face] = outputs.at(pictures, stamps + phases)
         changes.append(starts)
     return Sequences(stamps, truth, probabilities, changes, seconds)
 
@@ -147,9 +147,13 @@ def _pictures(
     starts: NDArray[np.float64],
     chances: list[NDArray[np.intp]],
     scale: float,
-) -> NDArray[np.intp]:
-    """(T,) index of the picture each frame shows; `chances` are the pictures each segment draws from."""
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """(T,) index of the picture each frame shows and (T,) what is added to its stamp for the time of its wobble.
+
+    `chances` are the pictures each segment draws from.
+    """
     pictures = np.empty(len(stamps), dtype=np.intp)
+    phases = np.empty(len(stamps))
     segment = np.searchsorted(starts, stamps, side="right") - 1
     current, until = -1, 0.0
     for i, stamp in enumerate(stamps):
@@ -157,10 +161,10 @@ def _pictures(
             current = int(segment[i])
             until = starts[current]
         if scale <= 0.0:
-            pictures[i] = rng.choice(chances[current])
+            pictures[i], phases[i] = rng.choice(chances[current]), rng.random()
             continue
         while until <= stamp:
-            shown = rng.choice(chances[current])
+            shown, phase = rng.choice(chances[current]), rng.random()
             until += scale * rng.uniform(*HOLD_LIMITS)
-        pictures[i] = shown
-    return pictures
+        pictures[i], phases[i] = shown, phase
+    return pictures, phases

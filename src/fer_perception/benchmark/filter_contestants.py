@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from fer_perception.labels import LABELS
 from fer_perception.settings import PipelineSettings
 from fer_perception.smoothing import create_decision, create_filter
 
+#: So many faces share one picture, and the window of the rival that has one for all.
+FACES_AT_ONCE = 3
 #: Labels in the window of the rivals that take the most frequent one.
 WINDOW = 10
 #: Weight of the newest frame in the rival that averages per frame.
@@ -25,9 +28,8 @@ Contestant = Callable[[Sequences], tuple[NDArray[np.intp], NDArray[np.float64]]]
 
 def contestants(settings: PipelineSettings) -> dict[str, Contestant]:
     """Everything that is compared, by name: raw frames, three rivals, and this package's filters with `settings`."""
-    from dataclasses import replace
-
-    ours = {name: _ours(replace(settings, filter=name)) for name in ("none", "ema", "hmm")}
+    names = ("none", "ema", "hmm")
+    ours = {name: ours_with(replace(settings, filter=name)) for name in names}
     return {
         "raw": raw,
         "mode10_shared": mode_of_shared_window,
@@ -46,32 +48,33 @@ def mode_of_shared_window(sequences: Sequences) -> tuple[NDArray[np.intp], NDArr
     """The most frequent of the last `WINDOW` labels in one window that all faces of a picture share."""
     single = sequences.probabilities.argmax(axis=-1)
     faces, frames = single.shape
-    window: deque[int] = deque(maxlen=WINDOW)
     scores = np.empty(sequences.probabilities.shape)
-    for t in range(frames):
-        for face in range(faces):
-            window.append(int(single[face, t]))
-            scores[face, t] = _shares(window)
+    for first in range(0, faces, FACES_AT_ONCE):
+        window: deque[int] = deque(maxlen=WINDOW)
+        for t in range(frames):
+            for face in range(first, min(first + FACES_AT_ONCE, faces)):
+                window.append(int(single[face, t]))
+                scores[face, t] = _shares(window)
     return scores.argmax(axis=-1), scores
 
 
-def mode_of_own_window(sequences: Sequences) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The most frequent of the last `WINDOW` labels of each face."""
+def mode_of_own_window(sequences: Sequences, length: int = WINDOW) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """The most frequent of the last `length` labels of each face."""
     single = sequences.probabilities.argmax(axis=-1)
     scores = np.empty(sequences.probabilities.shape)
     for face, labels in enumerate(single):
-        window: deque[int] = deque(maxlen=WINDOW)
+        window: deque[int] = deque(maxlen=length)
         for t, label in enumerate(labels):
             window.append(int(label))
             scores[face, t] = _shares(window)
     return scores.argmax(axis=-1), scores
 
 
-def mean_per_frame(sequences: Sequences) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Exponential mean of the probabilities with a fixed weight per frame, whatever the frame rate."""
+def mean_per_frame(sequences: Sequences, weight: float = FRAME_WEIGHT) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Exponential mean of the probabilities with the same weight for each new frame, whatever the frame rate."""
     scores = sequences.probabilities.copy()
     for t in range(1, scores.shape[1]):
-        scores[:, t] = (1.0 - FRAME_WEIGHT) * scores[:, t - 1] + FRAME_WEIGHT * scores[:, t]
+        scores[:, t] = (1.0 - weight) * scores[:, t - 1] + weight * scores[:, t]
     return scores.argmax(axis=-1), scores
 
 
@@ -105,7 +108,9 @@ def decided(
     return labels
 
 
-def _ours(settings: PipelineSettings) -> Contestant:
+def ours_with(settings: PipelineSettings) -> Contestant:
+    """This package's filter and label decision as the settings say."""
+
     def run(sequences: Sequences) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
         scores = filtered(sequences, settings)
         return decided(sequences, scores, lambda: create_decision(settings)), scores

@@ -17,9 +17,11 @@ from fer_perception.inference.base import Classifier
 from fer_perception.labels import LABELS
 from fer_perception.smoothing import training_prior
 
-#: Frame to frame a tracked and aligned face moves by so much in its crop (standard deviations): pixels of 48, degrees,
-#: relative size, relative contrast, gray levels of noise.
-SHIFT, ROTATION, ZOOM, CONTRAST, NOISE = 0.4, 1.5, 0.015, 0.05, 2.0
+#: A tracked and aligned face wobbles in its crop by so much (standard deviations): pixels of 48, degrees, relative
+#: size, relative contrast; and gray levels of noise in every view.
+SHIFT, ROTATION, ZOOM, CONTRAST, NOISE = 0.25, 1.0, 0.01, 0.04, 0.5
+#: Time of one turn of the wobble, s.
+WOBBLE_TIME = 1.0
 
 Progress = Callable[[str], None]
 
@@ -29,7 +31,7 @@ class FrameOutputs:
     """Outputs of a network for pictures of known class.
 
     Attributes:
-        probabilities: (M, J, K) float64: J jittered views of each of M pictures.
+        probabilities: (M, J, K) float64: J views of each of M pictures, neighbours on a loop of small movements.
         labels: (M,) index of the true class.
         source: where they come from, for people.
     """
@@ -44,14 +46,33 @@ class FrameOutputs:
         wrong = self.probabilities.argmax(axis=-1) != self.labels[:, None]
         return np.array([wrong[self.labels == k].mean() for k in range(self.probabilities.shape[-1])])
 
-    @property
-    def view_correlation(self) -> float:
-        """Correlation of the errors of two views of one picture, class error rates taken out."""
-        wrong = (self.probabilities.argmax(axis=-1) != self.labels[:, None]).astype(np.float64)
-        rest = wrong - self.error_rate[self.labels][:, None]
-        views = rest.shape[1]
-        pairs = (rest.sum(axis=1) ** 2 - (rest**2).sum(axis=1)).mean() / (views * (views - 1))
-        return float(pairs / (rest**2).mean())
+    def at(self, pictures: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the network says of pictures at times of their wobble.
+
+        Args:
+            pictures: (N,) index of the picture.
+            times: (N,) s.
+
+        Returns:
+            (N, K) probabilities, log-linear between the two nearest views.
+        """
+        views = self.probabilities.shape[1]
+        place = times / WOBBLE_TIME % 1.0 * views
+        before = np.minimum(place.astype(np.intp), views - 1)
+        share = (place - before)[:, None]
+        first, second = self.probabilities[pictures, before], self.probabilities[pictures, (before + 1) % views]
+        mixed = np.maximum(first, 1e-9) ** (1.0 - share) * np.maximum(second, 1e-9) ** share
+        return np.asarray(mixed / mixed.sum(axis=-1, keepdims=True))
+
+    def view_correlation(self, lag: float) -> float:
+        """Correlation of the errors of frames of one picture `lag` s apart, class error rates taken out."""
+        pictures = np.repeat(np.arange(len(self.labels)), 8)
+        times = np.random.default_rng(0).uniform(0.0, WOBBLE_TIME, len(pictures))
+        truth = self.labels[pictures]
+        first, second = (
+            (self.at(pictures, t).argmax(axis=-1) != truth) - self.error_rate[truth] for t in (times, times + lag)
+        )
+        return float((first * second).mean() / (first**2).mean())
 
     def part(self, mask: NDArray[np.bool_]) -> FrameOutputs:
         """The pictures where `mask` (M,) is set."""
@@ -74,7 +95,7 @@ def held_out_file() -> Path | None:
 def from_pictures(
     classifier: Classifier, archive: Path, *, views: int, seed: int, progress: Progress
 ) -> tuple[FrameOutputs, NDArray[np.uint8]]:
-    """Classify jittered views of the validation pictures.
+    """Classify wobbling views of the validation pictures.
 
     Pictures that are also among the training pictures, and pictures without a label, are left out.
 
@@ -110,8 +131,13 @@ def from_pictures(
     fingerprints = np.array([hashlib.sha256(image.tobytes()).digest()[0] for image in images], dtype=np.uint8)
     rng = np.random.default_rng(seed)
     probabilities = np.empty((len(images), views, len(LABELS)))
+    # Shift x and y, rotation, zoom and contrast each go round an ellipse of random size and phase.
+    wave = rng.normal(0.0, 1.0, (2, len(images), 5)) * (SHIFT, SHIFT, ROTATION, ZOOM, CONTRAST)
     for view in range(views):
-        probabilities[:, view] = classifier.classify(_jittered(images, rng))
+        angle = 2.0 * np.pi * view / views
+        moved = _moved(images, np.cos(angle) * wave[0] + np.sin(angle) * wave[1])
+        noisy = moved + rng.normal(0.0, NOISE, moved.shape)
+        probabilities[:, view] = classifier.classify(np.clip(noisy, 0.0, 255.0).astype(np.float32))
         progress(f"view {view + 1} of {views} of {len(images)} pictures classified")
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
     return FrameOutputs(probabilities, labels, f"{classifier.metadata.model_id} on {len(images)} held-out pictures"), (
@@ -119,20 +145,18 @@ def from_pictures(
     )
 
 
-def _jittered(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(N, 1, 48, 48) float32: each picture moved, turned, zoomed, lit and made noisy a little."""
+def _moved(images: NDArray[np.uint8], movements: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(N, 1, 48, 48) float32: each picture shifted, turned, zoomed and with its contrast changed."""
     side = images.shape[-1]
     centre = (side - 1) / 2.0
     batch = np.empty((len(images), 1, side, side), dtype=np.float32)
-    for i, image in enumerate(images):
-        angle, scale = rng.normal(0.0, ROTATION), 1.0 + rng.normal(0.0, ZOOM)
-        matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, scale), dtype=np.float64)
-        matrix[:, 2] = matrix[:, 2] + rng.normal(0.0, SHIFT, 2)
+    for i, (image, (x, y, angle, zoom, contrast)) in enumerate(zip(images, movements, strict=True)):
+        matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, 1.0 + zoom), dtype=np.float64)
+        matrix[:, 2] += (x, y)
         moved = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mean = float(moved.mean())
-        batch[i, 0] = (moved - mean) * (1.0 + rng.normal(0.0, CONTRAST)) + mean
-    noisy = batch + rng.normal(0.0, NOISE, batch.shape)
-    return np.clip(noisy, 0.0, 255.0).astype(np.float32)
+        batch[i, 0] = (moved - mean) * (1.0 + contrast) + mean
+    return batch
 
 
 def synthetic(*, pictures: int, views: int, seed: int) -> tuple[FrameOutputs, NDArray[np.uint8]]:
@@ -156,9 +180,10 @@ def synthetic(*, pictures: int, views: int, seed: int) -> tuple[FrameOutputs, ND
     logits[np.arange(pictures), seen_as] += rng.gamma(2.0, 1.4, pictures)
     probabilities = _softmax(logits)
     labels = (probabilities.cumsum(axis=1) > rng.random((pictures, 1))).argmax(axis=1)
-    jitter = rng.normal(0.0, 0.08, (pictures, views, classes))
-    jitter[:, 0] = 0.0
-    outputs = FrameOutputs(_softmax(logits[:, None] + jitter), labels, f"{pictures} synthetic pictures")
+    angle = 2.0 * np.pi * np.arange(views)[:, None] / views
+    wave = rng.normal(0.0, 0.25, (2, pictures, 1, classes))
+    wobble = (np.cos(angle) - 1.0) * wave[0] + np.sin(angle) * wave[1]
+    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{pictures} synthetic pictures")
     return outputs, rng.integers(0, 256, pictures, dtype=np.uint8)
 
 

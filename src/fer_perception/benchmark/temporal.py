@@ -1,0 +1,126 @@
+"""The temporal part of the benchmark: what filtering over time gains, and what it costs in delay.
+
+Expressions change at known times on several faces at once; frames come at 5 to 60 Hz with drops. What the network
+says of each frame is drawn from held-out pictures, whose errors persist so that neighbouring frames (33 ms apart) err
+with a correlation of 0, 0.5 or 0.9. Settings are fitted (`temporal_fit`) on one half of the pictures with other
+seeds; this reports on the other half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fer_perception.benchmark.expression_sequences import Sequences, error_correlation, hold_scale, make_sequences
+from fer_perception.benchmark.face_worlds import WORLDS
+from fer_perception.benchmark.filter_contestants import contestants
+from fer_perception.benchmark.frame_outputs import FrameOutputs, from_pictures, halves, held_out_file, synthetic
+from fer_perception.benchmark.identity_measures import follow
+from fer_perception.benchmark.label_measures import LabelMeasures, measure
+from fer_perception.errors import ModelError
+from fer_perception.inference.create import create_classifier
+from fer_perception.settings import PipelineSettings
+
+#: Frame rates, Hz, and error correlations of frames 33 ms apart.
+RATES = (5, 15, 30, 60)
+CORRELATIONS = (0.0, 0.5, 0.9)
+#: Seeds of the sequences that settings are fitted on and of those that are reported.
+FIT_SEED, REPORT_SEED = 100, 200
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison: a filter under one condition."""
+
+    name: str
+    rate: int
+    correlation: float
+    measures: LabelMeasures
+
+    @property
+    def key(self) -> str:
+        """For example "temporal.hmm.30.r90"."""
+        return f"temporal.{self.name}.{self.rate}.r{round(100 * self.correlation)}"
+
+
+def run(*, quick: bool, progress: Progress) -> dict[str, float]:
+    """Measure every filter under every condition.
+
+    Args:
+        quick: fewer faces, less time and fewer views of each picture.
+        progress: told about every condition.
+
+    Returns:
+        temporal.<filter>.<hz>.r<0|50|90>.{accuracy,excess_flips_per_min,delay_ms,delay_p95_ms,ece}, the measured error
+        correlations temporal.r<0|50|90>.error_correlation, temporal.pictures (0 where the outputs are synthetic), and
+        temporal.tracking.<world>.<hz>.{id_switches,fragments,mota}.
+    """
+    (_, outputs), pictures = network_outputs(views=4 if quick else 8, progress=progress)
+    faces, seconds = (6, 60.0) if quick else (24, 120.0)
+    figures = {"temporal.pictures": float(pictures), **_tracking(seeds=2 if quick else 10)}
+    for correlation in CORRELATIONS:
+        for rate, sequences in conditions(outputs, correlation, faces=faces, seconds=seconds, seed=REPORT_SEED):
+            if rate == 30:
+                measured = error_correlation(sequences, outputs)
+                figures[f"temporal.r{round(100 * correlation)}.error_correlation"] = measured
+            for row in compare(sequences, rate, correlation, PipelineSettings()):
+                for name, value in vars(row.measures).items():
+                    figures[f"{row.key}.{name}"] = value
+            progress(f"temporal: {rate} Hz, error correlation {correlation:g} done")
+    return figures
+
+
+def _tracking(*, seeds: int) -> dict[str, float]:
+    """How well ids stick to faces with 20 % of the detections dropped and boxes jittered by 5 %, over all seeds."""
+    figures = {}
+    for name, world in WORLDS.items():
+        for rate in RATES:
+            runs = [follow(world(rate), seed=seed) for seed in range(seeds)]
+            key = f"temporal.tracking.{name}.{rate}"
+            figures[f"{key}.id_switches"] = float(sum(run.id_switches for run in runs))
+            figures[f"{key}.fragments"] = float(sum(run.fragments for run in runs))
+            figures[f"{key}.mota"] = sum(run.mota for run in runs) / seeds
+    return figures
+
+
+def conditions(
+    outputs: FrameOutputs, correlation: float, *, faces: int, seconds: float, seed: int
+) -> Iterator[tuple[int, Sequences]]:
+    """The same expressions at every rate of `RATES`, with errors correlated as asked for."""
+    scale = hold_scale(outputs, correlation)
+    for rate in RATES:
+        yield rate, make_sequences(outputs, faces=faces, seconds=seconds, rate=rate, scale=scale, seed=seed)
+
+
+def compare(sequences: Sequences, rate: int, correlation: float, settings: PipelineSettings) -> list[Row]:
+    """Measure all contestants on the same sequences."""
+    rows = []
+    for name, contestant in contestants(settings).items():
+        labels, scores = contestant(sequences)
+        rows.append(Row(name, rate, correlation, measure(sequences, labels, scores)))
+    return rows
+
+
+def network_outputs(*, views: int, progress: Progress) -> tuple[tuple[FrameOutputs, FrameOutputs], int]:
+    """Outputs to fit on and to report on, and how many pictures they are from.
+
+    The shipped model on the held-out pictures where both are there, else synthetic outputs (and 0 pictures).
+    """
+    archive = held_out_file()
+    try:
+        classifier = create_classifier(PipelineSettings().model, backend="onnxruntime", threads=1)
+    except ModelError as err:
+        progress(f"temporal: synthetic network outputs, because {err}")
+        return halves(*synthetic(pictures=6000, views=views, seed=0)), 0
+    try:
+        if archive is None:
+            progress(
+                "temporal: synthetic network outputs, because there are no held-out pictures (FER_DATA names them)"
+            )
+            return halves(*synthetic(pictures=6000, views=views, seed=0)), 0
+        outputs, fingerprints = from_pictures(classifier, archive, views=views, seed=0, progress=progress)
+    finally:
+        classifier.close()
+    return halves(outputs, fingerprints), len(outputs.labels)
