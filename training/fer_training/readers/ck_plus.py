@@ -85,9 +85,8 @@ def _sequence_label(folder: Path) -> str:
 
 
 def is_ck48(root: Path) -> bool:
-    """Whether a tree of class folders names its pictures as CK+ does."""
-    first = next((path for path in root.glob("*/*") if is_image(path)), None)
-    return first is not None and NAME.match(first.stem) is not None
+    """Whether a tree of class folders holds a picture named as in CK+."""
+    return any(is_image(path) and NAME.match(path.stem) for path in root.glob("*/*"))
 
 
 def read_ck48(root: Path) -> Index:

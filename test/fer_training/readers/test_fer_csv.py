@@ -1,0 +1,173 @@
+"""fer2013.csv and icml_face_data.csv, with and without the votes of FER+."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_training.readers import DatasetError, load_dataset
+from fer_training.readers.fer_csv import read_fer_csv
+
+
+def test_pixels_labels_and_official_splits(trees: Any) -> None:
+    rows = [trees.fer_row(0, 1, "Training"), trees.fer_row(3, 2, "PublicTest"), trees.fer_row(6, 3, "PrivateTest")]
+    samples = load_dataset(trees.fer_csv(rows))
+    assert samples.label_names == LABELS
+    assert [LABELS[label] for label in samples.labels] == ["angry", "happy", "neutral"]
+    assert samples.splits.tolist() == ["train", "validation", "test"]
+    for image, seed in zip(samples.images, (1, 2, 3), strict=True):
+        np.testing.assert_array_equal(image, trees.picture(seed))
+
+
+def test_icml_columns_with_leading_blanks_and_other_order(trees: Any) -> None:
+    row = trees.fer_row(5, 7, "PublicTest")
+    path = trees.fer_csv([[row[0], row[2], row[1]]], name="icml_face_data.csv", header=("emotion", " Usage", " pixels"))
+    samples = load_dataset(path, split="validation")
+    assert [LABELS[label] for label in samples.labels] == ["surprised"]
+    np.testing.assert_array_equal(samples.images[0], trees.picture(7))
+
+
+def test_file_without_usage_has_no_split(trees: Any) -> None:
+    path = trees.fer_csv([trees.fer_row(0, 1, "")[:2]], name="train.csv", header=("emotion", "pixels"))
+    assert load_dataset(path).splits.tolist() == [""]
+    with pytest.raises(DatasetError, match="has no train split; it has none at all"):
+        load_dataset(path, split="train")
+
+
+def test_bad_rows_are_listed_with_line_and_reason(trees: Any) -> None:
+    good = trees.fer_row(0, 1, "Training")
+    short = [good[0], " ".join(good[1].split()[:-5]), good[2]]
+    loud = [good[0], good[1].rsplit(" ", 1)[0] + " 256", good[2]]
+    word = [good[0], good[1].rsplit(" ", 1)[0] + " x", good[2]]
+    path = trees.fer_csv(
+        [good, short, loud, word, ["7", *good[1:]], ["sad", *good[1:]], [good[0], good[1], "Extra"], [good[0]]]
+    )
+    samples = load_dataset(path)
+    assert len(samples) == 1
+    assert [(skip.source, skip.reason) for skip in samples.skipped] == [
+        ("fer2013.csv:line 3", "the pixel row has 2299 values, expected 2304"),
+        ("fer2013.csv:line 4", "the pixel row holds something else than gray values 0 to 255"),
+        ("fer2013.csv:line 5", "the pixel row holds something else than gray values 0 to 255"),
+        ("fer2013.csv:line 6", "unknown label '7', expected 0 to 6"),
+        ("fer2013.csv:line 7", "unknown label 'sad', expected 0 to 6"),
+        ("fer2013.csv:line 8", "unknown usage 'Extra', expected Training, PublicTest or PrivateTest"),
+        ("fer2013.csv:line 9", "the pixel row has 0 values, expected 2304"),
+    ]
+
+
+def test_no_usable_row_is_an_error(trees: Any) -> None:
+    path = trees.fer_csv([["9", *trees.fer_row(0, 1, "Training")[1:]]])
+    with pytest.raises(DatasetError, match=r"not one row .* is usable: unknown label '9'"):
+        load_dataset(path)
+    with pytest.raises(DatasetError, match="it has no rows"):
+        load_dataset(trees.fer_csv([], name="empty.csv"))
+
+
+def test_missing_column_is_named(trees: Any) -> None:
+    path = trees.fer_csv([["1", "2"]], header=("pixels", "Usage"))
+    with pytest.raises(DatasetError, match="expected emotion, pixels and Usage"):
+        load_dataset(path)
+
+
+def test_binary_garbage_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "fer2013.csv"
+    path.write_bytes(b"emotion,pixels\n\xff\xfe\x00\x01")
+    with pytest.raises(DatasetError, match="cannot read"):
+        read_fer_csv(path)
+
+
+def votes(**counts: int) -> list[int]:
+    order = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+    return [counts.get(name, 0) for name in order]
+
+
+class TestFerPlus:
+    def rows(self, trees: Any) -> Path:
+        """Five pictures: clear, contempt, undecided, removed by FER+, unknown."""
+        usage = "Training"
+        trees.votes_csv(
+            [
+                (usage, "fer0000000.png", votes(happiness=9, neutral=1)),
+                (usage, "fer0000001.png", votes(contempt=8, neutral=2)),
+                (usage, "fer0000002.png", votes(anger=5, sadness=5)),
+                (usage, "", votes(NF=10)),
+                (usage, "fer0000004.png", votes(unknown=6, fear=4)),
+            ]
+        )
+        return Path(trees.fer_csv([trees.fer_row(label, label, usage) for label in (0, 1, 2, 3, 4)]))
+
+    def test_votes_beside_the_file_are_found_and_removed_pictures_listed(self, trees: Any) -> None:
+        samples = load_dataset(self.rows(trees))
+        assert samples.votes is not None
+        assert samples.votes.tolist()[0] == votes(happiness=9, neutral=1)
+        assert len(samples) == 4
+        assert samples.skip_summary() == {"removed by FER+ (not a face, or not to be judged)": 1}
+        # The set's own labels stay what they were.
+        assert samples.labels.tolist() == [0, 1, 2, 4]
+
+    def test_majority_of_eight_classes(self, trees: Any) -> None:
+        samples = load_dataset(self.rows(trees), label_map="fer8", targets="ferplus_majority")
+        assert samples.label_names == LABELS_WITH_CONTEMPT
+        assert [samples.label_names[label] for label in samples.labels] == ["happy", "contempt"]
+        assert samples.skip_summary()["the label is unknown"] == 2
+
+    def test_majority_of_seven_classes_leaves_contempt_out(self, trees: Any) -> None:
+        samples = load_dataset(self.rows(trees), targets="ferplus_majority")
+        assert [samples.label_names[label] for label in samples.labels] == ["happy"]
+
+    def test_plurality_counts_our_classes_only(self, trees: Any) -> None:
+        samples = load_dataset(self.rows(trees), targets="ferplus_plurality")
+        assert [samples.label_names[label] for label in samples.labels] == ["happy", "neutral", "scared"]
+
+    def test_soft_targets_are_the_vote_shares(self, trees: Any) -> None:
+        samples = load_dataset(self.rows(trees), label_map="fer8", targets="ferplus_soft")
+        assert samples.soft is not None
+        np.testing.assert_allclose(samples.soft.sum(axis=1), 1.0, rtol=1e-6)
+        happy, neutral = LABELS_WITH_CONTEMPT.index("happy"), LABELS_WITH_CONTEMPT.index("neutral")
+        assert samples.soft[0, happy] == pytest.approx(0.9)
+        assert samples.soft[0, neutral] == pytest.approx(0.1)
+        assert samples.soft[3, LABELS_WITH_CONTEMPT.index("scared")] == pytest.approx(1.0)
+
+    def test_votes_by_name_in_another_folder(self, trees: Any, tmp_path: Path) -> None:
+        path = self.rows(trees)
+        other = tmp_path / "elsewhere"
+        other.mkdir()
+        moved = (tmp_path / "fer2013new.csv").rename(other / "votes.csv")
+        assert load_dataset(path).votes is None
+        assert load_dataset(path, votes=moved).votes is not None
+
+    def test_votes_of_other_rows_are_refused(self, trees: Any) -> None:
+        path = trees.fer_csv([trees.fer_row(0, 1, "Training"), trees.fer_row(0, 2, "PublicTest")])
+        trees.votes_csv([("Training", "a.png", votes(happiness=10))])
+        with pytest.raises(DatasetError, match="differ at row 2"):
+            load_dataset(path)
+        trees.votes_csv([("Training", "a.png", votes(fear=10)), ("PublicTest", "b.png", votes(fear=10))] * 2)
+        with pytest.raises(DatasetError, match=r"has 4 rows and .* has 2"):
+            load_dataset(path)
+
+    def test_votes_that_are_no_counts_are_refused(self, trees: Any) -> None:
+        path = trees.fer_csv([trees.fer_row(0, 1, "Training")])
+        trees.root.joinpath("fer2013new.csv").write_text(
+            "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n"
+            "Training,a.png,1,2,x,0,0,0,0,0,0,0\n"
+        )
+        with pytest.raises(DatasetError, match="line 2: a vote is not a number"):
+            load_dataset(path)
+
+    def test_votes_alone_are_no_data_set(self, trees: Any) -> None:
+        path = trees.votes_csv([("Training", "a.png", votes(fear=10))])
+        with pytest.raises(DatasetError, match=r"give fer2013\.csv as the data set and this file as `votes`"):
+            load_dataset(path)
+
+    def test_targets_need_votes_and_fitting_classes(self, trees: Any) -> None:
+        path = trees.fer_csv([trees.fer_row(0, 1, "Training")])
+        with pytest.raises(DatasetError, match=r"needs FER\+ votes, and this data set has none"):
+            load_dataset(path, targets="ferplus_soft")
+        with pytest.raises(DatasetError, match="gives the classes of fer7 or fer8"):
+            load_dataset(path, targets="ferplus_soft", label_map="paper")
+        with pytest.raises(DatasetError, match="no targets 'votes'; expected one of labels"):
+            load_dataset(path, targets="votes")

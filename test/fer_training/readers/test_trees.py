@@ -1,0 +1,310 @@
+"""Data sets of picture files: class folders, CK+, JAFFE, manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_training.readers import DatasetError, Samples, detect_kind, load_dataset, load_index
+from fer_training.readers.class_folders import read_class_folders
+
+
+def names(samples: Samples) -> list[str]:
+    return [samples.label_names[label] for label in samples.labels]
+
+
+class TestClassFolders:
+    def test_splits_and_classes_of_fer2013_folders(self, trees: Any) -> None:
+        trees.write_picture("train/angry/1.png", 1)
+        trees.write_picture("train/fear/2.jpg", 2)
+        trees.write_picture("test/surprise/3.png", 3)
+        samples = load_dataset(trees.root)
+        assert samples.label_names == LABELS
+        assert sorted(zip(samples.splits.tolist(), names(samples), strict=True)) == [
+            ("test", "surprised"),
+            ("train", "angry"),
+            ("train", "scared"),
+        ]
+        angry = samples.images[names(samples).index("angry")]
+        np.testing.assert_array_equal(angry, trees.picture(1))
+
+    def test_without_splits(self, trees: Any) -> None:
+        trees.write_picture("Happy/1.png", 1)
+        trees.write_picture("Sad/2.png", 2)
+        samples = load_dataset(trees.root)
+        assert names(samples) == ["happy", "sad"]
+        assert set(samples.splits.tolist()) == {""}
+        assert samples.videos is None
+
+    def test_folders_below_a_class_are_recordings(self, trees: Any) -> None:
+        for clip, frame in (("a", 1), ("a", 2), ("b", 3)):
+            trees.write_picture(f"happy/clip_{clip}/{frame}.png", frame)
+        samples = load_dataset(trees.root)
+        assert samples.videos is not None
+        assert samples.videos.tolist() == ["happy/clip_a", "happy/clip_a", "happy/clip_b"]
+
+    def test_corrupt_pictures_and_other_files_are_listed(self, trees: Any) -> None:
+        trees.write_picture("happy/good.png", 1)
+        whole = trees.write_picture("happy/cut.png", 2)
+        whole.write_bytes(whole.read_bytes()[:40])
+        (trees.root / "happy" / "empty.jpg").write_bytes(b"")
+        (trees.root / "happy" / "notes.txt").write_text("hello")
+        (trees.root / "happy" / "._good.png").write_bytes(b"resource fork of another system")
+        (trees.root / "sad").mkdir()
+        samples = load_dataset(trees.root)
+        assert len(samples) == 1
+        found = {Path(skip.source).name: skip.reason for skip in samples.skipped}
+        assert found == {
+            "cut.png": "the picture is corrupt or of an unknown format",
+            "empty.jpg": "the picture is corrupt or of an unknown format",
+            "notes.txt": "not a picture file",
+            "sad": "empty class folder",
+        }
+
+    def test_unknown_class_is_an_error_that_names_the_ways_out(self, trees: Any) -> None:
+        trees.write_picture("happy/1.png", 1)
+        trees.write_picture("bored/2.png", 2)
+        with pytest.raises(DatasetError, match="a class 'bored' that is not in the label map fer7"):
+            load_dataset(trees.root)
+        assert sorted(names(load_dataset(trees.root, label_map="own"))) == ["bored", "happy"]
+        kept = load_dataset(trees.root, label_map="imed")
+        assert names(kept) == ["happy"]
+        assert kept.skip_summary() == {"class 'bored' is not in the label map imed": 1}
+
+    def test_list_of_classes_sets_their_order(self, trees: Any) -> None:
+        trees.write_picture("happy/1.png", 1)
+        trees.write_picture("bored/2.png", 2)
+        samples = load_dataset(trees.root, label_map=["bored", "happiness"])
+        assert samples.label_names == ("bored", "happy")
+
+    def test_pictures_are_cut_to_the_central_square(self, trees: Any) -> None:
+        wide = np.zeros((48, 96), np.uint8)
+        wide[:, 24:72] = 255
+        (trees.root / "happy").mkdir()
+        cv2.imwrite(str(trees.root / "happy" / "wide.png"), wide)
+        assert (load_dataset(trees.root).images[0] == 255).all()
+
+    def test_colour_becomes_gray(self, trees: Any) -> None:
+        (trees.root / "happy").mkdir()
+        red = np.zeros((48, 48, 3), np.uint8)
+        red[..., 2] = 255
+        cv2.imwrite(str(trees.root / "happy" / "red.png"), red)
+        assert set(load_dataset(trees.root).images.ravel().tolist()) == {76}
+
+    def test_much_larger_pictures_are_warned_about(self, trees: Any, caplog: pytest.LogCaptureFixture) -> None:
+        trees.write_picture("happy/large.png", 1, size=480)
+        load_dataset(trees.root)
+        assert "run `fer-train prepare` first" in caplog.text
+
+    def test_no_picture_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "happy").mkdir()
+        with pytest.raises(DatasetError, match="holds no class folder with a picture"):
+            load_dataset(tmp_path)
+        with pytest.raises(DatasetError, match="cannot read the folder"):
+            read_class_folders(tmp_path / "missing")
+
+    def test_only_corrupt_pictures_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "happy").mkdir()
+        (tmp_path / "happy" / "a.png").write_bytes(b"x")
+        with pytest.raises(DatasetError, match="not one picture could be read"):
+            load_dataset(tmp_path)
+
+
+#: As the label files of CK+ are written; the last sequence has none.
+SEQUENCES = {"S005/001": "   1.0000000e+00\n", "S010/002": "   7.0000000e+00\n", "S010/003": None}
+
+
+class TestCkPlus:
+    def test_peaks_neutral_subjects_and_videos(self, trees: Any) -> None:
+        samples = load_dataset(trees.ck_plus(SEQUENCES))
+        assert names(samples) == ["neutral", *["angry"] * 3, "neutral", *["surprised"] * 3]
+        assert samples.subjects is not None
+        assert samples.videos is not None
+        assert samples.subjects.tolist() == ["S005"] * 4 + ["S010"] * 4
+        assert samples.videos.tolist() == ["S005/001"] * 4 + ["S010/002"] * 4
+        # First frame and the last three.
+        assert [Path(source).stem[-2:] for source in samples.sources[:4]] == ["01", "04", "05", "06"]
+        np.testing.assert_array_equal(samples.images[3], trees.picture(6))
+        assert samples.skip_summary() == {"the sequence has no label": 1}
+
+    def test_paper_map_has_contempt_and_no_neutral(self, trees: Any) -> None:
+        root = trees.ck_plus({**SEQUENCES, "S011/001": "2"})
+        samples = load_dataset(root, label_map="paper")
+        assert samples.label_names == ("angry", "disgusted", "scared", "happy", "sad", "surprised", "contempt")
+        assert names(samples) == ["angry"] * 3 + ["surprised"] * 3 + ["contempt"] * 3
+        # Neutral frames were not asked for: nothing to list.
+        assert samples.skip_summary() == {"the sequence has no label": 1}
+
+    def test_contempt_is_listed_as_left_out_of_seven_classes(self, trees: Any) -> None:
+        samples = load_dataset(trees.ck_plus({"S011/001": "2", "S012/001": "5"}))
+        assert samples.skip_summary() == {"class 'contempt' is not in the label map fer7": 3}
+        assert names(samples) == ["neutral", "neutral", "happy", "happy", "happy"]
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [("nine", "does not hold a number"), ("9", "unknown label 9, expected 0 to 7"), ("1.5", "unknown label 1.5")],
+    )
+    def test_bad_label_file_is_listed(self, trees: Any, content: str, reason: str) -> None:
+        samples = load_dataset(trees.ck_plus({"S005/001": "1", "S006/001": content}))
+        assert len(samples) == 4
+        assert reason in samples.skipped[0].reason
+
+    def test_short_sequence_is_listed(self, trees: Any) -> None:
+        trees.ck_plus({"S005/001": "1"})
+        trees.write_picture("cohn-kanade-images/S006/001/S006_001_00000001.png", 1)
+        (trees.root / "Emotion/S006/001").mkdir(parents=True)
+        (trees.root / "Emotion/S006/001/S006_001_00000001_emotion.txt").write_text("1")
+        assert load_dataset(trees.root).skip_summary() == {"fewer than 4 frames": 1}
+
+    def test_missing_folder_is_named(self, trees: Any) -> None:
+        trees.write_picture("cohn-kanade-images/S005/001/S005_001_00000001.png", 1)
+        with pytest.raises(DatasetError, match="Emotion is missing"):
+            load_dataset(trees.root)
+
+    def test_no_label_at_all_is_an_error(self, trees: Any) -> None:
+        with pytest.raises(DatasetError, match=r"no sequence of .* has a label \(1 left out\)"):
+            load_dataset(trees.ck_plus({"S005/001": None}))
+
+
+class TestCk48:
+    def test_subject_and_video_from_the_name(self, trees: Any) -> None:
+        trees.write_picture("anger/S010_004_00000017.png", 1)
+        trees.write_picture("contempt/S138_008_00000007.png", 2)
+        trees.write_picture("contempt/readme.png", 3)
+        samples = load_dataset(trees.root, label_map="fer8")
+        assert detect_kind(trees.root) == "ck48"
+        assert names(samples) == ["angry", "contempt"]
+        assert samples.subjects is not None
+        assert samples.videos is not None
+        assert samples.subjects.tolist() == ["S010", "S138"]
+        assert samples.videos.tolist() == ["S010/004", "S138/008"]
+        assert samples.skip_summary() == {"not named as in CK+ (S005_001_00000011.png)": 1}
+
+
+class TestJaffe:
+    def test_expression_and_subject_from_the_name(self, trees: Any) -> None:
+        for seed, name in enumerate(("KA.AN1.39", "KM.HA2.5", "TM.NE3.179", "YM.SU1.58", "UY.FE2.142")):
+            trees.write_picture(f"jaffe/{name}.tiff", seed, size=256)
+        trees.write_picture("jaffe/KA.XX1.40.tiff", 9)
+        (trees.root / "jaffe/README").write_text("text")
+        samples = load_dataset(trees.root / "jaffe")
+        assert names(samples) == ["angry", "happy", "neutral", "scared", "surprised"]
+        assert samples.subjects is not None
+        assert samples.subjects.tolist() == ["KA", "KM", "TM", "UY", "YM"]
+        assert samples.images.shape == (5, 48, 48)
+        assert samples.skip_summary() == {"not named as in JAFFE (KA.AN1.39.tiff)": 1}
+
+    def test_other_names_are_an_error(self, trees: Any) -> None:
+        trees.write_picture("a.tiff", 1)
+        with pytest.raises(DatasetError, match="no picture named as in JAFFE"):
+            load_dataset(trees.root, kind="jaffe")
+
+
+class TestManifest:
+    def write(self, root: Path, *lines: str) -> Path:
+        path = root / "manifest.csv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def test_all_columns(self, trees: Any) -> None:
+        trees.write_picture("faces/a.png", 1)
+        trees.write_picture("faces/b.png", 2)
+        path = self.write(
+            trees.root,
+            "path, label, split, subject, video",
+            "faces/a.png, Happiness, train, P1, v1",
+            "faces/b.png, Fear, val, P2, v2",
+        )
+        samples = load_dataset(path)
+        assert names(samples) == ["happy", "scared"]
+        assert samples.splits.tolist() == ["train", "validation"]
+        assert samples.subjects is not None
+        assert samples.videos is not None
+        assert samples.subjects.tolist() == ["P1", "P2"]
+        assert samples.videos.tolist() == ["v1", "v2"]
+
+    def test_mixed_emotions_of_imed_are_listed(self, trees: Any) -> None:
+        trees.write_picture("a.png", 1)
+        trees.write_picture("b.png", 2)
+        path = self.write(trees.root, "file,emotion,clip", "a.png,sad,c1", "b.png,happy+surprise,c2")
+        samples = load_dataset(path, label_map="imed")
+        assert names(samples) == ["sad"]
+        assert samples.skip_summary() == {"class 'happy+surprise' is not in the label map imed": 1}
+
+    def test_bad_rows_are_listed(self, trees: Any) -> None:
+        trees.write_picture("a.png", 1)
+        (trees.root / "b.txt").write_text("x")
+        path = self.write(
+            trees.root,
+            "path,label,split",
+            "a.png,happy,train",
+            "no.png,happy,train",
+            "b.txt,happy,train",
+            "a.png,,train",
+            "a.png,happy,later",
+        )
+        samples = load_dataset(path)
+        assert [(skip.source, skip.reason) for skip in samples.skipped] == [
+            ("manifest.csv:line 3", "the file does not exist"),
+            ("manifest.csv:line 4", "not a picture file"),
+            ("manifest.csv:line 5", "the label is missing"),
+            ("manifest.csv:line 6", "unknown split 'later'"),
+        ]
+
+    def test_no_usable_row_is_an_error(self, trees: Any) -> None:
+        path = self.write(trees.root, "path,label", "no.png,happy")
+        with pytest.raises(DatasetError, match=r"not one row .* is usable: the file does not exist"):
+            load_dataset(path)
+
+    def test_foreign_csv_is_an_error(self, tmp_path: Path) -> None:
+        path = self.write(tmp_path, "when,what", "1,2")
+        with pytest.raises(DatasetError, match=r"expected emotion and pixels \(FER2013\), or path and label"):
+            load_dataset(path)
+
+
+class TestSpecs:
+    def test_several_sets_as_one(self, trees: Any) -> None:
+        trees.write_picture("folders/happy/1.png", 1)
+        csv_file = trees.fer_csv([trees.fer_row(4, 2, "Training")])
+        jaffe = trees.write_picture("jaffe/KA.SU1.36.tiff", 3, size=256).parent
+        samples = load_dataset([trees.root / "folders", {"path": csv_file, "split": "train"}, jaffe])
+        assert names(samples) == ["happy", "sad", "surprised"]
+        assert samples.splits.tolist() == ["", "train", ""]
+        assert samples.subjects is not None
+        assert samples.subjects.tolist() == ["", "", "KA"]
+
+    def test_sets_of_other_classes_are_not_combined(self, trees: Any) -> None:
+        trees.write_picture("a/happy/1.png", 1)
+        trees.write_picture("b/happy/1.png", 1)
+        with pytest.raises(DatasetError, match="cannot combine data sets with the classes"):
+            load_dataset([{"path": trees.root / "a", "label_map": "fer8"}, trees.root / "b"])
+
+    def test_unknown_option_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match=r"described by path and any of split, .*; got \['crop', 'path'\]"):
+            load_dataset({"path": tmp_path, "crop": 3})
+
+    def test_unknown_label_map(self, trees: Any) -> None:
+        trees.write_picture("happy/1.png", 1)
+        with pytest.raises(DatasetError, match="no label map 'fer9'; expected one of fer7, fer8, paper"):
+            load_dataset(trees.root, label_map="fer9")
+
+    def test_other_files_are_no_data_set(self, tmp_path: Path) -> None:
+        (tmp_path / "a.zip").write_bytes(b"")
+        with pytest.raises(DatasetError, match=r"a\.zip is no data set"):
+            load_dataset(tmp_path / "a.zip")
+
+    def test_index_needs_picture_files(self, trees: Any) -> None:
+        path = trees.fer_csv([trees.fer_row(0, 1, "Training")])
+        with pytest.raises(DatasetError, match="is of the kind 'fer_csv'; expected picture files"):
+            load_index(path)
+
+    def test_eight_classes(self, trees: Any) -> None:
+        trees.write_picture("contempt/1.png", 1)
+        samples = load_dataset(trees.root, label_map="fer8")
+        assert samples.label_names == LABELS_WITH_CONTEMPT
+        assert samples.class_counts()["contempt"] == 1

@@ -1,0 +1,85 @@
+"""Label maps: every spelling lands in the right class, and what has no class is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fer_perception.labels import LABELS
+from fer_training.label_maps import LabelMap, apply_label_map, canonical, find_label_map, missing_classes
+from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
+
+
+def samples(*labels: str) -> Samples:
+    names = tuple(sorted(set(labels)))
+    return Samples(
+        images=np.arange(len(labels), dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2),
+        labels=np.array([names.index(label) for label in labels], dtype=np.int64),
+        label_names=names,
+        splits=np.full(len(labels), "train"),
+        sources=np.array([f"{index}.png" for index in range(len(labels))]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        ("Anger", "angry"),
+        ("disgust", "disgusted"),
+        ("FEAR", "scared"),
+        ("happiness", "happy"),
+        (" Sadness ", "sad"),
+        ("surprise", "surprised"),
+        ("NE", "neutral"),
+        ("Contempt", "contempt"),
+        ("bored", "bored"),
+    ],
+)
+def test_spellings(spelling: str, name: str) -> None:
+    assert canonical(spelling) == name
+
+
+def test_pictures_keep_their_labels_and_order() -> None:
+    mapped = apply_label_map(samples("sadness", "anger", "neutral", "sadness"), "fer7")
+    assert [LABELS[label] for label in mapped.labels] == ["sad", "angry", "neutral", "sad"]
+    assert mapped.images[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_left_out_pictures_are_listed_one_by_one() -> None:
+    mapped = apply_label_map(samples("happy", "contempt", "contempt"), "fer7")
+    assert [skip.source for skip in mapped.skipped] == ["1.png", "2.png"]
+    assert mapped.skip_summary() == {"class 'contempt' is not in the label map fer7": 2}
+
+
+def test_nothing_left_is_an_error() -> None:
+    with pytest.raises(DatasetError, match="no picture is left after the label map fer7"):
+        apply_label_map(samples("contempt"), "fer7")
+
+
+def test_own_classes_merge_spellings() -> None:
+    mapped = apply_label_map(samples("Happy", "happiness", "bored"), "own")
+    assert sorted(mapped.label_names) == ["bored", "happy"]
+    assert mapped.class_counts() == {"bored": 1, "happy": 2}
+
+
+def test_renamed_classes() -> None:
+    mapping = LabelMap("mine", ("happy", "sad"), renamed=(("smile", "happy"), ("frown", "sad"), ("blink", None)))
+    mapped = apply_label_map(samples("smile", "frown", "blink"), mapping)
+    assert [mapped.label_names[label] for label in mapped.labels] == ["happy", "sad"]
+    assert mapped.skip_summary() == {"class 'blink' is not in the label map mine": 1}
+
+
+def test_unknown_labels_are_left_out() -> None:
+    own = samples("happy", "sad")
+    own.labels[0] = UNKNOWN
+    assert apply_label_map(own, "fer7").skip_summary() == {"the label is unknown": 1}
+
+
+def test_list_must_name_different_classes() -> None:
+    with pytest.raises(DatasetError, match="at least two different names"):
+        find_label_map(["happy", "Happiness"])
+
+
+def test_missing_classes_are_named() -> None:
+    mapped = apply_label_map(samples("happy", "sad"), "fer7")
+    assert missing_classes(mapped) == ["angry", "disgusted", "scared", "surprised", "neutral"]
