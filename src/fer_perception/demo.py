@@ -89,9 +89,13 @@ def main() -> None:
     """Run the demo and exit: 0 if all went well, 1 with the reason on stderr if not."""
     parser = argparse.ArgumentParser(description="Replay a clip of real faces to the node and show what it says.")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="directory for what is written (default: demo)")
+    parser.add_argument("--seconds", type=float, default=demo_clip.DURATION, help="play only the beginning of the clip")
+    parser.add_argument("--domain", type=int, help="ROS domain to run in; default: one of its own")
     options = parser.parse_args()
+    if options.seconds <= 0:
+        parser.error("--seconds must be positive")
     try:
-        problem = run(options.out)
+        problem = run(options.out, seconds=options.seconds, domain=options.domain)
     except FerError as err:
         problem = str(err)
     except KeyboardInterrupt:
@@ -101,11 +105,13 @@ def main() -> None:
         sys.exit(1)
 
 
-def run(out: Path) -> str:
+def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = None) -> str:
     """Write the clip, replay it, collect the answers.
 
     Args:
         out: directory for everything that is written; made if missing.
+        seconds: length of the clip; the whole one at most.
+        domain: ROS domain; None takes one of its own.
 
     Returns:
         What went wrong in one sentence, "" if nothing did.
@@ -118,14 +124,14 @@ def run(out: Path) -> str:
         (out / name).unlink(missing_ok=True)
     _say("1/4  writing the clip")
     bag = out / BAG
-    stamps = write_clip(bag)
+    stamps = write_clip(bag, seconds)
     _say(f"     {len(stamps)} frames, {stamps[-1] / 1e9 - stamps[0] / 1e9:.1f} s: {bag}")
     try:
         ModelStore().find("yunet_dynamic")
     except ModelError:
         _say("     YuNet is not here: the weaker Haar detector serves (`fer models fetch yunet` gets YuNet)")
 
-    environment = private_ros_environment()
+    environment = private_ros_environment(domain)
     os.environ.update(environment)
     _say(f"2/4  starting the node and the subscriber (ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}, this machine only)")
     duration = (stamps[-1] - stamps[0]) / 1e9
@@ -158,11 +164,12 @@ def run(out: Path) -> str:
     return problem
 
 
-def write_clip(bag: Path) -> list[int]:
+def write_clip(bag: Path, seconds: float = demo_clip.DURATION) -> list[int]:
     """Write the clip as a rosbag2 (mcap) with one JPEG camera topic.
 
     Args:
         bag: directory of the bag; an older one is replaced.
+        seconds: how much of the clip.
 
     Returns:
         Header stamps of the frames in ns.
@@ -174,7 +181,7 @@ def write_clip(bag: Path) -> list[int]:
     stamps: list[int] = []
     with BagWriter(bag) as writer:
         topic = writer.add_topic(CAMERA_TOPIC, COMPRESSED_TYPE, store)
-        for t, image in demo_clip.clip_frames():
+        for t, image in demo_clip.clip_frames(seconds):
             stamp_ns = START_NS + round(t * 1e9)
             stamp = types["builtin_interfaces/msg/Time"](stamp_ns // 10**9, stamp_ns % 10**9)
             header = types["std_msgs/msg/Header"](stamp, FRAME_ID)
@@ -185,8 +192,8 @@ def write_clip(bag: Path) -> list[int]:
     return stamps
 
 
-def private_ros_environment() -> dict[str, str]:
-    """Environment variables that keep this run's ROS traffic on this machine and apart from others'."""
+def private_ros_environment(domain: int | None = None) -> dict[str, str]:
+    """Environment variables that keep this run's ROS traffic on this machine and apart from others' (by `domain`)."""
     # Humble has only the older name of the same.
     discovery = (
         {"ROS_LOCALHOST_ONLY": "1"}
@@ -195,7 +202,7 @@ def private_ros_environment() -> dict[str, str]:
     )
     return {
         # 1 to 101 are safe from the ephemeral ports on Linux; 0 is everybody's.
-        "ROS_DOMAIN_ID": str(1 + os.getpid() % 101),
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 101 if domain is None else domain),
         **discovery,
     }
 

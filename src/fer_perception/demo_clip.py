@@ -65,8 +65,11 @@ def load_portraits() -> tuple[Portrait, Portrait]:
     )
 
 
-def clip_frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
+def clip_frames(seconds: float = DURATION) -> Iterator[tuple[float, NDArray[np.uint8]]]:
     """The clip, the same at every call.
+
+    Args:
+        seconds: only so much of its beginning.
 
     Yields:
         Time from the start in s and the frame, (480, 640, 3) uint8 BGR.
@@ -76,7 +79,7 @@ def clip_frames() -> Iterator[tuple[float, NDArray[np.uint8]]]:
     noise = np.random.default_rng(20)
     # A few patterns of sensor noise in turn look as alive as ever new ones.
     grains = [noise.normal(0.0, 2.0, (HEIGHT, WIDTH, 1)).astype(np.float32) for _ in range(7)]
-    for index in range(round(DURATION * RATE)):
+    for index in range(max(1, round(min(seconds, DURATION) * RATE))):
         t = index / RATE
         frame = wall.copy()
         if _within(t, HOPPER_SPANS):

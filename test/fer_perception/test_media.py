@@ -97,11 +97,11 @@ class TestPictures:
         ok, jpeg = cv2.imencode(".jpg", picture(400, 300))
         assert ok
         (tmp_path / "half.jpg").write_bytes(jpeg.tobytes()[: len(jpeg) // 2])
-        with pytest.raises(SourceError, match="half.jpg"):
+        with pytest.raises(SourceError, match=r"half\.jpg"):
             open_media(str(tmp_path / "half.jpg"))
 
     def test_a_missing_file(self) -> None:
-        with pytest.raises(SourceError, match="nowhere.png does not exist; expected a picture, video"):
+        with pytest.raises(SourceError, match=r"nowhere\.png does not exist; expected a picture, video"):
             open_media("nowhere.png")
 
 

@@ -36,7 +36,8 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 
 
 def test_what_only_the_node_knows_is_skipped(tmp_path: Path) -> None:
-    text = "/**:\n  ros__parameters:\n    autostart: false\n    use_sim_time: true\n    image_topics: ['']\n    max_faces: 3\n"
+    lines = ["autostart: false", "use_sim_time: true", "image_topics: ['']", "max_faces: 3"]
+    text = "\n    ".join(["/**:\n  ros__parameters:", *lines])
     settings = read_pipeline_settings(write(tmp_path, text), node_only=NODE_ONLY)
     assert settings == PipelineSettings(max_faces=3)
 

@@ -1,0 +1,86 @@
+"""Example: a virtual face that mirrors the nearest person.
+
+Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `blendshapes` (fer_msgs/Blendshapes) at a fixed 30 Hz, eased,
+and sends the same as OSC (VMC protocol) where `osc_port` is set.
+
+    python examples/virtual_agent.py --ros-args -p rig:=arkit -p osc_host:=127.0.0.1 -p osc_port:=39539
+"""
+
+from __future__ import annotations
+
+import time
+
+import rclpy
+from face_rig import RIGS, Easing, names_of, target_weights
+from osc import OscSender
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+from fer_msgs.msg import Blendshapes, EmotionArray
+
+RATE = 30.0
+
+
+class VirtualAgent(Node):
+    """Eases the weights of a rig towards the expression of one face, and back to rest when nobody is there."""
+
+    def __init__(self) -> None:
+        super().__init__("virtual_agent")
+        self._rig = str(self.declare_parameter("rig", "arkit").value)
+        if self._rig not in RIGS:
+            msg = f"rig is {self._rig!r}; expected one of: {', '.join(RIGS)}"
+            raise ValueError(msg)
+        self._easing = Easing(names_of(self._rig), float(self.declare_parameter("time_constant", 0.12).value))
+        self._patience = float(self.declare_parameter("patience", 0.7).value)
+        host = str(self.declare_parameter("osc_host", "127.0.0.1").value)
+        port = int(self.declare_parameter("osc_port", 0).value)
+        self._osc = OscSender(host, port) if port else None
+        self._face_id = ""
+        self._frame_id = ""
+        self._targets: dict[str, float] = {}
+        self._seen_at = 0.0
+        self._publisher = self.create_publisher(Blendshapes, "blendshapes", 5)
+        self.create_subscription(EmotionArray, "emotions", self._on_emotions, 5)
+        self.create_timer(1.0 / RATE, self._on_timer)
+
+    def _on_emotions(self, message: EmotionArray) -> None:
+        faces = {face.face_id: face for face in message.emotions if face.observed}
+        gone = time.monotonic() - self._seen_at > self._patience
+        # Keep looking at the same person; take the nearest (largest) one when that one has left.
+        if self._face_id not in faces:
+            if not faces or (self._face_id and not gone):
+                return
+            self._face_id = max(faces, key=lambda name: faces[name].roi.width * faces[name].roi.height)
+        face = faces[self._face_id]
+        self._targets = target_weights(dict(zip(message.labels, face.scores, strict=True)), self._rig)
+        self._frame_id = message.header.frame_id
+        self._seen_at = time.monotonic()
+
+    def _on_timer(self) -> None:
+        if self._face_id and time.monotonic() - self._seen_at > self._patience:
+            self._face_id, self._targets = "", {}
+        weights = self._easing.step(self._targets, 1.0 / RATE)
+        message = Blendshapes(face_id=self._face_id, names=list(weights), weights=list(weights.values()))
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self._frame_id
+        self._publisher.publish(message)
+        if self._osc is not None:
+            try:
+                self._osc.send(weights)
+            except OSError as err:
+                self.get_logger().warning(f"OSC is not sent: {err}", throttle_duration_sec=10.0)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the node until Ctrl-C."""
+    rclpy.init(args=args)
+    try:
+        rclpy.spin(VirtualAgent())
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
