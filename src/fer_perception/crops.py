@@ -27,8 +27,8 @@ LANDMARK_TEMPLATE.flags.writeable = False
 #: x, y, width, height of the detector's box in the same frame.
 BOX_TEMPLATE: tuple[float, float, float, float] = (3.8, 0.3, 39.4, 48.7)
 
-# Energy of the Laplacian at which a crop counts as half sharp, and what rounding alone gives: 20 (the sum of the squared
-# coefficients of the kernel) times 1/12 (the variance of the rounding error).
+# Energy of the Laplacian at which a crop counts as half sharp, and what rounding alone gives: 20 (the sum of the
+# squared coefficients of the kernel) times 1/12 (the variance of the rounding error).
 _HALF_SHARP_ENERGY = 0.04
 _ROUNDING_ENERGY = 20 / 12
 
