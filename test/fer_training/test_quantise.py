@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from fer_perception.errors import ModelError
+from fer_perception.inference import create_classifier, read_metadata
+from fer_perception.labels import LABELS
+from fer_training.architectures import create
+from fer_training.checkpoint import Checkpoint
+from fer_training.export import export_checkpoint
+from fer_training.quantise import full_precision_nodes, quantise_int8, rectify_before_pooling
+
+
+@pytest.fixture(scope="module")
+def pictures() -> np.ndarray:
+    """(80, 48, 48) uint8: blobs at random places, of random size and contrast."""
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[0:48, 0:48]
+    cx, cy, width, contrast = (random.uniform(a, b, (80, 1, 1)) for a, b in ((10, 38), (10, 38), (3, 15), (20, 120)))
+    return (120 + contrast * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / width**2)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, pictures):
+    """An arch1 with random weights whose batch norms have seen pictures."""
+    torch.manual_seed(0)
+    arguments = {"in_channels": 1, "input_size": 48, "num_classes": 7}
+    network = create("arch1", **arguments).train()
+    with torch.no_grad():
+        for _ in range(20):
+            images = torch.from_numpy(pictures[:, None].astype(np.float32))
+            network((images - images.mean((1, 2, 3), keepdim=True)) / 40)
+    path = tmp_path_factory.mktemp("export") / "arch1.onnx"
+    checkpoint = Checkpoint(
+        architecture="arch1", arguments=arguments, labels=LABELS, state=network.state_dict(), temperature=1.3
+    )
+    export_checkpoint(checkpoint, path, name="arch1_random")
+    return path
+
+
+@pytest.fixture(scope="module")
+def out(exported, pictures):
+    path = exported.with_name("arch1_int8.onnx")
+    quantise_int8(exported, path, pictures)
+    return path
+
+
+def test_the_int8_version_answers_nearly_the_same(exported, out, pictures):
+    batch = pictures[:, None].astype(np.float32)
+    expected = create_classifier(exported, backend="onnxruntime", threads=1).classify(batch)
+    actual = create_classifier(out, backend="onnxruntime", threads=1).classify(batch)
+    assert np.abs(actual - expected).mean() < 0.02
+    assert (actual.argmax(1) == expected.argmax(1)).mean() > 0.8
+    assert np.abs(actual - expected).max() > 0
+
+
+def test_the_file_keeps_its_metadata_and_form(exported, out):
+    quantised, single = onnx.load(out), onnx.load(exported)
+    onnx.checker.check_model(quantised)
+    assert read_metadata(out).to_props() == read_metadata(exported).to_props()
+    assert quantised.ir_version == single.ir_version
+    assert {entry.domain: entry.version for entry in quantised.opset_import}[""] == 17
+    assert out.stat().st_size < exported.stat().st_size / 2
+    producers = {output: node.op_type for node in quantised.graph.node for output in node.output}
+    weights = [producers.get(node.input[1], "") for node in quantised.graph.node if node.op_type == "Conv"]
+    assert len(weights) == 15
+    assert weights.count("DequantizeLinear") == 15 - 3  # the first and the two depthwise ones stay in FP32
+    assert producers["probabilities"] == "Softmax"
+
+
+def test_which_nodes_stay_in_full_precision(exported):
+    model = onnx.load(exported)
+    kept = full_precision_nodes(model, exported)
+    kinds = [node.op_type for node in model.graph.node if node.name in kept]
+    assert kinds.count("Conv") == 3
+    assert kinds.count("Relu") == 1
+    assert kinds.count("Softmax") == 1
+    assert "MaxPool" not in kinds
+
+
+def test_rectifying_first_changes_nothing(exported, pictures, tmp_path):
+    model = onnx.load(exported)
+    rectify_before_pooling(model)
+    producers = {output: node.op_type for node in model.graph.node for output in node.output}
+    assert all(producers[n.input[0]] != "MaxPool" for n in model.graph.node if n.op_type == "Relu")
+    changed = tmp_path / "changed.onnx"
+    onnx.save(model, changed)
+    batch = pictures[:8, None].astype(np.float32)
+    before, after = (
+        create_classifier(p, backend="onnxruntime", threads=1).classify(batch) for p in (exported, changed)
+    )
+    np.testing.assert_allclose(before, after, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 48, 48), (4, 32, 32), (4, 3, 48, 48)])
+def test_pictures_that_do_not_fit(exported, tmp_path, shape):
+    with pytest.raises(ModelError, match=r"arch1.onnx is calibrated on pictures of shape \[1, 48, 48\]"):
+        quantise_int8(exported, tmp_path / "out.onnx", np.zeros(shape, np.uint8))
+    assert not (tmp_path / "out.onnx").exists()
