@@ -38,7 +38,7 @@ def export(
     from fer_training.evaluate import calibrate_checkpoint
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.export import export_checkpoint
-    from fer_training.export_fp16 import export_fp16
+    from fer_training.export_fp16 import export_fp16, half_path
 
     if (int8 or calibrate) and data is None:
         msg = "--int8 and --calibrate need pictures; name a data set with --data"
@@ -54,6 +54,8 @@ def export(
     real = None if images is None else images[:256]
     metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
     typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")
+    if not fp16 and half_path(out).is_file():
+        typer.echo(f"{half_path(out)} is of an earlier export: delete it, or export with --fp16", err=True)
     if fp16:
         half = export_fp16(out, images=real)
         typer.echo(
