@@ -1,8 +1,8 @@
 """FP32 ONNX -> INT8 ONNX: static quantisation of the convolutional part, calibrated on pictures.
 
 Meant for processors: ONNX Runtime fuses the QuantizeLinear/DequantizeLinear pairs (QDQ) into integer kernels with
-unsigned activations and signed, per-channel weights. Normalisation, pooling over the map, temperature and softmax stay in
-FP32, as in the FP16 version; so do the first convolution and the depthwise ones, which are faster in FP32 (one input
+unsigned activations and signed, per-channel weights. Normalisation, pooling over the map, temperature and softmax stay
+in FP32, as in the FP16 version; so do the first convolution and the depthwise ones, which are faster in FP32 (one input
 channel has nothing to pack). TensorRT wants symmetric activations: on a GPU the FP16 engine is the one to use.
 """
 
