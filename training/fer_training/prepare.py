@@ -17,7 +17,7 @@ from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.media import read_picture
 
-from .label_maps import canonical
+from .readers.label_maps import canonical
 from .readers.records import Index, Record, label_indices
 from .readers.samples import DatasetError, Samples, Skip
 

@@ -117,7 +117,7 @@ class Recipe:
         in_channels: 1, or 3 (the gray picture three times) for networks made for colour.
         input_size: side of the pictures, pixels.
         data: file or folder of the training data; `--data` overrides it.
-        label_map: which classes (see `label_maps.py`), e.g. fer7, fer8, paper.
+        label_map: which classes (see `readers/label_maps.py`), e.g. fer7, fer8, paper.
         targets: where hard labels come from: labels (the set's own), ferplus_majority or ferplus_plurality.
         protocol: official, paper or clean (see `protocols.py`).
         held_out: the splits that are measured on, where the data set has splits.

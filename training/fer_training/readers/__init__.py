@@ -24,7 +24,6 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
-from ..label_maps import LabelMap, apply_label_map, find_label_map
 from .ck_plus import IMAGES_FOLDER, is_ck48, read_ck48, read_ck_plus
 from .class_folders import read_class_folders
 from .fer_csv import SIDE, read_fer_csv
@@ -32,6 +31,7 @@ from .ferplus import apply_targets
 from .images import fit_square
 from .jaffe import NAME as JAFFE_NAME
 from .jaffe import read_jaffe
+from .label_maps import LabelMap, apply_label_map, find_label_map
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
 from .records import SPLIT_NAMES, Index, load_pixels

@@ -9,7 +9,7 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
-from .readers.samples import UNKNOWN, DatasetError, Samples, Skip
+from .samples import UNKNOWN, DatasetError, Samples, Skip
 
 #: The spellings found in data sets (lower case) and ours.
 ALIASES: dict[str, str] = {

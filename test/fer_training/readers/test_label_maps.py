@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.label_maps import LabelMap, apply_label_map, canonical, find_label_map, missing_classes
+from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map, missing_classes
 from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
 
 
