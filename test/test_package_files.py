@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+import yaml
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,3 +116,12 @@ def test_directories_that_are_installed_exist(repository: Path) -> None:
     assert set(installed[1].split()) == {"launch", "config", "models"}
     for directory in installed[1].split():
         assert any((repository / directory).iterdir()), f"{directory}/ is empty: git does not keep it"
+
+
+def test_params_files_apply_in_every_namespace(repository: Path) -> None:
+    files = sorted((repository / "config").glob("*.yaml"))
+    if not files:
+        pytest.skip("no params files in config/")
+    for path in files:
+        # A section named after the node would be ignored, silently, once the launch argument `namespace` is given.
+        assert set(yaml.safe_load(path.read_text())) == {"/**"}, path.name
