@@ -1,7 +1,7 @@
 """Example: tell a dialogue manager when somebody's expression changes.
 
-Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `emotion_events` (fer_msgs/EmotionEvent), and says in the log
-what a dialogue would react to: "face f00003 became angry".
+Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `emotion_events` (fer_msgs/EmotionEvent), and says in the
+log what a dialogue would react to: "face f00003 became angry".
 
     python examples/dialogue_manager.py --ros-args -p dwell:=0.5 -p refractory:=2.0
 """

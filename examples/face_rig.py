@@ -1,7 +1,7 @@
 """From class scores to a virtual face: FACS action units, ARKit blendshapes and easing, free of ROS.
 
-The action units of each expression follow the prototypes of Ekman and Friesen's EMFACS; the blendshape names are those of
-Apple's ARFaceAnchor.BlendShapeLocation.
+The action units of each expression follow the prototypes of Ekman and Friesen's EMFACS; the blendshape names are those
+of Apple's ARFaceAnchor.BlendShapeLocation.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def action_units(scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def blendshapes(units: Mapping[str, float]) -> dict[str, float]:
-    """Weights in [0, 1] of all blendshapes for action unit intensities; of two units with the same shape the larger wins."""
+    """Weights in [0, 1] of all blendshapes for action unit intensities; the larger where units share one."""
     weights = dict.fromkeys(names_of("arkit"), 0.0)
     for unit, intensity in units.items():
         for name in BLENDSHAPES[unit]:

@@ -1,7 +1,7 @@
 """Example: a virtual face that mirrors the nearest person.
 
-Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `blendshapes` (fer_msgs/Blendshapes) at a fixed 30 Hz, eased,
-and sends the same as OSC (VMC protocol) where `osc_port` is set.
+Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `blendshapes` (fer_msgs/Blendshapes) at a fixed 30 Hz,
+eased, and sends the same as OSC (VMC protocol) where `osc_port` is set.
 
     python examples/virtual_agent.py --ros-args -p rig:=arkit -p osc_host:=127.0.0.1 -p osc_port:=39539
 """

@@ -1,30 +1,15 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
+from load_example import load_example
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-module = load("expression_changes")
+module = load_example("expression_changes")
 Seen, Change, ExpressionChanges = module.Seen, module.Change, module.ExpressionChanges
 
 
-def play(changes: object, spans: list[tuple[float, float, str]], *, confidence: float = 0.9) -> list[tuple[float, object]]:
+def play(
+    changes: object, spans: list[tuple[float, float, str]], *, confidence: float = 0.9
+) -> list[tuple[float, object]]:
     """Feed one face at 20 Hz: (from, to, label); returns the events with their times."""
     events = []
     for first, last, label in spans:

@@ -1,32 +1,16 @@
 from __future__ import annotations
 
-import importlib.util
 import socket
 import struct
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+from load_example import load_example
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-rig = load("face_rig")
-osc = load("osc")
+rig = load_example("face_rig")
+osc = load_example("osc")
 
 
 class TestTargets:
