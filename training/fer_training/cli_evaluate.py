@@ -20,7 +20,7 @@ def evaluate(
     *,
     model: Annotated[Path, typer.Option(help="The model: .onnx, or a checkpoint (.safetensors).")],
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
-    split: Annotated[str, typer.Option(help="Which part of the data set.")] = "validation",
+    split: Annotated[str, typer.Option(help="train, validation, test, or all of it.")] = "validation",
     targets: Annotated[
         str, typer.Option(help="labels: the data set's own; ferplus_majority or ferplus_plurality: the FER+ votes.")
     ] = "labels",

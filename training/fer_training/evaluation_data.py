@@ -43,7 +43,7 @@ def load_evaluation_data(
 
     Args:
         path: whatever `load_dataset` reads.
-        split: "train", "validation" or "test".
+        split: "train", "validation" or "test"; "all" where the data set has no split or does not matter.
         size: side of the pictures in pixels.
         targets: "labels", the data set's own; or "ferplus_majority", "ferplus_plurality".
         contempt: FER+ targets with eight classes instead of seven.
@@ -55,12 +55,16 @@ def load_evaluation_data(
 
     def read(part: str) -> Samples:
         return load_dataset(
-            path, split=part, label_map="own" if targets == "labels" else fer, targets=targets, size=size
+            path,
+            split=None if part == "all" else part,
+            label_map="own" if targets == "labels" else fer,
+            targets=targets,
+            size=size,
         )
 
     samples = read(split)
     in_training = None
-    if split != "train":
+    if split not in {"train", "all"}:
         try:
             in_training = np.isin(samples.hashes(), read("train").hashes())
         except DatasetError:

@@ -57,6 +57,19 @@ def test_export_writes_both_precisions_with_the_fitted_temperature(shipped: Path
     assert json.loads(props["fer.metrics"])["validation"]["n"] == 59
 
 
+def test_int8_is_written_and_both_accuracies_said(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    weights = shipped.with_name("weights.safetensors")
+    printed = run("export", "--checkpoint", weights, "--out", tmp_path / "m.onnx", "--int8", "--data", drawn_npz)
+    single, quantised = (
+        json.loads(run("evaluate", "--model", tmp_path / name, "--data", drawn_npz, "--json", "-"))
+        for name in ("m.onnx", "m_int8.onnx")
+    )
+    assert f"accuracy {quantised['accuracy']:.4f} against {single['accuracy']:.4f} in FP32" in printed
+    assert (tmp_path / "m_int8.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
+
+
 def test_evaluate_prints_a_table_and_writes_json_and_page(
     run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
 ) -> None:

@@ -234,6 +234,28 @@ def test_another_picture_size(drawn_npz: Path) -> None:
     assert load_evaluation_data(drawn_npz, split="train", size=64).images.shape == (40, 64, 64)
 
 
+def test_folders_and_csv_files_give_the_same_figures(
+    exported: Path, validation: EvaluationData, tmp_path: Path
+) -> None:
+    rows = ["emotion,pixels,Usage"]
+    for index, (image, label) in enumerate(zip(validation.images[:21], validation.labels[:21], strict=True)):
+        folder = tmp_path / "faces" / LABELS[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{index:03}.png"), image)
+        rows.append(f"{label},{' '.join(map(str, image.ravel()))},PublicTest")
+    (tmp_path / "fer2013.csv").write_text("\n".join(rows) + "\n")
+    first = replace(
+        validation, images=validation.images[:21], labels=validation.labels[:21], votes=None, in_training=None
+    )
+    expected = evaluate_model(exported, first)
+    for path, split in ((tmp_path / "faces", "all"), (tmp_path / "fer2013.csv", "validation")):
+        measured = evaluate_model(exported, load_evaluation_data(path, split=split))
+        assert measured["n"] == 21
+        assert measured["nll"] == pytest.approx(expected["nll"], abs=1e-5)
+        for name, row in expected["per_class"].items():
+            assert measured["per_class"][name]["support"] == row["support"]
+
+
 def test_a_missing_split_is_refused(drawn_npz: Path) -> None:
     with pytest.raises(DatasetError, match="no test split"):
         load_evaluation_data(drawn_npz, split="test")

@@ -130,11 +130,9 @@ def test_other_sizes_channels_and_classes(untrained: Untrained, tmp_path: Path) 
 
 #: Operators that TensorRT 8.6's parser takes in FP32 and FP16 with a dynamic first dimension.
 PARSED = {
-    "Add", "AveragePool", "Cast", "Clip", "Concat", "Conv", "Div", "Flatten", "Gather", "Gemm",
-    "GlobalAveragePool", "HardSigmoid",
-    "HardSwish", "MatMul", "MaxPool", "Mul", "ReduceMean", "Pow", "ReduceSum", "Relu", "Reshape", "Shape", "Sigmoid",
-    "Slice", "Softmax", "Sqrt",
-    "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "Cast", "Clip", "Concat", "Conv", "Div", "Flatten", "Gather", "Gemm", "GlobalAveragePool",
+    "HardSigmoid", "HardSwish", "MatMul", "MaxPool", "Mul", "Pow", "ReduceMean", "ReduceSum", "Relu", "Reshape",
+    "Shape", "Sigmoid", "Slice", "Softmax", "Sqrt", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze",
 }  # fmt: skip
 
 
