@@ -139,7 +139,7 @@ class Pipeline:
         clock = time.perf_counter()
         detections: list[Detection] | None = None
         if camera is None or camera.frames % self.settings.detect_every == 0:
-            detections = self.detector.detect(frame.image)
+            detections = self.detector.detect(frame.image, thorough=frame.still)
         clock = _lap(timings, "detect", clock)
         if camera is None:
             tracker = Tracker(self._ids, birth_time=0.0, track_timeout=self.settings.track_timeout)

@@ -32,11 +32,12 @@ class FaceDetector(Protocol):
     def name(self) -> str:
         """Short name for logs and diagnostics: "yunet_ort", "yunet_cv2" or "haar"."""
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:
         """Find the faces.
 
         Args:
             image: (H, W, 3) uint8 BGR or (H, W) uint8 gray, any size from 1x1 up.
+            thorough: take the time to find small faces in a large picture too (for pictures that do not move).
 
         Returns:
             The faces after non-maximum suppression, best score first; empty where there is none.

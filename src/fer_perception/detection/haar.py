@@ -61,8 +61,11 @@ class HaarDetector:
         self.reason = reason
         self._cascade: Any = _load(cascade or _find())
 
-    def detect(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Find the faces; see `FaceDetector.detect`. Landmarks are None."""
+    def detect(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:  # noqa: ARG002
+        """Find the faces; see `FaceDetector.detect`.
+
+        Landmarks are None. `thorough` changes nothing: in larger copies the cascade finds more that is no face.
+        """
         squares, scores = self.squares(image)
         x, y, w, h = _BOX_IN_SQUARE
         corner, side = squares[:, :2], squares[:, 2:]

@@ -53,6 +53,29 @@ def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image.reshape(image.shape[:2])
 
 
+def suppress(detections: Iterable[Detection], overlap: float = 0.3) -> list[Detection]:
+    """Of faces found twice, at different sizes of the copy, keep the one with the better score.
+
+    Args:
+        detections: of one picture.
+        overlap: two boxes with a larger intersection over union are one face.
+
+    Returns:
+        The rest, best score first.
+    """
+    kept: list[Detection] = []
+    for face in sorted(detections, key=lambda d: d.score, reverse=True):
+        if all(_intersection_over_union(face.box, other.box) <= overlap for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
+    common = float(np.prod(np.maximum(sides, 0)))
+    return common / (float(np.prod(a[2:]) + np.prod(b[2:])) - common)
+
+
 def keep_largest(detections: Iterable[Detection], min_size: float, max_faces: int) -> list[Detection]:
     """Drop faces narrower or lower than `min_size` pixels, then all but the `max_faces` largest.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_perception.detection import Detection
-from fer_perception.detection.scaling import keep_largest, reduced_copy, to_bgr, to_gray
+from fer_perception.detection.scaling import keep_largest, reduced_copy, suppress, to_bgr, to_gray
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,12 @@ def test_keep_largest() -> None:
 
     kept = keep_largest([face(10, 0.9), face(40, 0.7), face(30, 0.8), face(20, 0.95)], 15, 2)
     assert [(float(each.box[2]), each.score) for each in kept] == [(30, 0.8), (40, 0.7)]
+
+
+def test_suppress_keeps_the_better_of_two_and_the_neighbour() -> None:
+    def face(x: float, score: float) -> Detection:
+        return Detection(np.array([x, 0, 40, 40], np.float32), None, score)
+
+    kept = suppress([face(0, 0.7), face(5, 0.9), face(30, 0.8)])
+    assert [(float(each.box[0]), each.score) for each in kept] == [(5, 0.9), (30, 0.8)]
+    assert suppress([]) == []

@@ -142,3 +142,30 @@ class TestSettings:
         detector.detection_size = 0
         (face,) = detector.detect(wide)
         np.testing.assert_allclose(face.box, (75, 52, 18, 22), atol=2)
+
+
+class TestThorough:
+    @pytest.fixture
+    def crowd(self, astronaut: np.ndarray, hopper: np.ndarray) -> np.ndarray:
+        """(1080, 1920, 3): 24 faces of about 35 pixels height and one of 400."""
+        picture = np.full((1080, 1920, 3), 128, np.uint8)
+        heads = [cv2.resize(astronaut[20:240, 110:330], (68, 68), interpolation=cv2.INTER_AREA)]
+        heads.append(cv2.resize(hopper[60:460, 70:470], (66, 66), interpolation=cv2.INTER_AREA))
+        for index in range(24):
+            head = heads[index % 2]
+            x, y = 40 + 150 * (index % 12), 30 + 110 * (index // 12)
+            picture[y : y + head.shape[0], x : x + head.shape[1]] = head
+        picture[330:1070, 600:1300] = cv2.resize(hopper[60:480, 70:467], (700, 740), interpolation=cv2.INTER_CUBIC)
+        return picture
+
+    def test_small_and_large_faces_of_a_crowd(self, make: Callable[..., Detector], crowd: np.ndarray) -> None:
+        detector = make("yunet_ort")
+        heights = sorted(float(face.box[3]) for face in detector.detect(crowd, thorough=True))
+        assert len(heights) == 25
+        assert heights[-2] < 60
+        assert heights[-1] > 300
+        assert len(detector.detect(crowd)) < 25
+
+    def test_it_changes_nothing_in_a_small_picture(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
+        detector = make("yunet_ort")
+        assert_same(detector.detect(astronaut, thorough=True), detector.detect(astronaut), 0.0)
