@@ -14,6 +14,7 @@ from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
 from fer_perception.inference import create_classifier
+from fer_perception.inference.create import resolve_model
 from fer_perception.settings import PipelineSettings
 
 BATCHES = (1, 4, 8, 16, 64)
@@ -34,9 +35,11 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         progress: gets one line for each result.
 
     Returns:
-        `classifier.arch1.batch<n>.{ms,p95_ms,p99_ms,ms_per_face,images_per_s}`, `classifier.arch1.memory_mb`,
-        `classifier.arch1.roofline.ratio` (arithmetic rate over the matrix-product rate), `classifier.<peer>.ms_per_face`
-        and `classifier.<peer>_to_arch1.ratio`, `classifier.machine.gflops`.
+        `classifier.arch1.batch<n>.{ms,p95_ms,p99_ms,ms_per_face,images_per_s}`, `classifier.arch1.memory_mb` (what
+        loading and running it added to this process), `classifier.machine.gflops` (matrix product),
+        `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and for
+        the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
+        `classifier.<name>_to_arch1.ratio` (of the times).
 
     Raises:
         ModelError: the shipped model is missing or damaged.
@@ -56,7 +59,8 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         if before is not None:
             figures["classifier.arch1.memory_mb"] = (resident_megabytes() or before) - before
         compared = _classify(classifier, batches[_COMPARED])
-        figures.update(_peers(compared, threads=threads, seconds=seconds, progress=progress))
+        peers = _int8(batches[_COMPARED], threads) | _peers(threads, progress)
+        figures.update(_compare(compared, peers, seconds=seconds, progress=progress))
         figures.update(_roofline(compared, threads=threads, seconds=seconds / 2, progress=progress))
     finally:
         classifier.close()
@@ -81,23 +85,38 @@ def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> 
     return lambda: classifier.classify(batch)
 
 
-def _peers(
-    arch1: Callable[[], object], *, threads: int, seconds: float, progress: Callable[[str], None]
-) -> dict[str, float]:
+def _int8(batch: np.ndarray[Any, np.dtype[np.float32]], threads: int) -> dict[str, Callable[[], object]]:
+    path = resolve_model(_MODEL)
+    quantised = path.with_name(f"{path.stem}_int8{path.suffix}")
+    if not quantised.is_file():
+        return {}
+    return {"arch1_int8": _classify(create_classifier(quantised, backend="onnxruntime", threads=threads), batch)}
+
+
+def _peers(threads: int, progress: Callable[[str], None]) -> dict[str, Callable[[], object]]:
     try:
         peers: dict[str, PeerNetwork] = {"mini_xception": mini_xception(), "efficientnet_b0": efficientnet_b0()}
     except ImportError as err:
         progress(f"no comparison with other networks: {err}; `pip install onnx` builds them")
         return {}
-    calls = {"arch1": arch1} | {name: _session_call(peer, threads) for name, peer in peers.items()}
-    measured = measure_in_turn(calls, seconds=seconds)
+    return {name: _session_call(peer, threads) for name, peer in peers.items()}
+
+
+def _compare(
+    arch1: Callable[[], object],
+    peers: dict[str, Callable[[], object]],
+    *,
+    seconds: float,
+    progress: Callable[[str], None],
+) -> dict[str, float]:
+    measured = measure_in_turn({"arch1": arch1} | peers, seconds=seconds)
     figures: dict[str, float] = {}
     for name in peers:
         milliseconds = measured[name].median / _COMPARED * 1e3
         ratio = measured[name].median / measured["arch1"].median
         figures[f"classifier.{name}.ms_per_face"] = milliseconds
         figures[f"classifier.{name}_to_arch1.ratio"] = ratio
-        progress(f"{name}, batch {_COMPARED}: {milliseconds:.3f} ms a face, {ratio:.1f} times arch1")
+        progress(f"{name}, batch {_COMPARED}: {milliseconds:.3f} ms a face, {ratio:.2f} times arch1")
     return figures
 
 
