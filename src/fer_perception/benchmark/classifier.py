@@ -37,8 +37,8 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     Returns:
         `classifier.arch1.batch<n>.{ms,p95_ms,p99_ms,ms_per_face,images_per_s}`, `classifier.arch1.memory_mb` (what
         loading and running it added to this process), `classifier.machine.gflops` (matrix product),
-        `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and for
-        the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
+        `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and
+        for the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
         `classifier.<name>_to_arch1.ratio` (of the times).
 
     Raises:

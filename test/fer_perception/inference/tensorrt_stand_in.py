@@ -1,7 +1,7 @@
 """A stand-in for TensorRT and pycuda where there is no GPU: the documented names of one version, and no others.
 
-An "engine" is the ONNX file behind a header, run by ONNX Runtime out of "device memory" that is host memory. It shows that
-our calls are spelled and ordered as documented; it shows nothing of a GPU.
+An "engine" is the ONNX file behind a header, run by ONNX Runtime out of "device memory" that is host memory. It shows
+that our calls are spelled and ordered as documented; it shows nothing of a GPU.
 """
 
 from __future__ import annotations
