@@ -36,6 +36,19 @@ _ROUNDING_ENERGY = 20 / 12
 _WEIGHTS = np.array([1.0, 1.0, 0.5, 1.0, 1.0])
 
 
+def landmark_template(size: int) -> NDArray[np.float32]:
+    """The landmark template for crops of another size.
+
+    Args:
+        size: side of the crop in pixels.
+
+    Returns:
+        (5, 2) float32 x, y; pixel centres lie at whole numbers, so both frames share their corner at (-0.5, -0.5).
+    """
+    scale = size / CROP_SIZE
+    return ((LANDMARK_TEMPLATE + 0.5) * scale - 0.5).astype(np.float32)
+
+
 def align_similarity(
     landmarks: ArrayLike, template: ArrayLike = LANDMARK_TEMPLATE, weights: ArrayLike = _WEIGHTS
 ) -> NDArray[np.float64]:
@@ -93,7 +106,7 @@ def crop_faces(
     boxes: NDArray[np.float32],
     landmarks: Sequence[NDArray[np.float32] | None],
     *,
-    template: ArrayLike = LANDMARK_TEMPLATE,
+    template: ArrayLike | None = None,
     size: int = CROP_SIZE,
 ) -> NDArray[np.float32]:
     """Cut faces out of a picture, aligned like the training pictures.
@@ -102,8 +115,9 @@ def crop_faces(
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
         boxes: (N, 4) x, y, w, h in pixels.
         landmarks: N times (5, 2) x, y in pixels, or None: then the box decides.
-        template: (5, 2) where the landmarks go, in the 48x48 frame; that of the model.
-        size: side of the crops in pixels; the template is scaled to it.
+        template: (5, 2) where the landmarks go, in pixels of the crop: that of the model;
+            None = `landmark_template(size)`.
+        size: side of the crops in pixels.
 
     Returns:
         (N, 1, size, size) float32 gray values in [0, 255]; what lies outside the picture repeats its border. A face
@@ -120,21 +134,19 @@ def crop_transforms(
     boxes: NDArray[np.float32],
     landmarks: Sequence[NDArray[np.float32] | None],
     *,
-    template: ArrayLike = LANDMARK_TEMPLATE,
+    template: ArrayLike | None = None,
     size: int = CROP_SIZE,
 ) -> NDArray[np.float64]:
     """The (N, 2, 3) transforms from pixels of the picture to pixels of the crops that `crop_faces` uses."""
-    transforms = box_similarity(boxes)
+    scale = size / CROP_SIZE
+    x, y, w, h = BOX_TEMPLATE
+    transforms = box_similarity(boxes, ((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, w * scale, h * scale))
     aligned = [index for index, points in enumerate(landmarks) if points is not None]
     if aligned:
         points = np.stack([np.asarray(landmarks[index]) for index in aligned])
-        found = align_similarity(points, template)
+        found = align_similarity(points, landmark_template(size) if template is None else template)
         usable = np.isfinite(found).all(axis=(1, 2))
         transforms[np.asarray(aligned)[usable]] = found[usable]
-    scale = size / CROP_SIZE
-    # Pixel centres lie at whole numbers, so the frames share their corner at (-0.5, -0.5).
-    transforms = transforms * scale
-    transforms[:, :, 2] += (scale - 1) / 2
     return transforms
 
 

@@ -18,6 +18,7 @@ from fer_perception.crops import (
     crop_faces,
     crop_transforms,
     face_quality,
+    landmark_template,
 )
 
 BOX = np.array([[178, 63, 90, 113]], np.float32)
@@ -178,14 +179,20 @@ class TestCrops:
         assert (crop[0, :, :28] == 50).all()
         assert (crop[0, :, 42:] == 200).all()
 
-    def test_upright_size_and_other_template(self, astronaut: np.ndarray) -> None:
-        large = crop_faces(astronaut, BOX, [LANDMARKS], size=96)
+    @pytest.mark.parametrize("points", [LANDMARKS, None])
+    def test_another_size_shows_the_same(self, astronaut: np.ndarray, points: np.ndarray | None) -> None:
+        large = crop_faces(astronaut, BOX, [points], size=96)
         assert large.shape == (1, 1, 96, 96)
         halved = cv2.resize(large[0, 0], (48, 48), interpolation=cv2.INTER_AREA)
-        assert np.abs(halved - crop_faces(astronaut, BOX, [LANDMARKS])[0, 0]).mean() < 5
+        assert np.abs(halved - crop_faces(astronaut, BOX, [points])[0, 0]).mean() < 5
+
+    def test_the_template_of_a_model_is_in_pixels_of_its_crop(self, astronaut: np.ndarray) -> None:
+        usual = crop_faces(astronaut, BOX, [LANDMARKS], size=96)
+        given = crop_faces(astronaut, BOX, [LANDMARKS], template=landmark_template(96).tolist(), size=96)
+        np.testing.assert_array_equal(given, usual)
         closer = crop_transforms(BOX, [LANDMARKS], template=(LANDMARK_TEMPLATE - 23.5) * 1.2 + 23.5)
-        usual = crop_transforms(BOX, [LANDMARKS])
-        np.testing.assert_allclose(np.hypot(*closer[0, :, 0]) / np.hypot(*usual[0, :, 0]), 1.2, rtol=1e-3)
+        before = crop_transforms(BOX, [LANDMARKS])
+        np.testing.assert_allclose(np.hypot(*closer[0, :, 0]) / np.hypot(*before[0, :, 0]), 1.2, rtol=1e-3)
 
     @pytest.mark.parametrize(
         ("box", "points"),

@@ -119,7 +119,7 @@ def test_looping_source_begins_anew(pipeline: Pipeline, astronaut: Image) -> Non
 def test_detect_every_predicts_between_detections(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
     detect, calls = pipeline.detector.detect, []
-    monkeypatch.setattr(pipeline.detector, "detect", lambda image: calls.append(1) or detect(image))
+    monkeypatch.setattr(pipeline.detector, "detect", lambda image, **how: calls.append(1) or detect(image, **how))
     results = run(pipeline, astronaut, 10)
     pipeline.close()
     later = results[4:]

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fer_perception.crops import LANDMARK_TEMPLATE
+from fer_perception.crops import landmark_template
 from fer_perception.errors import FerError
 from fer_perception.inference.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 from fer_training.checkpoint import Checkpoint
@@ -40,8 +40,7 @@ def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
     The landmark template is scaled to the checkpoint's input size.
     """
     shape = input_shape(checkpoint)
-    scale = shape[1] / 48.0
-    template = tuple((round(float(x) * scale, 4), round(float(y) * scale, 4)) for x, y in LANDMARK_TEMPLATE)
+    template = tuple((round(float(x), 4), round(float(y), 4)) for x, y in landmark_template(shape[1]))
     return ModelMetadata(
         name=name,
         labels=tuple(checkpoint.labels),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from fer_perception.crops import LANDMARK_TEMPLATE
+from fer_perception.crops import LANDMARK_TEMPLATE, landmark_template
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.labels import LABELS
@@ -124,7 +124,7 @@ def test_other_sizes_channels_and_classes(untrained: Untrained, tmp_path: Path) 
     metadata = export_checkpoint(checkpoint, tmp_path / "m.onnx", name="m")
     assert metadata.input_shape == (3, 64, 64)
     assert metadata.labels[-1] == "contempt"
-    assert np.array(metadata.landmark_template) == pytest.approx(LANDMARK_TEMPLATE * 64 / 48, abs=1e-3)
+    assert np.array(metadata.landmark_template) == pytest.approx(landmark_template(64), abs=1e-3)
     assert run_onnx(tmp_path / "m.onnx", probe_images((3, 64, 64))).shape == (11, 8)
 
 
