@@ -133,7 +133,7 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int) -
         counts = ", ".join(f"{count} {cause}" for cause, count in sorted(bad.items()))
         troubles.append(f"bad images ({counts}): {snapshot.last_error}")
     if recent.get("out_of_order"):
-        troubles.append(f"{recent['time_back']} images out of order")
+        troubles.append(f"{recent['out_of_order']} images out of order")
     if recent.get("failed"):
         return 2, f"processing fails: {snapshot.last_error}"
     message = "; ".join(trouble for trouble in troubles if trouble)

@@ -155,6 +155,7 @@ class FerNode(LifecycleNode):
             undo()
             self._failure = f"cannot {what}: {err}" if isinstance(err, FerError) else f"cannot {what}: {err!r}"
             self.get_logger().error(self._failure)
+            self._publish_diagnostics()
             return FAILURE
         self._failure = ""
         return SUCCESS

@@ -1,0 +1,158 @@
+"""The node as a managed node: autostart, transitions, failures that are mended, nothing that leaks."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+CONFIGURE, CLEANUP, ACTIVATE, DEACTIVATE = 1, 2, 3, 4
+INACTIVE_SHUTDOWN, ACTIVE_SHUTDOWN = 6, 7
+
+
+def test_autostart_answers_images_without_any_transition_from_outside(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    probe.ask(astronaut, 10.0)
+    answer = probe.ask(astronaut, 10.1)
+
+    assert answer.camera == "/image_raw"
+    assert (answer.image_width, answer.image_height) == (320, 240)
+    assert answer.header.frame_id == "camera_optical_frame"
+    assert (answer.header.stamp.sec, answer.header.stamp.nanosec) == (10, 100_000_000)
+    assert list(answer.labels) == ["angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral"]
+    assert answer.model_id.count("@") == 1
+    (face,) = answer.emotions
+    assert face.face_id == "f00001"
+    assert face.observed
+    assert abs(sum(face.scores) - 1) < 1e-5
+    assert abs(sum(face.raw_scores) - 1) < 1e-5
+    assert face.raw_scores[3] == max(face.raw_scores), "the astronaut smiles"
+    assert len(face.landmarks) == 5 or probe.status("pipeline").message.startswith("fallen back")
+    assert 60 < face.roi.x_offset + face.roi.width / 2 < 180
+    assert face.tracked_for.nanosec == pytest.approx(100_000_000, abs=1000)
+
+
+def test_without_autostart_it_waits_for_a_manager(probe: Any, astronaut: Any) -> None:
+    probe.start(wait_for="unconfigured", autostart=False)
+    probe.until(lambda: probe.status("fer: node"))
+    assert probe.status("fer: node").message == "unconfigured"
+    assert probe.status("fer: pipeline").message == "not configured"
+
+    assert probe.change_state(CONFIGURE)
+    assert probe.state == "inactive"
+    assert probe.node.count_subscribers("/image_raw") == 0
+    assert probe.change_state(ACTIVATE)
+    assert probe.ask(astronaut, 1.0).emotions == []
+
+
+def test_a_transition_that_is_not_possible_is_refused_and_the_node_lives_on(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    assert not probe.change_state(ACTIVATE)
+    assert not probe.change_state(99)
+    assert probe.state == "active"
+    probe.ask(astronaut, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "good"),
+    [
+        ({"model": "no_such_model"}, "there is no shipped model 'no_such_model'", {"model": "arch1_fer2013"}),
+        ({"model": "/nowhere/model.onnx"}, "/nowhere/model.onnx", {"model": "arch1_fer2013"}),
+        ({"backend": "tensorrt"}, "tensorrt", {"backend": "onnxruntime"}),
+        ({"image_topics": ["/a", "/a"]}, "image_topics names /a twice", {"image_topics": ["/image_raw"]}),
+        ({"image_topics": ["/a b"]}, "no valid topic name", {"image_topics": ["/image_raw"]}),
+        ({"image_transports": ["raw", "raw"]}, "image_transports has 2 entries", {"image_transports": [""]}),
+        ({"image_transports": ["theora"]}, "expected raw, compressed", {"image_transports": ["raw"]}),
+        # Bad already where it is declared: rclpy alone would end the process.
+        ({"birth_time": 7.0}, "birth_time is 7.0; expected a number from 0.0 to 5.0", {"birth_time": 0.1}),
+        ({"filter": "magic"}, "filter is 'magic'; expected one of: none, ema, hmm", {"filter": "ema"}),
+        ({"threads": "two"}, "threads is 'two'", {"threads": 2}),
+        (
+            {"qos_overrides./image_raw.subscription.reliability": "perhaps"},
+            "reliability is 'perhaps'; expected one of",
+            {"qos_overrides./image_raw.subscription.reliability": "reliable"},
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_bad_parameter_fails_configure_with_the_reason_until_it_is_mended(
+    probe: Any, astronaut: Any, bad: dict[str, Any], reason: str, good: dict[str, Any]
+) -> None:
+    probe.start(wait_for="", autostart=False, **bad)
+    assert not probe.change_state(CONFIGURE)
+    assert probe.state == "unconfigured"
+    assert probe.until_status("fer: node", reason).level == b"\x02"
+    assert not probe.change_state(CONFIGURE), "nothing was mended"
+
+    assert all(result.successful for result in probe.set(**good))
+    assert probe.change_state(CONFIGURE)
+    assert probe.change_state(ACTIVATE)
+    probe.ask(astronaut, 1.0)
+
+
+def test_a_damaged_model_file_fails_configure(probe: Any, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(b"\x08\x08\x12")
+    probe.start(wait_for="", autostart=False, model=str(damaged))
+    assert not probe.change_state(CONFIGURE)
+    probe.until_status("fer: node", str(damaged))
+
+
+def test_two_rounds_with_a_face_in_sight_leave_nothing_behind(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    probe.ask(astronaut, 0.1)
+    threads, subscriptions, publishers = counts(probe.fer)
+    stamp = 1.0
+    for _ in range(2):
+        for transition in (DEACTIVATE, ACTIVATE, DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE):
+            probe.ask(astronaut, stamp) if probe.state == "active" else None
+            stamp += 1.0
+            assert probe.change_state(transition)
+        assert probe.state == "active"
+        answers = [probe.ask(astronaut, stamp + step / 10) for step in range(3)]
+        assert len(answers[-1].emotions) == 1
+        stamp += 1.0
+    assert counts(probe.fer) == (threads, subscriptions, publishers)
+
+    assert probe.change_state(DEACTIVATE)
+    assert probe.change_state(CLEANUP)
+    assert "fer pipeline" not in [thread.name for thread in threading.enumerate()]
+    assert list(probe.fer.subscriptions) == []
+
+
+@pytest.mark.parametrize("transition", [INACTIVE_SHUTDOWN, ACTIVE_SHUTDOWN])
+def test_shutdown_with_frames_under_way_ends_everything_but_diagnostics(
+    probe: Any, astronaut: Any, transition: int
+) -> None:
+    probe.start()
+    probe.ask(astronaut, 0.1)
+    if transition == INACTIVE_SHUTDOWN:
+        assert probe.change_state(DEACTIVATE)
+    else:
+        for step in range(5):
+            probe.send(astronaut, 1 + step / 10)
+    assert probe.change_state(transition)
+    assert probe.state == "finalized"
+    answered = len(probe.emotions)
+    assert probe.fresh_status("fer: node").message == "finalized"
+    assert len(probe.emotions) == answered
+    assert "fer pipeline" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_destroying_an_active_node_frees_it(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    probe.ask(astronaut, 0.1)
+    probe.executor.remove_node(probe.fer)
+    probe.fer.destroy_node()
+    probe.fer = None
+    gc.collect()
+    assert "fer pipeline" not in [thread.name for thread in threading.enumerate()]
+
+
+def counts(node: Any) -> tuple[int, int, int]:
+    return (threading.active_count(), len(list(node.subscriptions)), len(list(node.publishers)))

@@ -1,0 +1,147 @@
+"""~/set_enabled, ~/reset_tracks, and parameters while it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+
+def faces(answer: Any) -> list[str]:
+    return [face.face_id for face in answer.emotions]
+
+
+def test_disabled_it_is_silent_in_the_same_state_and_enabled_faces_are_new(probe: Any, astronaut: Any) -> None:
+    from std_srvs.srv import SetBool
+
+    probe.start()
+    probe.ask(astronaut, 1.0)
+    assert faces(probe.ask(astronaut, 1.1)) == ["f00001"]
+    for step in range(5):
+        probe.send(astronaut, 1.2 + step / 100)
+    assert probe.call(SetBool, "/fer/set_enabled", data=False).success
+    count = len(probe.emotions)
+    assert probe.state == "active"
+    received = probe.send(astronaut, 1.4)
+    status = probe.until_status("fer: node", "disabled by ~/set_enabled")
+    assert status.level == b"\x00"
+    assert probe.fresh_status("camera /image_raw").message == "not looked at"
+    assert probe.answer(received) is None
+    assert len(probe.emotions) <= count + 1, "at most one answer was under way"
+
+    assert probe.call(SetBool, "/fer/set_enabled", data=True).success
+    assert faces(probe.ask(astronaut, 1.5)) == []
+    assert faces(probe.ask(astronaut, 1.6)) == ["f00002"]
+
+
+def test_disabling_outlives_a_round_of_the_lifecycle(probe: Any, astronaut: Any) -> None:
+    from std_srvs.srv import SetBool
+
+    probe.start()
+    probe.ask(astronaut, 1.0)
+    assert probe.call(SetBool, "/fer/set_enabled", data=False).success
+    for transition in (4, 2, 1, 3):
+        assert probe.change_state(transition)
+    probe.send(astronaut, 2.0)
+    count = len(probe.emotions)
+    probe.fresh_status("fer: node")
+    assert len(probe.emotions) == count
+    assert probe.call(SetBool, "/fer/set_enabled", data=True).success
+    probe.ask(astronaut, 3.0)
+
+
+def test_reset_tracks_gives_faces_new_ids(probe: Any, astronaut: Any) -> None:
+    from std_srvs.srv import Trigger
+
+    probe.start()
+    probe.ask(astronaut, 1.0)
+    assert faces(probe.ask(astronaut, 1.1)) == ["f00001"]
+    assert probe.call(Trigger, "/fer/reset_tracks").success
+    assert faces(probe.ask(astronaut, 1.2)) == []
+    assert faces(probe.ask(astronaut, 1.3)) == ["f00002"]
+
+
+def test_services_answer_in_every_state(probe: Any) -> None:
+    from std_srvs.srv import SetBool, Trigger
+
+    probe.start(wait_for="unconfigured", autostart=False)
+    assert probe.call(Trigger, "/fer/reset_tracks").success
+    assert probe.call(SetBool, "/fer/set_enabled", data=False).success
+    assert probe.change_state(1)
+    assert probe.call(SetBool, "/fer/set_enabled", data=True).success
+
+
+def test_live_parameters_take_effect_on_the_next_frame_and_faces_keep_their_ids(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    probe.ask(astronaut, 1.0)
+    assert faces(probe.ask(astronaut, 1.1)) == ["f00001"]
+    assert probe.set(undecided_threshold=1.0, filter="none")[0].successful
+    (face,) = probe.ask(astronaut, 1.2).emotions
+    assert face.face_id == "f00001"
+    assert list(face.scores) == pytest.approx(list(face.raw_scores), abs=1e-6)
+    assert face.emotion == ""
+    assert probe.set(min_face_size=2000)[0].successful
+    assert [face.observed for face in probe.ask(astronaut, 1.3).emotions] == [False]
+
+
+def test_bad_values_are_refused_with_a_reason_and_change_nothing(probe: Any, astronaut: Any) -> None:
+    probe.start()
+    for values, reason in (
+        ({"birth_time": 9.0}, "out of range"),
+        ({"birth_time": float("nan")}, "birth_time"),
+        ({"detect_every": 0}, "out of range"),
+        ({"filter": "magic"}, "expected one of: none, ema, hmm"),
+        ({"filter": 3}, "Wrong parameter type"),
+        ({"max_rate_hz": -1.0}, "out of range"),
+        ({"qos_overrides./image_raw.subscription.depth": 0}, "expected a whole number from 1"),
+    ):
+        (result,) = probe.set(**values)
+        assert not result.successful, values
+        assert reason in result.reason
+    from fer_perception.settings import PipelineSettings
+
+    assert probe.fer.get_parameter("filter").value == PipelineSettings().filter
+    probe.ask(astronaut, 1.0)
+
+
+def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(probe: Any) -> None:
+    from rcl_interfaces.srv import DescribeParameters
+
+    from fer_perception.node_settings import NodeSettings
+    from fer_perception.settings import PipelineSettings
+
+    probe.start(wait_for="unconfigured", autostart=False)
+    names = [item.name for cls in (PipelineSettings, NodeSettings) for item in dataclasses.fields(cls)]
+    described = probe.call(DescribeParameters, "/fer/describe_parameters", names=names).descriptors
+    assert [item.name for item in described] == names
+    for item in described:
+        assert len(item.description) > 30
+        assert item.description.endswith(("Takes effect at once.", "Takes effect at the next configure."))
+        if item.type == 2:
+            assert item.integer_range, item.name
+        if item.type == 3:
+            assert item.floating_point_range, item.name
+        if item.type == 4 and item.name != "model":
+            assert item.additional_constraints.startswith("One of: "), item.name
+
+
+def test_parameters_changed_under_load_never_end_it(probe: Any, astronaut: Any) -> None:
+    from std_srvs.srv import SetBool, Trigger
+
+    probe.start()
+    stamp = 1.0
+    for step in range(12):
+        probe.send(astronaut, stamp)
+        stamp += 0.1
+        probe.set(filter=("hmm", "ema", "none")[step % 3], detect_every=step % 3 + 1, max_rate_hz=float(step % 2) * 500)
+        if step % 4 == 3:
+            probe.call(Trigger, "/fer/reset_tracks")
+            probe.call(SetBool, "/fer/set_enabled", data=step % 8 == 3)
+            probe.call(SetBool, "/fer/set_enabled", data=True)
+    probe.set(max_rate_hz=0.0, detect_every=1)
+    probe.ask(astronaut, stamp + 1)
+    assert len(probe.ask(astronaut, stamp + 1.1).emotions) == 1
+    assert probe.fresh_status("fer: node").level == b"\x00"
