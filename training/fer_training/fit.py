@@ -15,6 +15,7 @@ import lightning as pl
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from fer_training.architectures import head_tensors
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -125,7 +126,7 @@ def fit(
         steps_per_epoch=len(train),
     )
     if recipe.initial:
-        _start_from(module, Path(recipe.initial))
+        _start_from(module, Path(recipe.initial), fit_data.labels)
     trainer = _trainer(recipe, out, fit_data, progress=progress)
     checkpoint = out / RESUME
     with warnings.catch_warnings():
@@ -176,11 +177,13 @@ def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.
     )
 
 
-def _start_from(module: ExpressionModule, path: Path) -> None:
-    """Take over the weights of a checkpoint; layers of another shape (other classes) stay new."""
+def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -> None:
+    """Take over the weights of a checkpoint; layers of another shape, and the head of other classes, stay new."""
     initial = load_checkpoint(path, architecture=module.recipe.architecture)
     own = module.network.state_dict()
-    fitting = {n: v for n, v in initial.state.items() if n in own and own[n].shape == v.shape}
+    # As many classes need not be the same classes.
+    head = set() if initial.labels == labels else head_tensors(module.recipe.architecture, **module.arguments)
+    fitting = {n: v for n, v in initial.state.items() if n in own and n not in head and own[n].shape == v.shape}
     if len(fitting) < len(own) // 2:
         msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"
         raise CheckpointError(msg)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fer_training import architectures
-from fer_training.architectures import ArchitectureError, create
+from fer_training.architectures import ArchitectureError, create, head_tensors
 from fer_training.architectures.layers import drop_path
 from fer_training.summary import count_parameters, summarise
 
@@ -70,6 +70,22 @@ def test_classes_change_only_the_last_layer() -> None:
     seven, _ = count_parameters(create("arch1"))
     eight, _ = count_parameters(create("arch1", num_classes=8))
     assert eight - seven == 128 * 9 + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("arch1", {"conv2d_11.weight", "conv2d_11.bias"}),
+        ("arch2", {"head.dense_3.weight", "head.dense_3.bias"}),
+        ("ires_separable", {"classifier.weight", "classifier.bias"}),
+    ],
+)
+def test_head_is_what_depends_on_the_classes(name: str, expected: set[str]) -> None:
+    assert head_tensors(name, in_channels=3, num_classes=8) == expected
+
+
+def test_every_network_has_a_head() -> None:
+    assert all(len(head_tensors(name)) == 2 for name in architectures.names())
 
 
 def test_teacher_stays_within_its_budget() -> None:

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from fer_perception.errors import ConfigError
@@ -114,3 +115,20 @@ def create(
             module.eps = module.eps if bn_eps is None else bn_eps
             module.momentum = module.momentum if bn_momentum is None else bn_momentum
     return network
+
+
+def head_tensors(name: str, **arguments: Any) -> set[str]:
+    """Names in the state dict whose shape depends on the number of classes: what fine-tuning to other classes replaces.
+
+    Args:
+        name: one of `names()`.
+        **arguments: of `create`.
+
+    Raises:
+        ArchitectureError: as `create`.
+    """
+    classes = int(arguments.pop("num_classes", 7))
+    with torch.device("meta"):
+        one = create(name, num_classes=classes, **arguments).state_dict()
+        other = create(name, num_classes=classes + 1, **arguments).state_dict()
+    return {key for key, value in one.items() if other[key].shape != value.shape}
