@@ -47,9 +47,8 @@ class CameraSlots:
         self._on_drop = on_drop
         self._changed = threading.Condition()
         self._woken = False
-        self._period_s = 0.0
+        self._period_s = _period(max_rate_hz)
         self._accepting = False
-        self.set_max_rate(max_rate_hz)
 
     def add(self, camera: str) -> None:
         """Make a slot for one more camera."""
@@ -64,7 +63,7 @@ class CameraSlots:
     def set_max_rate(self, max_rate_hz: float) -> None:
         """Change the limit; 0 = none."""
         with self._changed:
-            self._period_s = 1.0 / max_rate_hz if max_rate_hz > 0 else 0.0
+            self._period_s = _period(max_rate_hz)
             for slot in self._slots.values():
                 slot.due_s = 0.0
             self._woken = True
@@ -89,12 +88,12 @@ class CameraSlots:
             slot = self._slots.get(camera)
             if slot is None or not self._accepting:
                 return
-            replaced = slot.waiting is not None
-            cause = "max_rate" if now < slot.due_s else "overtaken"
+            replaced = slot.waiting
+            held_back = replaced is not None and replaced.time_s < slot.due_s - self._slack_s
             slot.waiting = Received(camera, message, now)
             self._changed.notify()
-        if replaced:
-            self._on_drop(camera, cause)
+        if replaced is not None:
+            self._on_drop(camera, "max_rate" if held_back else "overtaken")
 
     def take(self, timeout_s: float | None) -> list[Received]:
         """Wait for frames that are due and take them all, one a camera.
@@ -145,3 +144,7 @@ class CameraSlots:
         # From due time to due time, so that the rate is kept; after a pause from now on.
         slot.due_s = max(slot.due_s, now - self._slack_s) + self._period_s if self._period_s else 0.0
         return received
+
+
+def _period(rate_hz: float) -> float:
+    return 1.0 / rate_hz if rate_hz > 0 else 0.0

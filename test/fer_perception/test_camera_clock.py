@@ -1,0 +1,58 @@
+"""Stamps that are missing or go back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from fer_perception.camera_clock import CameraClock, Verdict
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("back_ns", "verdict"),
+    [
+        (0, Verdict.USE),
+        (1, Verdict.DROP),
+        (SECOND // 2 - 1, Verdict.DROP),
+        (SECOND // 2, Verdict.RESTART),
+        (90 * SECOND, Verdict.RESTART),
+    ],
+)
+def test_time_back(back_ns: int, verdict: Verdict) -> None:
+    clock = CameraClock()
+    assert clock.judge(100 * SECOND, 0.0).verdict is Verdict.USE
+    assert clock.judge(100 * SECOND - back_ns, 0.1).verdict is verdict
+
+
+def test_after_a_dropped_frame_time_goes_on_where_it_was() -> None:
+    clock = CameraClock()
+    stamps = [10.0, 9.8, 9.9, 10.0, 10.1]
+    verdicts = [clock.judge(round(stamp * SECOND), 0.0).verdict for stamp in stamps]
+    assert verdicts == [Verdict.USE, Verdict.DROP, Verdict.DROP, Verdict.USE, Verdict.USE]
+
+
+def test_after_a_restart_time_goes_on_from_there() -> None:
+    clock = CameraClock()
+    verdicts = [clock.judge(round(stamp * SECOND), 0.0).verdict for stamp in (10.0, 1.0, 1.1, 0.9)]
+    assert verdicts == [Verdict.USE, Verdict.RESTART, Verdict.USE, Verdict.DROP]
+
+
+def test_a_zero_stamp_gives_the_time_of_receipt() -> None:
+    clock = CameraClock()
+    received = time.monotonic()
+    first, second = clock.judge(0, received), clock.judge(0, received + 0.25)
+    assert first.unstamped
+    assert second.verdict is Verdict.USE
+    assert second.stamp_ns - first.stamp_ns == pytest.approx(SECOND / 4, abs=1000)
+    assert first.stamp_ns == pytest.approx(time.time_ns(), abs=60 * SECOND)
+    assert not clock.judge(first.stamp_ns + SECOND, received).unstamped
+
+
+def test_forgotten_it_takes_any_stamp() -> None:
+    clock = CameraClock()
+    clock.judge(10 * SECOND, 0.0)
+    clock.forget()
+    assert clock.judge(SECOND, 0.1).verdict is Verdict.USE

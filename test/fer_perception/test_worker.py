@@ -1,0 +1,191 @@
+"""The worker's promises that a real pipeline cannot be made to test: failures, slowness, who is cut off when."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fer_perception.camera_slots import CameraSlots, Received
+from fer_perception.camera_statistics import CameraStatistics
+from fer_perception.errors import BackendError, ModelError
+from fer_perception.pipeline_types import Frame, FrameResult
+from fer_perception.settings import PipelineSettings
+from fer_perception.worker import Work, Worker
+
+IMAGE = np.zeros((4, 4), np.uint8)
+
+
+@dataclass
+class ScriptedPipeline:
+    """Answers at once, unless told to fail or to wait."""
+
+    calls: list[list[str]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    resets: int = 0
+    closed: bool = False
+    poisonous: str = ""
+    hold: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        self.calls.append([frame.camera for frame in frames])
+        self.entered.set()
+        assert self.hold.wait(30.0)
+        if any(frame.camera == self.poisonous for frame in frames):
+            msg = "the device is gone"
+            raise BackendError(msg)
+        return [FrameResult(f.camera, f.stamp_ns, 4, 4, ("happy",), "m", ()) for f in frames]
+
+    def end_camera(self, camera: str) -> None:
+        self.ended.append(camera)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def configure(self, settings: PipelineSettings) -> None:
+        if settings.max_faces == 1:
+            msg = "no"
+            raise ValueError(msg)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Rig:
+    """A worker over two cameras; messages are stamps in ns."""
+
+    def __init__(self, build: Callable[[], Any] | None = None, **settings: Any) -> None:
+        self.pipeline = ScriptedPipeline()
+        self.pipeline.hold.set()
+        self.published: list[tuple[str, int]] = []
+        self.warnings: list[tuple[str, str]] = []
+        self.statistics = {camera: CameraStatistics() for camera in ("a", "b")}
+        self.slots = CameraSlots(self.statistics, self.count)
+        work = Work(
+            build=build or (lambda: self.pipeline),
+            decode=lambda _message: IMAGE,
+            stamp_ns=int,
+            publish=self.publish,
+            published=lambda *_: None,
+            camera_ended=lambda _camera: None,
+            warn=lambda camera, cause, _text: self.warnings.append((camera, cause)),
+        )
+        self.worker = Worker(self.slots, self.statistics, PipelineSettings(**{"track_timeout": 30.0, **settings}), work)
+        self.worker.start()
+        assert self.worker.wait_ready(30.0)
+
+    def count(self, camera: str, cause: str) -> None:
+        self.statistics[camera].dropped(time.monotonic(), cause)
+
+    def publish(self, result: FrameResult, received: Received, _image: Any) -> None:
+        self.published.append((result.camera, received.message))
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + 30.0
+        while not condition():
+            assert time.monotonic() < end
+            threading.Event().wait(0.005)
+
+    def dropped(self, camera: str) -> dict[str, int]:
+        return dict(self.statistics[camera].snapshot(time.monotonic()).dropped)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    rig = Rig()
+    rig.worker.resume()
+    yield rig
+    rig.pipeline.hold.set()
+    rig.worker.stop()
+    assert rig.pipeline.closed
+
+
+def test_a_failing_build_is_told_and_the_thread_is_gone() -> None:
+    def build() -> Any:
+        msg = "no such model"
+        raise ModelError(msg)
+
+    rig = Rig(build)
+    assert isinstance(rig.worker.failure, ModelError)
+    rig.worker.stop()
+    rig.worker.stop()
+
+
+def test_frames_of_all_cameras_at_hand_go_into_one_call(rig: Rig) -> None:
+    rig.pipeline.hold.clear()
+    rig.slots.put("a", 1)
+    assert rig.pipeline.entered.wait(30.0)
+    rig.slots.put("b", 5)
+    rig.slots.put("a", 2)
+    rig.slots.put("a", 3)
+    rig.pipeline.hold.set()
+    rig.until(lambda: len(rig.published) == 3)
+    assert rig.pipeline.calls == [["a"], ["b", "a"]]
+    assert rig.published == [("a", 1), ("b", 5), ("a", 3)]
+    assert rig.dropped("a") == {"overtaken": 1}
+
+
+def test_one_cameras_failure_costs_the_others_nothing(rig: Rig) -> None:
+    rig.pipeline.poisonous = "b"
+    rig.pipeline.hold.clear()
+    rig.slots.put("a", 1)
+    assert rig.pipeline.entered.wait(30.0)
+    rig.slots.put("a", 2)
+    rig.slots.put("b", 2)
+    rig.pipeline.hold.set()
+    rig.until(lambda: rig.dropped("b"))
+    rig.until(lambda: len(rig.published) == 2)
+    assert rig.published == [("a", 1), ("a", 2)]
+    assert rig.dropped("b") == {"failed": 1}
+    assert ("b", "failed") in rig.warnings
+
+    rig.pipeline.poisonous = ""
+    rig.slots.put("b", 3)
+    rig.until(lambda: rig.published[-1] == ("b", 3))
+
+
+@pytest.mark.parametrize("cut", ["pause", "reset_tracks"])
+def test_a_frame_in_work_is_not_published_after_the_cut_and_the_cut_does_not_wait_for_it(rig: Rig, cut: str) -> None:
+    rig.pipeline.hold.clear()
+    rig.slots.put("a", 1)
+    assert rig.pipeline.entered.wait(30.0)
+    getattr(rig.worker, cut)()
+    rig.pipeline.hold.set()
+    rig.until(lambda: rig.pipeline.resets == 1)
+    assert rig.published == []
+    rig.worker.resume()
+    rig.slots.put("a", 2)
+    rig.until(lambda: rig.published)
+    assert rig.published == [("a", 2)]
+
+
+def test_a_command_that_fails_does_not_end_the_thread(rig: Rig) -> None:
+    rig.worker.configure(PipelineSettings(max_faces=1))
+    rig.until(lambda: rig.warnings)
+    rig.slots.put("a", 1)
+    rig.until(lambda: rig.published)
+
+
+def test_silence_ends_the_tracks_of_that_camera_once() -> None:
+    rig = Rig(track_timeout=0.05)
+    rig.worker.resume()
+    rig.slots.put("a", 1)
+    rig.until(lambda: rig.pipeline.ended)
+    rig.slots.put("b", 1)
+    rig.until(lambda: len(rig.pipeline.ended) == 2)
+    rig.worker.stop()
+    assert rig.pipeline.ended == ["a", "b"]
+
+
+def test_time_far_back_ends_the_tracks_before_the_frame(rig: Rig) -> None:
+    for stamp in (10_000_000_000, 1_000_000_000):
+        rig.slots.put("a", stamp)
+        rig.until(lambda stamp=stamp: ("a", stamp) in rig.published)
+    assert rig.pipeline.ended == ["a"]
+    assert ("a", "restart") in rig.warnings
