@@ -2,7 +2,8 @@
 
 OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into a picture that is partly gray and only
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
-their checksums of the PNG specification (W3C, section 5).
+their checksums of the PNG specification (W3C, section 5). Damage to a JPEG that breaks no marker (a flipped bit of a
+pixel) cannot be seen this way: JPEG has no checksum.
 """
 
 from __future__ import annotations

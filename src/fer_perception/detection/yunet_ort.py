@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from fer_perception.detection.yunet_decode import OUTPUT_NAMES, decode, padded
 from fer_perception.errors import BackendError, ModelError
 
+# Cameras of a few sizes, each with its close-up copy; a fresh buffer a frame would cost as much as filling it.
+_KEPT_BUFFERS = 8
+
 
 class OrtYunet:
     """A `YunetNetwork` over an ONNX Runtime session with dynamic input size."""
@@ -30,24 +33,31 @@ class OrtYunet:
             ModelError: the file is missing, does not load, or is not a YuNet with dynamic input size.
         """
         self._session: Any = _load(model, threads)
-        self._input = np.empty((1, 3, 0, 0), np.float32)
-        self._content = (0, 0)
+        self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
         """Faces of a picture; see `YunetNetwork.faces`."""
         height, width = image.shape[:2]
-        shape = (1, 3, padded(height), padded(width))
-        if self._input.shape != shape or self._content != (height, width):
-            self._input = np.zeros(shape, np.float32)  # the padding right and below stays black
-            self._content = (height, width)
-        for plane, channel in zip(self._input[0], cv2.split(image), strict=True):
+        planes = self._buffer(height, width)
+        for plane, channel in zip(planes[0], cv2.split(image), strict=True):
             plane[:height, :width] = channel
-        outputs = self._session.run(OUTPUT_NAMES, {"input": self._input})
-        return decode(outputs, shape[3], shape[2], threshold)
+        outputs = self._session.run(OUTPUT_NAMES, {"input": planes})
+        return decode(outputs, planes.shape[3], planes.shape[2], threshold)
+
+    def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
+        """Input for pictures of one size, kept between frames; its padding right and below stays black."""
+        buffer = self._buffers.get((height, width))
+        if buffer is None:
+            if len(self._buffers) >= _KEPT_BUFFERS:
+                self._buffers.pop(next(iter(self._buffers)))
+            buffer = np.zeros((1, 3, padded(height), padded(width)), np.float32)
+            self._buffers[height, width] = buffer
+        return buffer
 
     def close(self) -> None:
         """Release the session; idempotent."""
         self._session = None
+        self._buffers.clear()
 
 
 def _load(model: Path, threads: int) -> Any:
