@@ -160,8 +160,13 @@ class TestOfficial:
         samples = make([1, 2, 3], splits=["train", "validation", "test"])
         assert len(official_split(samples, held_out=("validation", "test")).validation) == 2
 
+    def test_set_without_the_held_out_part_says_which_there_are(self) -> None:
+        samples = make([1, 2], splits=["train", "test"])
+        with pytest.raises(DatasetError, match=r"it has test, train: measure on them \(held_out: \[test\]\)"):
+            make_folds("clean", samples)
+
     def test_set_without_split_is_an_error(self) -> None:
-        with pytest.raises(DatasetError, match="the data set has no splits: use the clean protocol with folds"):
+        with pytest.raises(DatasetError, match="it has no parts: use the clean protocol with folds"):
             official_split(make([1, 2]))
 
 

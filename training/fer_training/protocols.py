@@ -80,9 +80,11 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
     validation = samples.take(np.isin(samples.splits, list(held_out)))
     if not len(train) or not len(validation):
         present = sorted(set(samples.splits.tolist()) - {""})
+        others = [name for name in present if name != "train"]
+        mend = f"measure on them (held_out: [{', '.join(others)}])" if others else "use the clean protocol with folds"
         msg = (
-            f"the official protocol needs train and {' or '.join(held_out)}; the data set has "
-            f"{', '.join(present) or 'no splits'}: use the clean protocol with folds"
+            f"a split by the data set's own parts needs train and {' or '.join(held_out)}; it has "
+            f"{', '.join(present) or 'no parts'}: {mend}"
         )
         raise DatasetError(msg)
     leaked = np.isin(validation.hashes(), train.hashes())

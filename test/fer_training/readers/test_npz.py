@@ -66,6 +66,7 @@ def test_split_by_any_usual_name(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     write_npz(path, samples())
     assert len(load_dataset(path, split="PublicTest")) == 3
+    assert len(load_dataset(path, split="all")) == 5
     with pytest.raises(DatasetError, match="has no test split; it has train, validation"):
         load_dataset(path, split="test")
     with pytest.raises(DatasetError, match="no split 'half'"):

@@ -72,7 +72,7 @@ def load_dataset(
     Args:
         spec: a path; or a mapping with "path" and any of the options below, which then hold for that data set; or a
             sequence of either, which are combined.
-        split: "train", "validation" or "test" (or "Training", "PublicTest", ...); None reads all.
+        split: "train", "validation" or "test" (or "Training", "PublicTest", ...); "all" or None reads all.
         label_map: name in `label_maps.LABEL_MAPS`, or the class names wanted, in output order.
         targets: "labels" (the data set's own), "ferplus_majority", "ferplus_plurality" or "ferplus_soft"; 8 classes if
             the label map has contempt, else 7.
@@ -223,10 +223,10 @@ def _fer_csv(path: Path, votes: Path | None) -> Samples:
 
 
 def _only_split(samples: Samples, split: str | None, path: Path) -> Samples:
-    if split is None:
+    if split is None or split.lower() == "all":
         return samples
     if split.lower() not in SPLIT_NAMES:
-        msg = f"there is no split {split!r}; expected train, validation or test"
+        msg = f"there is no split {split!r}; expected train, validation, test or all"
         raise DatasetError(msg)
     chosen = samples.splits == SPLIT_NAMES[split.lower()]
     if not chosen.any():
