@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference.base import EngineCacheError
 from fer_perception.inference.batches import check_batch, check_probabilities, in_parts
-from fer_perception.inference.build_progress import BuildProgress
+from fer_perception.inference.build_progress import BuildProgress, ticking
 from fer_perception.inference.cuda_device import CudaDevice
 from fer_perception.inference.engine_cache import EngineCache, default_cache_directory
 from fer_perception.inference.engine_key import BUILDERS, EngineKey
@@ -31,6 +32,19 @@ from fer_perception.inference.tensorrt_library import import_tensorrt, make_logg
 from fer_perception.inference.tensorrt_version import BuildPlan, build_plan
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OtherBuilder:
+    """Another way to build an engine than ours.
+
+    Attributes:
+        name: one of `engine_key.BUILDERS`.
+        build: gives the serialised engine; called with the device's context current.
+    """
+
+    name: str
+    build: Callable[[], bytes]
 
 
 class TensorRTClassifier:
@@ -257,6 +271,7 @@ def open_tensorrt_classifier(
     progress: Callable[[str], None] | None,
     reason: str,
     force: bool = False,
+    other_builder: OtherBuilder | None = None,
 ) -> TensorRTClassifier:
     """Take the engine from the cache or build it, and make a classifier of it.
 
@@ -266,6 +281,7 @@ def open_tensorrt_classifier(
         progress: gets a readable line now and then during a build.
         reason: why this backend was chosen.
         force: build even where the cache has an engine.
+        other_builder: builds instead of our own parser path, under its own key.
 
     Raises:
         NotInstalledError: TensorRT, pycuda or a GPU is missing.
@@ -280,6 +296,8 @@ def open_tensorrt_classifier(
         logger.warning("there is no FP16 file beside %s, so the engine calculates in FP32; copy it there", model.path)
     cache = EngineCache(cache_directory or default_cache_directory())
     keys = engine_keys(device, plan, trt.__version__, model, graph)
+    if other_builder is not None:
+        keys = [key for key in keys if key.builder == other_builder.name]
     say = progress or _silent
 
     def build() -> Built:
@@ -289,6 +307,9 @@ def open_tensorrt_classifier(
         begin = time.monotonic()
         report = BuildProgress(say, expected_seconds=expected)
         with device.current():
+            if other_builder is not None:
+                with ticking(report):
+                    return Built(other_builder.build(), time.monotonic() - begin)
             data, timings = build_engine(trt, graph, plan, timing_cache=cache.timing_cache(keys[0]), progress=report)
         try:
             cache.store_timing_cache(keys[0], timings)

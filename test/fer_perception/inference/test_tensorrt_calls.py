@@ -16,7 +16,7 @@ from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference import create_classifier
 from fer_perception.inference.base import EngineCacheError, NotInstalledError
 from fer_perception.inference.model_file import read_model_file
-from fer_perception.inference.tensorrt_classifier import open_tensorrt_classifier
+from fer_perception.inference.tensorrt_classifier import OtherBuilder, open_tensorrt_classifier
 
 _spec = importlib.util.spec_from_file_location("tensorrt_stand_in", Path(__file__).with_name("tensorrt_stand_in.py"))
 stand_in = importlib.util.module_from_spec(_spec)
@@ -116,6 +116,20 @@ def test_the_second_start_takes_the_cache_and_a_new_version_does_not(install, ma
     other = open_it(path, tmp_path / "engines")
     assert "an engine built" in other.reason
     other.close()
+
+
+def test_an_engine_of_another_builder_is_kept_under_its_own_key_and_serves(install, make_model, tmp_path):
+    install("10.3.0")
+    path = make_model()
+    open_it(path, tmp_path / "first").close()
+    (engine,) = (tmp_path / "first").glob("*.engine")
+    other = OtherBuilder("torch2trt", engine.read_bytes)
+    open_it(path, tmp_path / "engines", other_builder=other).close()
+    (manifest,) = (tmp_path / "engines").glob("*.json")
+    assert json.loads(manifest.read_text())["key"]["builder"] == "torch2trt"
+    classifier = open_it(path, tmp_path / "engines")
+    assert "torch2trt" in classifier.reason
+    classifier.close()
 
 
 def test_a_file_that_is_no_engine_is_replaced(install, make_model, tmp_path, caplog):
