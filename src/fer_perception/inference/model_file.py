@@ -11,6 +11,8 @@ from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.inference.protobuf import WireError, onnx_external_locations, onnx_metadata
 
+#: How files with a serialised TensorRT engine usually end.
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 #: A protocol buffer message ends at 2 GiB; nothing this project runs comes near.
 MAX_BYTES = 2**31 - 1
 
@@ -58,6 +60,12 @@ def read_model_file(path: str | Path) -> ModelFile:
         props = onnx_metadata(view)
         locations = onnx_external_locations(view)
     except WireError as err:
+        if path.suffix in ENGINE_SUFFIXES:
+            msg = (
+                f"{path} is not an ONNX model; compiled engines are kept and found in the cache, so give the .onnx file "
+                "it was built from"
+            )
+            raise ModelError(msg) from None
         msg = (
             f"{path} ({len(data)} bytes) is not an ONNX model or was cut short ({err}); "
             "get the file again or export it with `fer-train export`"

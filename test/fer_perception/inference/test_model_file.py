@@ -113,6 +113,13 @@ def test_another_kind_of_file_is_refused(tmp_path, content):
         create_classifier(path, backend="onnxruntime", threads=1)
 
 
+def test_an_engine_is_not_the_model(tmp_path):
+    path = tmp_path / "arch1.engine"
+    path.write_bytes(b"ftrt" + bytes(range(256)))
+    with pytest.raises(ModelError, match=r"arch1.engine is not an ONNX model; .*give the .onnx file"):
+        create_classifier(path, backend="tensorrt", threads=1)
+
+
 def test_an_onnx_without_our_metadata_names_the_mend(make_model):
     path = make_model("bare.onnx", props={})
     with pytest.raises(ModelError, match=r"bare.onnx has no metadata key 'fer.labels'.*fer-train export"):
