@@ -62,8 +62,8 @@ def read_model_file(path: str | Path) -> ModelFile:
     except WireError as err:
         if path.suffix in ENGINE_SUFFIXES:
             msg = (
-                f"{path} is not an ONNX model; compiled engines are kept and found in the cache, so give the .onnx file "
-                "it was built from"
+                f"{path} is not an ONNX model; compiled engines are kept and found in the cache, so give the .onnx "
+                "file it was built from"
             )
             raise ModelError(msg) from None
         msg = (
