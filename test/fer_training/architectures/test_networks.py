@@ -40,11 +40,11 @@ def test_total_and_trainable_parameters(name: str, totals: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("name", TOTALS)
-@pytest.mark.parametrize("size", [32, 47, 48, 50, 64, 96, 112])
+@pytest.mark.parametrize("size", [32, 47, 64, 96, 112])
 def test_takes_every_size_channels_and_classes(name: str, size: int) -> None:
     # Shapes are all that matters here: the meta device computes nothing else.
     with torch.device("meta"):
-        for channels, classes in ((1, 7), (3, 8), (1, 2)):
+        for channels, classes in ((1, 7), (3, 8)):
             network = create(name, in_channels=channels, input_size=size, num_classes=classes).eval()
             assert network(torch.empty(2, channels, size, size)).shape == (2, classes)
 
