@@ -50,6 +50,7 @@ class CsvTable:
         self._file = _create(path)
         self._writer = csv.writer(self._file)
         self._labels: tuple[str, ...] = ()
+        self._columns = 0
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write the rows of one frame, before the first one the heading."""
@@ -60,9 +61,10 @@ class CsvTable:
             heading += ["observed", "x", "y", "width", "height", "detection_confidence", "quality", "tracked_for"]
             heading += [f"score_{label}" for label in self._labels] + [f"raw_{label}" for label in self._labels]
             self._writer.writerow(heading)
+            self._columns = len(heading)
         start = [result.camera, frame.index, f"{result.stamp_ns / 1e9:.9f}"]
         if not result.faces:
-            self._writer.writerow(start)
+            self._writer.writerow([*start, *[""] * (self._columns - len(start))])
         for face in result.faces:
             raw = [""] * len(self._labels) if face.raw_scores is None else [_number(v) for v in face.raw_scores]
             row: list[object] = [

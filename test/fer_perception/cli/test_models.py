@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from run_fer import run_fer
+
+from fer_perception.model_store import FOREIGN_MODELS
+
+
+@pytest.fixture
+def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine on which no foreign model lies anywhere."""
+    monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models"
+
+
+def test_list(nothing_fetched: Path) -> None:
+    done = run_fer("models", "list", "--json")
+    assert done.returncode == 0
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert rows["yunet"]["state"] == "missing"
+    assert rows["yunet"]["path"] is None
+    assert "arch1_fer2013" in rows
+    assert "yunet" in run_fer("models", "list").stdout
+
+
+def test_verify(nothing_fetched: Path) -> None:
+    done = run_fer("models", "verify", "yunet")
+    assert done.returncode == 1
+    assert "fer models fetch yunet" in done.stderr
+    (nothing_fetched / FOREIGN_MODELS[0].file_name).write_bytes(b"something else")
+    done = run_fer("models", "verify", "yunet", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)[0]["state"] == "wrong hash"
+    assert run_fer("models", "verify", "arch1_fer2013").returncode == 0
+
+
+def test_what_is_there_is_not_fetched_again(repository: Path) -> None:
+    if not (repository.parent / "shared" / "models").is_dir():
+        pytest.skip("no directory with the detector's files here")
+    done = run_fer("models", "fetch", "yunet")
+    assert done.returncode == 0
+    assert done.stdout.count("already at") == 2
+
+
+def test_an_unknown_name() -> None:
+    done = run_fer("models", "fetch", "nonsense")
+    assert done.returncode == 1
+    assert "there is no model 'nonsense'" in done.stderr

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_bags import START_NS, jpeg, text, write_bag
+from run_fer import run_fer
+
+from fer_perception.bags import BagReader
+from fer_perception.demo_clip import RATE, clip_frames
+
+PERIOD = 10**9 // RATE
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    messages = [
+        ("/cam/compressed", START_NS + i * PERIOD, jpeg(image, START_NS + i * PERIOD))
+        for i, (_, image) in enumerate(clip_frames(1.5))
+    ]
+    return write_bag(tmp_path_factory.mktemp("bags") / "walk", messages)
+
+
+def test_every_output(bag: Path, tmp_path: Path) -> None:
+    done = run_fer(
+        "replay", bag, "--out", tmp_path / "out", "--jsonl", tmp_path / "a.jsonl", "--csv", tmp_path / "a.csv",
+        "--report", tmp_path / "a.html", "--json",
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == {"/cam/compressed": 30}
+    assert summary["emotions_topic"] == "/emotions"
+    assert len(summary["files"]) == 4
+    with BagReader(tmp_path / "out") as reader:
+        assert reader.count(["/emotions"]) == 30
+    last = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[-1])
+    assert last["faces"][0]["emotion"] == "happy"
+    assert last["faces"][0]["face_id"] == "f00001"
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+    assert "Who showed what when" in (tmp_path / "a.html").read_text()
+
+
+def test_for_people_and_other_ids_in_the_file(bag: Path, tmp_path: Path) -> None:
+    params = tmp_path / "fer.yaml"
+    params.write_text("deterministic_ids: false\n")
+    done = run_fer("replay", bag, "--params", params, "--jsonl", tmp_path / "a.jsonl")
+    assert done.returncode == 0
+    assert "30 frames in" in done.stdout
+    last = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[-1])
+    assert last["faces"][0]["face_id"] == "f00001"
+
+
+def test_interrupting_leaves_complete_files(tmp_path: Path) -> None:
+    image = next(iter(clip_frames(0.1)))[1]
+    messages = [("/cam", START_NS + i * PERIOD, jpeg(image, START_NS + i * PERIOD)) for i in range(3000)]
+    long = write_bag(tmp_path / "long", messages)
+    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "replay", str(long),
+               "--out", str(tmp_path / "out"), "--progress"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = b""
+        # The bar shows a speed as soon as frames have been dealt with.
+        while b"frames/s" not in said and (part := process.stderr.read1(4096)):
+            said += part
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+        assert process.wait(timeout=60) == 1
+    assert b"interrupted" in said
+    with BagReader(tmp_path / "out") as reader:
+        assert 0 < reader.count(["/emotions"]) < 3000
+        assert len(list(reader.messages())) == reader.count(["/emotions", "/cam"])
+
+
+class TestFailures:
+    def test_an_existing_output(self, bag: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        done = run_fer("replay", bag, "--out", tmp_path / "out")
+        assert done.returncode == 1
+        assert "exists already" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_damaged_bag_keeps_what_came_before(self, bag: Path, tmp_path: Path) -> None:
+        data = (bag / "walk.mcap").read_bytes()
+        damaged = tmp_path / "damaged.mcap"
+        damaged.write_bytes(data[: len(data) * 2 // 3])
+        done = run_fer("replay", damaged, "--report", tmp_path / "a.html")
+        assert done.returncode == 1
+        assert "damaged.mcap is no readable rosbag2" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_no_such_topic(self, bag: Path) -> None:
+        done = run_fer("replay", bag, "--topic", "/front")
+        assert done.returncode == 1
+        assert "/cam/compressed" in done.stderr
+
+    def test_no_images(self, tmp_path: Path) -> None:
+        done = run_fer("replay", write_bag(tmp_path / "bag", [("/notes", 1, text("x"))]))
+        assert done.returncode == 1
+        assert "no image topics" in done.stderr
+
+    def test_no_bag(self, tmp_path: Path) -> None:
+        assert run_fer("replay").returncode == 2
+        done = run_fer("replay", tmp_path / "nothing")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "does not exist" in done.stderr

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from run_fer import run_fer
+
+from fer_perception.demo_clip import RATE, clip_frames, load_portraits
+from fer_perception.labels import LABELS
+
+FACE_KEYS = {
+    "face_id", "emotion", "confidence", "roi", "scores", "raw_scores", "phase", "valence", "arousal", "observed",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with two portraits, a damaged picture and something else."""
+    directory = tmp_path_factory.mktemp("pictures")
+    astronaut, hopper = load_portraits()
+    cv2.imwrite(str(directory / "a10.png"), hopper.image)
+    opaque = np.full(astronaut.image.shape[:2], 255, np.uint8)
+    cv2.imwrite(str(directory / "a2.png"), np.dstack([astronaut.image, opaque]))
+    (directory / "a3.jpg").write_bytes(b"damaged")
+    (directory / "list.txt").write_text("a2 a10")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "walk.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, (640, 480))
+    for _, image in clip_frames(1.5):
+        writer.write(image)
+    writer.release()
+    return path
+
+
+class TestPictures:
+    def test_one_still(self, pictures: Path) -> None:
+        done = run_fer("run", pictures / "a2.png", "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        (row,) = [json.loads(line) for line in done.stdout.splitlines()]
+        assert list(row) == ["frame", "stamp", "width", "height", "faces"]
+        assert (row["frame"], row["stamp"]) == (0, 0.0)
+        (face,) = row["faces"]
+        assert set(face) == FACE_KEYS
+        assert face["emotion"] == "happy"
+        assert face["face_id"] == "f00001"
+        assert face["scores"] == face["raw_scores"]
+        assert list(face["scores"]) == list(LABELS)
+        assert sum(face["scores"].values()) == pytest.approx(1.0, abs=1e-6)
+        assert face["confidence"] == face["scores"]["happy"]
+        assert face["phase"] == "unknown"
+        assert face["observed"] is True
+        x, y, w, h = face["roi"]
+        assert 0 < x < x + w < row["width"]
+        assert 0 <= y < y + h < row["height"]
+
+    def test_a_directory_goes_on_after_a_damaged_picture(self, pictures: Path, tmp_path: Path) -> None:
+        done = run_fer("run", pictures, "--json", "--save", tmp_path / "out")
+        assert done.returncode == 1
+        assert "a3.jpg" in done.stderr
+        assert "list.txt" not in done.stderr
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [row["frame"] for row in rows] == [0, 2]
+        assert rows[0]["faces"][0]["emotion"] == "happy"
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a10_annotated.png", "a2_annotated.png"]
+        drawn = cv2.imread(str(tmp_path / "out" / "a2_annotated.png"))
+        plain = cv2.imread(str(pictures / "a2.png"))
+        assert drawn.shape == plain.shape
+        assert (drawn != plain).any()
+
+    def test_for_people(self, pictures: Path) -> None:
+        done = run_fer("run", pictures / "a2.png")
+        assert done.returncode == 0
+        assert "a2.png: 1 face" in done.stdout
+        assert "happy" in done.stdout
+
+
+class TestVideos:
+    def test_one_line_a_frame(self, video: Path) -> None:
+        done = run_fer("run", video, "--json")
+        assert done.returncode == 0
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [row["frame"] for row in rows] == list(range(30))
+        assert [row["stamp"] for row in rows] == pytest.approx([i / RATE for i in range(30)], abs=0.002)
+        assert rows[0]["faces"] == []
+        assert {face["face_id"] for row in rows for face in row["faces"]} == {"f00001"}
+        assert rows[-1]["faces"][0]["emotion"] == "happy"
+
+    def test_summary_and_annotated_video(self, video: Path, tmp_path: Path) -> None:
+        done = run_fer("run", video, "--save", tmp_path, "--progress")
+        assert done.returncode == 0
+        assert "30 frames, 1 faces" in done.stdout
+        assert "f00001" in done.stdout
+        assert "walk.mp4" in done.stderr
+        assert "30 frames" not in done.stderr
+        capture = cv2.VideoCapture(str(tmp_path / "walk_annotated.mp4"))
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 30
+        capture.release()
+
+    def test_a_reader_that_leaves_early(self, video: Path) -> None:
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(video), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert json.loads(process.stdout.readline())["frame"] == 0
+            process.stdout.close()
+            said = process.stderr.read()
+            assert (process.wait(timeout=60), said) == (0, b"")
+
+
+class TestSettings:
+    def test_params_from_a_ros_file(self, pictures: Path, tmp_path: Path) -> None:
+        params = tmp_path / "fer.yaml"
+        params.write_text("/**:\n  ros__parameters:\n    min_face_size: 2000\n    autostart: false\n")
+        done = run_fer("run", pictures / "a2.png", "--json", "--params", params)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["faces"] == []
+
+    def test_a_wrong_name_gets_a_hint(self, pictures: Path, tmp_path: Path) -> None:
+        params = tmp_path / "fer.yaml"
+        params.write_text("max_face: 3\n")
+        done = run_fer("run", pictures / "a2.png", "--params", params)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "did you mean 'max_faces'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+    def test_a_missing_model(self, pictures: Path, tmp_path: Path) -> None:
+        params = tmp_path / "fer.yaml"
+        params.write_text("model: /nowhere/model.onnx\n")
+        done = run_fer("run", pictures / "a2.png", "--params", params)
+        assert done.returncode == 1
+        assert "/nowhere/model.onnx" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestWrongUsage:
+    @pytest.mark.parametrize("arguments", [["run"], ["run", "a.png", "--nonsense"], ["dance"], ["run", "a", "b"]])
+    def test_exit_status_two(self, arguments: list[str]) -> None:
+        done = run_fer(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr
+
+    def test_a_missing_file_is_a_failure(self) -> None:
+        done = run_fer("run", "/nowhere/a.png")
+        assert done.returncode == 1
+        assert done.stderr == (
+            "fer: /nowhere/a.png does not exist; expected a picture, video, directory of pictures, URL or number of a webcam\n"
+        )
+
+    def test_a_window_without_a_window_system(self, pictures: Path) -> None:
+        gui = next(line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:"))
+        if "NONE" not in gui:
+            pytest.skip("this OpenCV can open windows")
+        done = run_fer("run", pictures / "a2.png", "--view")
+        assert done.returncode == 2
+        assert "opencv-python" in done.stderr
+        assert "--save" in done.stderr
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    code = (
+        "import sys\nsys.argv = ['fer', '--help']\nfrom fer_perception.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'numpy', 'cv2', 'onnxruntime', 'rclpy', 'rosbags', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    # -S -E would hide the packages; a ROS wheel's start-up file must not count either, so only new modules do.
+    code = "import sys\nbefore = set(sys.modules)\n" + code.replace(
+        "& set(sys.modules)", "& (set(sys.modules) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("run", "replay", "models", "doctor"):
+        assert command in done.stdout
+    assert run_fer("--version").stdout.startswith("fer_perception ")

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_bags import START_NS, jpeg, raw, text, write_bag
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
+
+from fer_perception.bags import BagReader, BagWriter, fer_typestore
+from fer_perception.errors import ImageError, SourceError
+
+PICTURE = np.arange(32 * 24 * 3, dtype=np.uint8).reshape(24, 32, 3)
+
+
+def small_bag(path: Path, *, sqlite3: bool = False) -> Path:
+    messages = [("/cam/image_raw", START_NS + i * 10**8, raw(PICTURE, START_NS + i * 10**8)) for i in range(5)]
+    messages.insert(2, ("/notes", START_NS + 150_000_000, text("hello")))
+    return write_bag(path, messages, sqlite3=sqlite3)
+
+
+@pytest.mark.parametrize("sqlite3", [False, True])
+def test_reads_what_was_written(tmp_path: Path, *, sqlite3: bool) -> None:
+    path = small_bag(tmp_path / "bag", sqlite3=sqlite3)
+    assert list(path.glob("*.db3" if sqlite3 else "*.mcap"))
+    with BagReader(path) as reader:
+        assert reader.camera_topics() == ["/cam/image_raw"]
+        assert reader.count(["/cam/image_raw"]) == 5
+        messages = list(reader.messages())
+        assert [m.topic for m in messages].count("/notes") == 1
+        picture = reader.read_image(messages[0])
+        assert picture.stamp_ns == START_NS
+        assert picture.header.frame_id == "optical"
+        np.testing.assert_array_equal(picture.decode(), PICTURE)
+
+
+def test_a_single_file_without_metadata(tmp_path: Path) -> None:
+    path = small_bag(tmp_path / "bag")
+    with BagReader(path / "bag.mcap") as reader:
+        assert len(list(reader.messages(["/cam/image_raw"]))) == 5
+
+
+@pytest.mark.parametrize("mode", [CompressionMode.MESSAGE, CompressionMode.FILE, CompressionMode.STORAGE])
+def test_zstd_compressed(tmp_path: Path, mode: CompressionMode) -> None:
+    path = tmp_path / "bag"
+    plugin = StoragePlugin.MCAP if mode == CompressionMode.STORAGE else StoragePlugin.SQLITE3
+    writer = Writer(path, version=9, storage_plugin=plugin)
+    writer.set_compression(mode, CompressionFormat.ZSTD)
+    store = fer_typestore()
+    with writer:
+        kind, data = raw(PICTURE, START_NS)
+        writer.write(writer.add_connection("/cam", kind, typestore=store), START_NS, data)
+    with BagReader(path) as reader:
+        (message,) = reader.messages(reader.camera_topics())
+        np.testing.assert_array_equal(reader.read_image(message).decode(), PICTURE)
+
+
+class TestTopics:
+    def test_twins_and_depth_are_left_out(self, tmp_path: Path) -> None:
+        write_bag(
+            tmp_path / "bag",
+            [
+                ("/a/image", 1, raw(PICTURE, 1)),
+                ("/a/image/compressed", 2, jpeg(PICTURE, 1)),
+                ("/a/image/compressedDepth", 2, jpeg(PICTURE, 1)),
+                ("/b/image/compressed", 3, jpeg(PICTURE, 1)),
+            ],
+        )
+        with BagReader(tmp_path / "bag") as reader:
+            assert reader.camera_topics() == ["/a/image", "/b/image/compressed"]
+            assert reader.camera_topics(["/a/image/compressed"]) == ["/a/image/compressed"]
+
+    def test_wrong_topics_are_named_with_the_right_ones(self, tmp_path: Path) -> None:
+        with BagReader(small_bag(tmp_path / "bag")) as reader:
+            with pytest.raises(SourceError, match=r"no topic /front; its image topics: /cam/image_raw"):
+                reader.camera_topics(["/front"])
+            with pytest.raises(SourceError, match=r"/notes of .* is a std_msgs/msg/String, not an image"):
+                reader.camera_topics(["/notes"])
+
+    def test_no_images_at_all(self, tmp_path: Path) -> None:
+        with (
+            BagReader(write_bag(tmp_path / "bag", [("/notes", 1, text("x"))])) as reader,
+            pytest.raises(SourceError, match=r"has no image topics \(std_msgs/msg/String\)"),
+        ):
+            reader.camera_topics()
+
+
+class TestDamage:
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match=r"does not exist; expected a rosbag2 directory"):
+            BagReader(tmp_path / "nothing")
+
+    def test_a_directory_that_is_no_bag(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match=r"holds no metadata\.yaml"):
+            BagReader(tmp_path)
+
+    @pytest.mark.parametrize("keep", [0, 4, 200, 3000])
+    @pytest.mark.parametrize("sqlite3", [False, True])
+    def test_truncated(self, tmp_path: Path, keep: int, *, sqlite3: bool) -> None:
+        path = small_bag(tmp_path / "bag", sqlite3=sqlite3)
+        file = next(path.glob("bag.*"))
+        file.write_bytes(file.read_bytes()[:keep])
+        with pytest.raises(SourceError, match="readable rosbag2") as caught, BagReader(path) as reader:
+            list(reader.messages())
+        assert "ros2 bag reindex" in str(caught.value)
+
+    def test_metadata_that_is_no_yaml(self, tmp_path: Path) -> None:
+        path = small_bag(tmp_path / "bag")
+        (path / "metadata.yaml").write_text("{[")
+        with pytest.raises(SourceError, match="readable rosbag2"):
+            BagReader(path)
+
+    def test_a_message_that_does_not_follow_its_type(self, tmp_path: Path) -> None:
+        kind, data = raw(PICTURE, START_NS)
+        path = write_bag(tmp_path / "bag", [("/cam", 1, (kind, data[:30])), ("/cam", 2, (kind, data))])
+        with BagReader(path) as reader:
+            broken, whole = reader.messages()
+            with pytest.raises(ImageError) as caught:
+                reader.read_image(broken)
+            assert caught.value.cause == "corrupt"
+            assert reader.read_image(whole).decode().shape == (24, 32, 3)
+
+
+class TestWriter:
+    def test_an_exception_leaves_a_complete_bag(self, tmp_path: Path) -> None:
+        kind, data = raw(PICTURE, START_NS)
+
+        def write_some() -> None:
+            with BagWriter(tmp_path / "bag") as writer:
+                writer.write(writer.add_topic("/cam", kind, fer_typestore()), 1, data)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            write_some()
+        with Reader(tmp_path / "bag") as reader:
+            assert reader.message_count == 1
+
+    def test_does_not_overwrite(self, tmp_path: Path) -> None:
+        small_bag(tmp_path / "bag")
+        with pytest.raises(SourceError, match="exists already"):
+            BagWriter(tmp_path / "bag")
+
+    def test_an_impossible_place(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(SourceError, match="cannot be made"):
+            BagWriter(tmp_path / "file" / "bag")

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_results import make_face, make_result
+
+from fer_perception.drawing import hex_colour
+from fer_perception.errors import SourceError
+from fer_perception.pipeline_types import Phase
+from fer_perception.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.report import MAX_THUMBNAILS, Report, thumbnail
+from fer_perception.report_charts import MAX_POINTS
+
+IMAGE = np.random.default_rng(3).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+START = 1_700_000_000_000_000_000
+
+
+class Checker(HTMLParser):
+    """Collects text and attributes, and checks that elements are closed in order."""
+
+    VOID = ("meta", "img", "br", "line", "link")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def written(
+    tmp_path: Path, frames: list[ReplayedFrame], statistics: ReplayStatistics | None = None
+) -> tuple[str, Checker]:
+    report = Report(tmp_path / "report.html", Path("evening.mcap"))
+    for frame in frames:
+        report.add(frame)
+    statistics = statistics or ReplayStatistics(frames=Counter({"/camera": len(frames)}))
+    report.write(statistics, 2.0)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    return page, checker
+
+
+def play(
+    emotions: list[str], *, face_id: str = "f00001", camera: str = "/camera", step: float = 0.1
+) -> list[ReplayedFrame]:
+    frames = []
+    for index, emotion in enumerate(emotions):
+        faces = [make_face(face_id, emotion, (100, 100, 80, 100))] if emotion != "-" else []
+        result = make_result(*faces, stamp_ns=START + round(index * step * 1e9), camera=camera)
+        frames.append(ReplayedFrame(index, result.stamp_ns, IMAGE, result))
+    return frames
+
+
+def test_one_page_without_requests(tmp_path: Path) -> None:
+    page, checker = written(tmp_path, play(["-"] * 5 + ["neutral"] * 10 + ["happy"] * 10))
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    assert "url(" not in page
+    for _, name, value in checker.attributes:
+        if name in {"src", "href"}:
+            assert value.startswith("data:image/jpeg;base64,")
+
+
+def test_a_thumbnail_at_every_label_change(tmp_path: Path) -> None:
+    _, checker = written(tmp_path, play(["neutral"] * 10 + ["happy"] * 10 + ["neutral"] * 5))
+    pictures = [value for tag, name, value in checker.attributes if (tag, name) == ("img", "alt")]
+    assert pictures == ["face at 0.0 s", "face at 1.0 s", "face at 2.0 s"]
+    text = " ".join(checker.text)
+    assert "evening.mcap" in text
+    assert "60%" in text
+    assert "40%" in text
+
+
+def test_many_changes_are_counted_but_not_all_shown(tmp_path: Path) -> None:
+    changes = MAX_THUMBNAILS + 7
+    _, checker = written(tmp_path, play(["happy" if i % 2 else "sad" for i in range(changes)]))
+    assert (
+        sum(tag == "figure" or (tag, name) == ("img", "src") for tag, name, _ in checker.attributes) == MAX_THUMBNAILS
+    )
+    assert "and 7 more changes" in " ".join(checker.text)
+
+
+def test_scores_are_stacked_to_one(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, play(["happy"] * 20))
+    polygons = re.findall(r'<polygon points="([^"]+)" fill="([^"]+)"', page)
+    assert len(polygons) == 7
+    heights = {}
+    for points, colour in polygons:
+        ys = [float(point.split(",")[1]) for point in points.split()]
+        heights[colour] = max(ys) - min(ys)
+    assert sum(heights.values()) == pytest.approx(150.0, abs=1.0)
+    assert heights[hex_colour("happy")] == pytest.approx(0.9 * 150.0, abs=1.0)
+
+
+def test_long_tracks_are_thinned(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, play(["happy"] * (3 * MAX_POINTS), step=0.03))
+    longest = max(len(points.split()) for points in re.findall(r'points="([^"]+)"', page))
+    assert longest == 2 * MAX_POINTS
+
+
+def test_a_gap_splits_the_chart(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, play(["happy"] * 10 + ["-"] * 20 + ["happy"] * 10))
+    assert len(re.findall("<polygon", page)) == 14
+
+
+def test_phases_and_unseen_stretches(tmp_path: Path) -> None:
+    faces = [
+        make_face("f1", "happy", (9, 9, 50, 50), phase=phase, observed=observed)
+        for phase, observed in ((Phase.ONSET, True), (Phase.APEX, True), (Phase.APEX, False))
+        for _ in range(10)
+    ]
+    frames = [ReplayedFrame(i, 0, IMAGE, make_result(face, stamp_ns=START + i * 10**8)) for i, face in enumerate(faces)]
+    page, _ = written(tmp_path, frames)
+    assert "<title>onset, 0.00 to 1.00 s</title>" in page
+    assert "<title>apex, 1.00 to 2.90 s</title>" in page
+    assert "<title>not seen, 2.00 to 2.90 s</title>" in page
+
+
+def test_unusable_frames_and_cameras(tmp_path: Path) -> None:
+    statistics = ReplayStatistics(frames=Counter({"/left": 5, "/right": 5}))
+    statistics.count_bad("/right", "truncated", "12 bytes of data, 900 needed")
+    statistics.count_bad("/dead", "encoding", "encoding 'mono16' has more than 8 bits")
+    frames = play(["happy"] * 5, camera="/left") + play(["sad"] * 5, camera="/right", face_id="f00002")
+    _, checker = written(tmp_path, frames, statistics)
+    text = " ".join(checker.text)
+    for words in ("/left", "/right", "/dead", "truncated", "12 bytes of data", "10.0 Hz", "640×480"):
+        assert words in text
+
+
+def test_text_of_unknown_origin_is_escaped(tmp_path: Path) -> None:
+    evil = '<script>alert("x")</script>'
+    statistics = ReplayStatistics(frames=Counter({evil: 3}))
+    statistics.count_bad(evil, "corrupt", f'"><img src=x onerror=y>{evil}')
+    page, checker = written(tmp_path, play(["happy"] * 3, camera=evil, face_id=evil), statistics)
+    assert "<script" not in page
+    assert evil in " ".join(checker.text)
+    assert not [name for _, name, _ in checker.attributes if name.startswith("on")]
+
+
+def test_nobody_and_nothing(tmp_path: Path) -> None:
+    _, checker = written(tmp_path, play(["-"] * 5))
+    assert "Nobody was seen" in checker.text
+    _, checker = written(tmp_path, [], ReplayStatistics(damage="the bag ended"))
+    assert any("the bag ended" in text for text in checker.text)
+
+
+def test_an_impossible_place(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="cannot be written"):
+        Report(tmp_path / "missing" / "r.html", Path("bag")).write(ReplayStatistics(), 1.0)
+
+
+@pytest.mark.parametrize("roi", [(0, 0, 20, 20), (630, 470, 10, 10), (0, 0, 640, 480), (300, 200, 1, 1)])
+def test_thumbnails_of_faces_anywhere(roi: tuple[int, int, int, int]) -> None:
+    assert thumbnail(IMAGE, roi).startswith(b"\xff\xd8")
+    assert thumbnail(IMAGE[..., 0], roi).startswith(b"\xff\xd8")

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from made_results import make_face, make_result
+
+from fer_perception.drawing import colour_of
+from fer_perception.timeline import write_timeline
+
+
+def count(picture: np.ndarray, label: str) -> int:
+    wanted = np.array(colour_of(label)[::-1])
+    return int((np.abs(picture.astype(int) - wanted) < 4).all(axis=2).sum())
+
+
+def test_labels_have_their_colours_and_faces_their_rows(tmp_path: Path) -> None:
+    results = []
+    for index in range(40):
+        faces = [make_face("f1", "happy" if index < 20 else "sad", (9, 9, 50, 50))]
+        if index > 10:
+            faces.append(make_face("f2", "angry", (99, 9, 50, 50)))
+        results.append(make_result(*faces, stamp_ns=index * 10**8))
+    write_timeline(tmp_path / "two.png", results, "two faces")
+    write_timeline(tmp_path / "one.png", [make_result(r.faces[0], stamp_ns=r.stamp_ns) for r in results], "one face")
+    two, one = cv2.imread(str(tmp_path / "two.png")), cv2.imread(str(tmp_path / "one.png"))
+    assert two.shape[0] > one.shape[0]
+    # The legend shows every colour a little; the strips show the reported ones a lot.
+    assert count(two, "angry") > 5 * count(one, "angry") > 0
+    assert min(count(one, "happy"), count(one, "sad")) > 5 * count(one, "disgusted")
+
+
+def test_nobody_at_all(tmp_path: Path) -> None:
+    write_timeline(tmp_path / "empty.png", [], "nobody")
+    assert cv2.imread(str(tmp_path / "empty.png")) is not None
