@@ -31,9 +31,12 @@ def test_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     except ModelError as err:
         assert "detector.yunet_ort.vga.ms" not in figures
         pytest.skip(f"no YuNet here: {err}")
+    assert figures["detector.yunet_ort.320x256.ms"] < figures["detector.yunet_ort.vga.ms"]
+    if "detector.yunet_cv2.vga.ms" not in figures:
+        assert any("yunet_cv2 is left out" in line for line in lines)
+        return
     ratio = figures["detector.yunet_cv2.vga.ms"] / figures["detector.yunet_ort.vga.ms"]
     assert figures["detector.yunet_cv2_to_yunet_ort.vga.ratio"] == pytest.approx(ratio)
-    assert figures["detector.yunet_ort.320x256.ms"] < figures["detector.yunet_ort.vga.ms"]
     assert len(lines) == 3
 
 

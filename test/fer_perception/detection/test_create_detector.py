@@ -30,7 +30,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
 @pytest.fixture
 def yunet_files(make: Callable[..., Detector]) -> dict[str, Path]:
     """The files of both YuNets; skips where they were never fetched."""
-    make("yunet_ort").close()
+    make("yunet_cv2").close()
     return {name: ModelStore().find(name) for name in ("yunet", "yunet_dynamic")}
 
 
