@@ -21,6 +21,9 @@ JITTER, SPREAD = 0.15, 2.0
 COMPARED_FROM = 1e-3
 #: Share of views whose probabilities say nothing: bounds how much one view can claim.
 OUTLIERS = 0.02
+#: So much of the assumed class frequencies is uniform: a class that was very rare in training would else be believed on
+#: very little evidence.
+UNIFORM_SHARE = 0.1
 #: The view rate learnt from a face starts with the weight of this many views and is forgotten with this time
 #: constant, s.
 VIEW_PRIOR, VIEW_MEMORY = 1.0, 10.0
@@ -51,7 +54,7 @@ class HmmFilter:
     """
 
     def __init__(self, parameters: HmmParameters) -> None:
-        prior = parameters.prior
+        prior = (1.0 - UNIFORM_SHARE) * parameters.prior + UNIFORM_SHARE / len(parameters.prior)
         self._prior = prior
         # A mature expression gives way to class k with probability prior[k]; to the same class, that does not show.
         self._rate = 2.0 / (parameters.dwell_time * max(1.0 - float(np.sum(prior**2)), 1e-6))
@@ -96,12 +99,14 @@ class HmmFilter:
         """Young and mature belief after `dt`: of the same expression, and of one that came in between."""
         turns = (self._rate * dt)[..., None]
         none = np.exp(-turns)
-        even = 0.5 + 0.5 * none * none  # an even number of stages passed in dt, a Poisson number with mean `turns`
-        odd = 1.0 - even
+        # The number of stages passed is Poisson with mean `turns`: it is odd, even but not 0, odd but not 1 so often.
+        odd = 0.5 * (1.0 - none * none)
+        not_none = 0.5 * np.square(1.0 - none)
+        not_one = np.maximum(odd - turns * none, 0.0)
         all_young, all_mature = young.sum(axis=-1, keepdims=True), mature.sum(axis=-1, keepdims=True)
         kept = none * young, none * (mature + turns * young)
-        new_young = self._prior * (all_young * (even - none) + all_mature * odd)
-        new_mature = self._prior * (all_young * (odd - turns * none) + all_mature * (even - none))
+        new_young = self._prior * (all_young * not_none + all_mature * odd)
+        new_mature = self._prior * (all_young * not_one + all_mature * not_none)
         return kept, (new_young, new_mature)
 
 

@@ -125,7 +125,7 @@ class PipelineSettings:
         0.3, "Time constant of the ema filter, in s.", minimum=0.01, maximum=10.0, live=True
     )
     hmm_dwell_time: float = setting(
-        1.75,
+        1.25,
         "Expected time a face keeps one expression, in s (hmm filter).",
         minimum=0.1,
         maximum=60.0,
@@ -143,7 +143,7 @@ class PipelineSettings:
         0.25, "Below this confidence the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
     )
     hysteresis: float = setting(
-        0.15,
+        0.2,
         "A new label must be this much more probable than the present one.",
         minimum=0.0,
         maximum=1.0,

@@ -21,14 +21,14 @@ from fer_perception.settings import PipelineSettings
 #: One needless change of label a minute is worth so much accuracy.
 FLIP_PRICE = 0.0005
 #: One second of median delay is worth so much accuracy.
-DELAY_PRICE = 0.05
+DELAY_PRICE = 0.1
 #: Values tried for each setting of the default filter, and for the one of the exponential mean.
 HMM_GRID: dict[str, tuple[float, ...]] = {
-    "hmm_dwell_time": (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0),
+    "hmm_dwell_time": (0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
     "hmm_correlation_time": (0.1, 0.3, 1.0),
     "undecided_threshold": (0.2, 0.25, 0.3, 0.35),
-    "hysteresis": (0.0, 0.05, 0.1, 0.15, 0.2, 0.3),
-    "min_dwell": (0.0, 0.1, 0.15, 0.2, 0.3),
+    "hysteresis": (0.0, 0.1, 0.2, 0.3, 0.4, 0.6),
+    "min_dwell": (0.0, 0.1, 0.2, 0.3),
 }
 EMA_GRID: dict[str, tuple[float, ...]] = {"ema_time_constant": (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)}
 

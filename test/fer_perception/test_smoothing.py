@@ -1,0 +1,143 @@
+"""The smoother of one track: scores, label, valence, arousal and phase together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fer_perception.benchmark.expression_sequences import make_sequences
+from fer_perception.benchmark.filter_contestants import contestants
+from fer_perception.benchmark.frame_outputs import synthetic
+from fer_perception.labels import CIRCUMPLEX, LABELS, LABELS_WITH_CONTEMPT
+from fer_perception.pipeline_types import Phase
+from fer_perception.settings import PipelineSettings
+from fer_perception.smoothing import TRAINING_COUNTS, create_smoother, training_prior
+
+FILTERS = ("none", "ema", "hmm")
+
+
+def peaked(label: str, p: float = 0.7, labels: tuple[str, ...] = LABELS) -> np.ndarray:
+    out = np.full(len(labels), (1 - p) / (len(labels) - 1))
+    out[labels.index(label)] = p
+    return out
+
+
+@pytest.mark.parametrize("name", FILTERS)
+class TestEveryFilter:
+    def test_the_first_frame_is_taken_as_it_is(self, name: str) -> None:
+        out = create_smoother(LABELS, PipelineSettings(filter=name)).update(peaked("sad"), 12.0)
+        np.testing.assert_allclose(out.scores, peaked("sad"), atol=1e-12)
+        assert (out.emotion, out.phase) == ("sad", Phase.UNKNOWN)
+        assert out.confidence == pytest.approx(0.7)
+
+    def test_a_face_never_looked_at_is_undecided(self, name: str) -> None:
+        out = create_smoother(LABELS, PipelineSettings(filter=name)).update(None, 12.0)
+        assert (out.emotion, out.phase) == ("", Phase.UNKNOWN)
+        np.testing.assert_allclose(out.scores, training_prior(LABELS))
+        assert out.confidence == pytest.approx(out.scores.max())
+
+    def test_an_unobserved_frame_keeps_the_label(self, name: str) -> None:
+        smoother = create_smoother(LABELS, PipelineSettings(filter=name))
+        for i in range(30):
+            smoother.update(peaked("happy", 0.9), i / 30)
+        assert [smoother.update(None, 1.0 + i / 30).emotion for i in range(6)] == ["happy"] * 6
+
+    def test_a_stamp_that_goes_back_counts_as_no_time(self, name: str) -> None:
+        smoother = create_smoother(LABELS, PipelineSettings(filter=name))
+        smoother.update(peaked("happy"), 5.0)
+        before = smoother.update(peaked("happy"), 5.1)
+        after = smoother.update(peaked("happy"), 4.0)
+        np.testing.assert_allclose(after.scores, before.scores, atol=1e-9)
+        assert smoother.update(peaked("happy"), 5.2).emotion == "happy"
+
+    def test_float32_probabilities_become_exact_distributions(self, name: str) -> None:
+        smoother = create_smoother(LABELS, PipelineSettings(filter=name))
+        rng = np.random.default_rng(0)
+        for i in range(50):
+            out = smoother.update(rng.dirichlet(np.ones(7)).astype(np.float32), i / 30)
+            assert out.scores.dtype == np.float64
+            assert out.scores.sum() == pytest.approx(1.0, abs=1e-12)
+
+    def test_valence_and_arousal_are_expectations(self, name: str) -> None:
+        smoother = create_smoother(LABELS, PipelineSettings(filter=name))
+        for i in range(20):
+            out = smoother.update(peaked("happy", 0.9), i / 30)
+        valence, arousal = out.scores @ np.array([CIRCUMPLEX[label] for label in LABELS])
+        assert (out.valence, out.arousal) == (pytest.approx(valence), pytest.approx(arousal))
+        assert out.valence > 0.5
+
+    def test_eight_classes(self, name: str) -> None:
+        smoother = create_smoother(LABELS_WITH_CONTEMPT, PipelineSettings(filter=name))
+        for i in range(30):
+            out = smoother.update(peaked("contempt", 0.9, LABELS_WITH_CONTEMPT), i / 30)
+        assert out.emotion == "contempt"
+        assert out.valence < 0
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            np.ones(7),
+            np.full(6, 1 / 6),
+            np.array([1.2, -0.2, 0, 0, 0, 0, 0]),
+            np.full(7, np.nan),
+            np.full((1, 7), 1 / 7),
+        ],
+        ids=["sum", "length", "negative", "nan", "shape"],
+    )
+    def test_what_is_no_distribution_is_refused(self, name: str, bad: np.ndarray) -> None:
+        with pytest.raises(ValueError, match="not a distribution over the 7 classes angry"):
+            create_smoother(LABELS, PipelineSettings(filter=name)).update(bad, 0.0)
+
+
+def test_no_filter_passes_every_frame() -> None:
+    smoother = create_smoother(LABELS, PipelineSettings(filter="none"))
+    for i, label in enumerate(LABELS):
+        np.testing.assert_allclose(smoother.update(peaked(label), 0.03 * i).scores, peaked(label))
+
+
+def test_labels_without_neutral_have_no_phase() -> None:
+    labels = ("happy", "sad")
+    smoother = create_smoother(labels, PipelineSettings())
+    phases = {smoother.update(np.array([0.9, 0.1]), i / 30).phase for i in range(60)}
+    assert phases == {Phase.UNKNOWN}
+
+
+def test_labels_without_coordinates_have_no_valence() -> None:
+    out = create_smoother(("happy", "puzzled"), PipelineSettings()).update(np.array([0.5, 0.5]), 0.0)
+    assert np.isnan(out.valence)
+    assert np.isnan(out.arousal)
+
+
+def test_a_smile_goes_through_the_phases() -> None:
+    smoother = create_smoother(LABELS, PipelineSettings())
+    shown = ["neutral"] * 60 + ["happy"] * 60 + ["neutral"] * 90
+    phases = [smoother.update(peaked(label, 0.9), i / 30).phase for i, label in enumerate(shown)]
+    changes = [p for i, p in enumerate(phases) if i == 0 or p is not phases[i - 1]]
+    assert changes == [Phase.UNKNOWN, Phase.NEUTRAL, Phase.ONSET, Phase.APEX, Phase.OFFSET, Phase.NEUTRAL]
+
+
+def test_the_prior_is_that_of_the_training_pictures() -> None:
+    prior = training_prior(LABELS)
+    assert prior.sum() == pytest.approx(1.0)
+    assert prior[LABELS.index("happy")] == pytest.approx(7215 / sum(TRAINING_COUNTS.values()))
+    np.testing.assert_allclose(training_prior(("happy", "contempt")), [0.5, 0.5])
+
+
+def test_the_default_filter_is_the_hidden_markov_one() -> None:
+    assert PipelineSettings().filter == "hmm"
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_the_benchmark_measures_this_very_code(name: str) -> None:
+    outputs, _ = synthetic(pictures=500, views=3, seed=0)
+    sequences = make_sequences(outputs, faces=3, seconds=8.0, rate=20.0, scale=0.5, seed=1)
+    settings = replace(PipelineSettings(), filter=name)
+    labels, scores = contestants(settings)[name](sequences)
+    for face in range(3):
+        smoother = create_smoother(LABELS, settings)
+        for t, stamp in enumerate(sequences.stamps):
+            out = smoother.update(sequences.probabilities[face, t], float(stamp))
+            np.testing.assert_allclose(out.scores, scores[face, t], atol=1e-9)
+            assert out.emotion == ("" if labels[face, t] < 0 else LABELS[labels[face, t]])
