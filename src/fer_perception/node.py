@@ -143,6 +143,10 @@ class FerNode(LifecycleNode):
         self._release()
         return SUCCESS
 
+    def create_statistics(self) -> CameraStatistics:
+        """The figures of one more camera; benchmarks keep more of them."""
+        return CameraStatistics()
+
     def destroy_node(self) -> None:
         """End the worker and destroy the node."""
         self._release()
@@ -177,7 +181,7 @@ class FerNode(LifecycleNode):
         debug = DebugImagePublisher(
             publisher(Image, "~/debug_image", 1), publisher(CompressedImage, "~/debug_image/compressed", 1)
         )
-        statistics = {camera.topic: CameraStatistics() for camera in cameras}
+        statistics = {camera.topic: self.create_statistics() for camera in cameras}
         slots = CameraSlots(
             statistics,
             lambda camera, cause: statistics[camera].dropped(time.monotonic(), cause),
@@ -386,7 +390,7 @@ class FerNode(LifecycleNode):
 
     def _consume(self, configured: _Configured, hri: ModuleType) -> FacesConsumer:
         def appeared(topic: str) -> None:
-            configured.statistics[topic] = CameraStatistics()
+            configured.statistics[topic] = self.create_statistics()
             configured.slots.add(topic)
 
         def received(topic: str, message: Any) -> None:
@@ -477,15 +481,19 @@ def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
     )
 
 
-def main(args: list[str] | None = None) -> int:
+def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> int:
     """Run the node until it is told to end (Ctrl-C, SIGTERM).
+
+    Args:
+        args: command line; None = that of the process.
+        node_class: what to run.
 
     Returns:
         Exit status: 0 = ended as told, 1 = could not start.
     """
     try:
         rclpy.init(args=args)
-        node = FerNode()
+        node = node_class()
     except RuntimeError as err:
         print(f"fer: cannot start: {err}", file=sys.stderr)
         rclpy.try_shutdown()

@@ -1,0 +1,197 @@
+"""A node in a process of its own, and a camera and a listener here, over real DDS."""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_perception.dds_profile import use_large_shared_memory
+from fer_perception.errors import SourceError
+
+TOPIC = "/benchmark/image_raw"
+#: Frames at the start that are not counted: discovery, first allocations.
+WARM_UP = 30
+
+
+@dataclass
+class Feed:
+    """What came of one feed.
+
+    Attributes:
+        sent: frames published after the warm-up.
+        latencies: s from the publish call to the listener's callback, of the answered ones.
+        faces: mean number of faces in the answers.
+    """
+
+    sent: int = 0
+    latencies: list[float] = field(default_factory=list)
+    faces: float = 0.0
+
+
+class RosRig:
+    """Starts the node and waits until it listens.
+
+    Args:
+        parameters: of the node, as `name:=value`.
+        domain_id: DDS domain of the rig.
+
+    Raises:
+        SourceError: rclpy is missing, or the node ended or does not come up.
+    """
+
+    def __init__(self, parameters: Sequence[str] = (), domain_id: int | None = None) -> None:
+        os.environ["ROS_DOMAIN_ID"] = str(domain_id or 1 + os.getpid() % 101)
+        if os.environ.get("ROS_DISTRO") == "humble":
+            os.environ["ROS_LOCALHOST_ONLY"] = "1"
+        else:
+            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        use_large_shared_memory()
+        try:
+            import rclpy
+        except ImportError:
+            msg = "rclpy is not installed; `make setup` makes an environment that has it"
+            raise SourceError(msg) from None
+        from sensor_msgs.msg import Image
+
+        from fer_msgs.msg import EmotionArray
+        from fer_perception.topic_qos import camera_qos
+
+        self._directory = tempfile.TemporaryDirectory()
+        self._kept = Path(self._directory.name) / "kept.json"
+        self._log = (Path(self._directory.name) / "node.log").open("w+", encoding="utf-8")
+        command = [sys.executable, "-m", "fer_perception.benchmark.measured_node", str(self._kept)]
+        command += ["--ros-args", "-r", f"image_raw:={TOPIC}"]
+        for parameter in parameters:
+            command += ["-p", parameter]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603
+        self._context = rclpy.Context()
+        self._context.init()
+        self._node: Any = rclpy.create_node("benchmark", context=self._context, use_global_arguments=False)
+        self._publisher = self._node.create_publisher(Image, TOPIC, camera_qos())
+        self._lock = threading.Lock()
+        self._sent: dict[int, float] = {}
+        self._answers: dict[int, tuple[float, int]] = {}
+        self._node.create_subscription(EmotionArray, "emotions", self._listen, 50)
+        self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self._stamp = 0
+        deadline = time.monotonic() + 60.0
+        while self._publisher.get_subscription_count() == 0 or self._node.count_publishers("emotions") == 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log = self._read_log()
+                self.close()
+                msg = f"the node does not come up: {log}"
+                raise SourceError(msg)
+            time.sleep(0.02)
+
+    def feed(self, images: Sequence[NDArray[np.uint8]], rate_hz: float, seconds: float) -> Feed:
+        """Publish pictures as a camera does and wait for the answers.
+
+        Args:
+            images: (H, W, 3) uint8 BGR, repeated from the start at the end.
+            rate_hz: frames a second.
+            seconds: how long.
+        """
+        messages = [self._message(image) for image in images]
+        count = WARM_UP + round(rate_hz * seconds)
+        first = self._stamp + WARM_UP
+        start = time.perf_counter()
+        for index in range(count):
+            message = messages[index % len(messages)]
+            # Header time goes on as the camera's clock would.
+            stamp_ns = round(self._stamp * 1e9 / rate_hz) + 1
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+            self._sent[self._stamp] = time.perf_counter()
+            self._publisher.publish(message)
+            self._stamp += 1
+            time.sleep(max(0.0, start + (index + 1) / rate_hz - time.perf_counter()))
+        time.sleep(0.3)
+        result = Feed(sent=count - WARM_UP)
+        with self._lock:
+            answered = {round((stamp - 1) * rate_hz / 1e9): answer for stamp, answer in self._answers.items()}
+            self._answers.clear()
+        self._stamp = 0
+        found = [
+            (answered[frame], self._sent[frame]) for frame in range(first, first + result.sent) if frame in answered
+        ]
+        result.latencies = [arrived - sent for (arrived, _), sent in found]
+        result.faces = float(np.mean([faces for (_, faces), _ in found])) if found else 0.0
+        return result
+
+    def resident_mb(self) -> float:
+        """Resident memory of the node's process in MB (Linux); NaN elsewhere."""
+        try:
+            pages = int(Path(f"/proc/{self._process.pid}/statm").read_text(encoding="ascii").split()[1])
+        except OSError:
+            return float("nan")
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def close(self) -> dict[str, Any]:
+        """End the node; returns what it kept (see measured_node), empty where it kept nothing."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._executor.shutdown()
+        self._thread.join(10.0)
+        self._node.destroy_node()
+        self._context.try_shutdown()
+        kept: dict[str, Any] = json.loads(self._kept.read_text(encoding="utf-8")) if self._kept.is_file() else {}
+        self._log.close()
+        self._directory.cleanup()
+        return kept
+
+    def __enter__(self) -> RosRig:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread.is_alive():
+            self.close()
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+    def _listen(self, message: Any) -> None:
+        now = time.perf_counter()
+        stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        with self._lock:
+            self._answers[stamp_ns] = (now, len(message.emotions))
+
+    def _message(self, image: NDArray[np.uint8]) -> Any:
+        from sensor_msgs.msg import Image
+
+        height, width = image.shape[:2]
+        return Image(
+            height=height, width=width, encoding="bgr8", step=width * 3, data=array.array("B", image.tobytes())
+        )
+
+    def _read_log(self) -> str:
+        self._log.seek(0)
+        return self._log.read()[-2000:]
