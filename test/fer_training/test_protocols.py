@@ -165,6 +165,11 @@ class TestOfficial:
         with pytest.raises(DatasetError, match=r"it has test, train: measure on them \(held_out: \[test\]\)"):
             make_folds("clean", samples)
 
+    def test_pictures_of_no_part_are_not_lost_in_silence(self) -> None:
+        samples = make([1, 2, 3], splits=["train", "validation", ""])
+        with pytest.raises(DatasetError, match="1 of 3 pictures belong to no part; say what they are for"):
+            make_folds("clean", samples)
+
     def test_set_without_split_is_an_error(self) -> None:
         with pytest.raises(DatasetError, match="it has no parts: use the clean protocol with folds"):
             official_split(make([1, 2]))

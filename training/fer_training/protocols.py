@@ -87,6 +87,10 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
             f"{', '.join(present) or 'no parts'}: {mend}"
         )
         raise DatasetError(msg)
+    lost = int((samples.splits == "").sum())
+    if lost:
+        msg = f"{lost} of {len(samples)} pictures belong to no part; say what they are for, e.g. use_as: train"
+        raise DatasetError(msg)
     leaked = np.isin(validation.hashes(), train.hashes())
     words = (
         f"official: {len(train)} to train, {len(validation)} to validate, {int(leaked.sum())} of which are "

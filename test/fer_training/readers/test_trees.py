@@ -285,8 +285,42 @@ class TestSpecs:
             load_dataset([{"path": trees.root / "a", "label_map": "fer8"}, trees.root / "b"])
 
     def test_unknown_option_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(DatasetError, match=r"described by path and any of split, .*; got \['crop', 'path'\]"):
+        with pytest.raises(DatasetError, match=r"described by path and any of kind, .*; got \['crop', 'path'\]"):
             load_dataset({"path": tmp_path, "crop": 3})
+
+    def test_list_in_a_file(self, trees: Any) -> None:
+        trees.fer_csv([trees.fer_row(0, 1, "Training"), trees.fer_row(3, 2, "PublicTest")])
+        trees.write_picture("mine/smile/1.png", 3)
+        trees.write_picture("mine/blink/2.png", 4)
+        path = trees.root / "all.yaml"
+        path.write_text(
+            "- fer2013.csv\n- {path: mine, use_as: Training, rename: {Smile: happy, blink: null}}\n", encoding="utf-8"
+        )
+        samples = load_dataset(path)
+        assert names(samples) == ["angry", "happy", "happy"]
+        assert samples.splits.tolist() == ["train", "validation", "train"]
+        assert samples.skip_summary() == {"class 'blink' is not in the label map fer7": 1}
+        # The folders have no validation pictures to add.
+        assert names(load_dataset(path, split="validation")) == ["happy"]
+        with pytest.raises(DatasetError, match="the combination has no test split; it has train, validation"):
+            load_dataset(path, split="test")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("path: a", "holds no list"),
+            ("[]", "holds no list"),
+            ("- {use_as: train}", r"has the entry \{'use_as': 'train'\}; expected a path"),
+            ("- [a", "cannot read the list of data sets"),
+            ("- {path: ., use_as: half}", "no split 'half'"),
+        ],
+    )
+    def test_bad_list_is_an_error(self, trees: Any, text: str, message: str) -> None:
+        trees.write_picture("happy/1.png", 1)
+        path = trees.root / "all.yaml"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(DatasetError, match=message):
+            load_dataset(path)
 
     def test_unknown_label_map(self, trees: Any) -> None:
         trees.write_picture("happy/1.png", 1)

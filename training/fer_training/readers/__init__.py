@@ -9,13 +9,14 @@
 | ck48 | CK+ class folders of 48x48 pictures |
 | jaffe | JAFFE |
 | class_folders | one folder per class, below one per split where there are splits (FER2013, IMED, anything else) |
+| combination | YAML file that lists any of the above |
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
 from .ck_plus import IMAGES_FOLDER, is_ck48, read_ck48, read_ck_plus
 from .class_folders import read_class_folders
+from .combination import read_combination
 from .fer_csv import SIDE, read_fer_csv
 from .ferplus import apply_targets
 from .images import fit_square
@@ -49,12 +51,26 @@ __all__ = [
     "pixel_hash",
 ]
 
-KINDS = ("npz", "fer_csv", "manifest", "ck_plus", "ck48", "jaffe", "class_folders")
+KINDS = ("npz", "fer_csv", "manifest", "ck_plus", "ck48", "jaffe", "class_folders", "combination")
 
 #: Data sets whose pictures come as files.
 TREE_KINDS = ("manifest", "ck_plus", "ck48", "jaffe", "class_folders")
 
 Spec = str | PathLike[str] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `load_dataset` takes besides the data set; the documentation is there."""
+
+    split: str | None
+    label_map: str | Sequence[str] | LabelMap
+    targets: str
+    kind: str | None
+    votes: str | PathLike[str] | None
+    size: int
+    rename: Mapping[str, str | None] | None = None
+    use_as: str | None = None
 
 
 def load_dataset(
@@ -71,7 +87,9 @@ def load_dataset(
 
     Args:
         spec: a path; or a mapping with "path" and any of the options below, which then hold for that data set; or a
-            sequence of either, which are combined.
+            sequence of either, which are combined; or a YAML file with such a sequence, its paths relative to the file.
+            A mapping may also have "use_as" ("train", "validation" or "test": what all of its pictures are for) and
+            "rename" (names of its classes and what they shall be called, null to leave them out).
         split: "train", "validation" or "test" (or "Training", "PublicTest", ...); "all" or None reads all.
         label_map: name in `label_maps.LABEL_MAPS`, or the class names wanted, in output order.
         targets: "labels" (the data set's own), "ferplus_majority", "ferplus_plurality" or "ferplus_soft"; 8 classes if
@@ -86,58 +104,53 @@ def load_dataset(
     Raises:
         DatasetError: a path, split, class or column that is not there, or nothing usable.
     """
-    if isinstance(spec, Sequence) and not isinstance(spec, str):
-        options: dict[str, Any] = {
-            "split": split, "label_map": label_map, "targets": targets, "kind": kind, "votes": votes, "size": size,
-        }  # fmt: skip
-        return concatenate([load_dataset(part, **options) for part in spec])
+    options = _Options(split=split, label_map=label_map, targets=targets, kind=kind, votes=votes, size=size)
+    return _load(spec, options)
+
+
+def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
     if isinstance(spec, Mapping):
-        options = {
-            "split": split, "label_map": label_map, "targets": targets, "kind": kind, "votes": votes, "size": size,
-        }  # fmt: skip
-        unknown = sorted(set(spec) - set(options) - {"path"})
+        allowed = {field.name for field in fields(_Options)}
+        unknown = sorted(set(spec) - allowed - {"path"})
         if unknown or "path" not in spec:
-            msg = f"a data set is described by path and any of {', '.join(options)}; got {sorted(spec)}"
+            msg = f"a data set is described by path and any of {', '.join(sorted(allowed))}; got {sorted(spec)}"
             raise DatasetError(msg)
-        return load_dataset(spec["path"], **{**options, **{key: value for key, value in spec.items() if key != "path"}})
-    return _load(
-        Path(spec),
-        split=split,
-        labels=label_map,
-        targets=targets,
-        kind=kind,
-        votes=None if votes is None else Path(votes),
-        size=size,
-    )
+        own = {key: value for key, value in spec.items() if key != "path"}
+        return _load(spec["path"], replace(options, **own))
+    if isinstance(spec, str | PathLike):
+        path = Path(spec)
+        if (options.kind or detect_kind(path)) != "combination":
+            return _load_one(path, options)
+        spec = read_combination(path)
+        options = replace(options, kind=None)
+    # A part without the split asked for simply has nothing to add.
+    combined = concatenate([_load(part, replace(options, split=None)) for part in spec])
+    return _only_split(combined, options.split, "the combination")
 
 
-def _load(
-    path: Path,
-    *,
-    split: str | None,
-    labels: str | Sequence[str] | LabelMap,
-    targets: str,
-    kind: str | None,
-    votes: Path | None,
-    size: int,
-) -> Samples:
-    mapping = find_label_map(labels)
-    if targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
-        msg = f"{targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
+def _load_one(path: Path, options: _Options) -> Samples:
+    mapping = find_label_map(options.label_map)
+    if options.rename:
+        renamed = tuple((str(name).strip().lower(), target) for name, target in options.rename.items())
+        mapping = replace(mapping, renamed=renamed)
+    if options.targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
+        msg = f"{options.targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
         raise DatasetError(msg)
-    kind = kind or detect_kind(path)
+    kind = options.kind or detect_kind(path)
     if kind == "npz":
         samples = read_npz(path)
     elif kind == "fer_csv":
-        samples = _fer_csv(path, votes)
+        samples = _fer_csv(path, None if options.votes is None else Path(options.votes))
     else:
         neutral = not mapping.labels or "neutral" in mapping.labels
-        samples = load_pixels(load_index(path, kind=kind, neutral=neutral), size=size)
-    samples = _only_split(samples, split, path)
-    samples = apply_targets(samples, targets, classes=8 if "contempt" in mapping.labels else 7)
+        samples = load_pixels(load_index(path, kind=kind, neutral=neutral), size=options.size)
+    samples = _only_split(samples, options.split, path)
+    if options.use_as is not None:
+        samples = replace(samples, splits=np.full(len(samples), _split_name(options.use_as)))
+    samples = apply_targets(samples, options.targets, classes=8 if "contempt" in mapping.labels else 7)
     soft = None if samples.soft is None else samples.soft[samples.labels >= 0]
     samples = apply_label_map(replace(samples, soft=None), mapping)
-    return _resized(replace(samples, soft=soft), size)
+    return _resized(replace(samples, soft=soft), options.size)
 
 
 def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> Index:
@@ -175,13 +188,15 @@ def detect_kind(path: Path) -> str:
     if path.is_dir():
         return _detect_folder(path)
     if not path.is_file():
-        msg = f"there is no data set at {path}; expected an npz or CSV file or a folder"
+        msg = f"there is no data set at {path}; expected an npz, CSV or YAML file or a folder"
         raise DatasetError(msg)
     if path.suffix.lower() == ".npz":
         return "npz"
     if path.suffix.lower() == ".csv":
         return _detect_csv(path)
-    msg = f"{path} is no data set; expected an npz or CSV file or a folder"
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return "combination"
+    msg = f"{path} is no data set; expected an npz, CSV or YAML file or a folder"
     raise DatasetError(msg)
 
 
@@ -222,18 +237,22 @@ def _fer_csv(path: Path, votes: Path | None) -> Samples:
     return read_fer_csv(file, votes=votes)
 
 
-def _only_split(samples: Samples, split: str | None, path: Path) -> Samples:
+def _only_split(samples: Samples, split: str | None, where: Path | str) -> Samples:
     if split is None or split.lower() == "all":
         return samples
-    if split.lower() not in SPLIT_NAMES:
-        msg = f"there is no split {split!r}; expected train, validation, test or all"
-        raise DatasetError(msg)
-    chosen = samples.splits == SPLIT_NAMES[split.lower()]
+    chosen = samples.splits == _split_name(split)
     if not chosen.any():
         present = sorted(set(samples.splits.tolist()) - {""})
-        msg = f"{path} has no {split} split; it has {', '.join(present) or 'none at all: use a k-fold protocol'}"
+        msg = f"{where} has no {split} split; it has {', '.join(present) or 'none at all: use a k-fold protocol'}"
         raise DatasetError(msg)
     return samples.take(chosen)
+
+
+def _split_name(name: str) -> str:
+    if name.lower() not in SPLIT_NAMES:
+        msg = f"there is no split {name!r}; expected train, validation, test or all"
+        raise DatasetError(msg)
+    return SPLIT_NAMES[name.lower()]
 
 
 def _resized(samples: Samples, size: int) -> Samples:
