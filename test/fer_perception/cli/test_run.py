@@ -151,9 +151,8 @@ class TestWrongUsage:
     def test_a_missing_file_is_a_failure(self) -> None:
         done = run_fer("run", "/nowhere/a.png")
         assert done.returncode == 1
-        assert done.stderr == (
-            "fer: /nowhere/a.png does not exist; expected a picture, video, directory of pictures, URL or number of a webcam\n"
-        )
+        assert done.stderr.startswith("fer: /nowhere/a.png does not exist; expected a picture, video, directory")
+        assert len(done.stderr.splitlines()) == 1
 
     def test_a_window_without_a_window_system(self, pictures: Path) -> None:
         gui = next(line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:"))
@@ -166,18 +165,21 @@ class TestWrongUsage:
 
 
 def test_help_and_version_load_nothing_heavy() -> None:
-    code = (
-        "import sys\nsys.argv = ['fer', '--help']\nfrom fer_perception.cli import main\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code == 0\n"
-        "heavy = {'numpy', 'cv2', 'onnxruntime', 'rclpy', 'rosbags', 'scipy'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    # -S -E would hide the packages; a ROS wheel's start-up file must not count either, so only new modules do.
-    code = "import sys\nbefore = set(sys.modules)\n" + code.replace(
-        "& set(sys.modules)", "& (set(sys.modules) - before)"
-    )
+    # What start-up files of the environment import does not count.
+    code = """
+import sys
+before = set(sys.modules)
+from fer_perception.cli import main
+sys.argv = ["fer", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+heavy = {"numpy", "cv2", "onnxruntime", "rclpy", "rosbags", "scipy"} & (set(sys.modules) - before)
+assert not heavy, heavy
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for command in ("run", "replay", "models", "doctor"):
-        assert command in done.stdout
+    for command in ("run", "replay", "models", "compile", "benchmark", "doctor"):
+        assert f" {command} " in done.stdout
     assert run_fer("--version").stdout.startswith("fer_perception ")

@@ -1,0 +1,69 @@
+"""`fer doctor`: what is here, what will run and how to mend what will not."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fer_perception.cli.output import print_line
+from fer_perception.cli.settings_option import ParamsOption, load_settings
+
+if TYPE_CHECKING:
+    from fer_perception.doctor import Check
+
+_SIGNS = {"ok": ("ok  ", "green"), "warning": ("note", "yellow"), "failed": ("FAIL", "red")}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    *,
+    topic: Annotated[
+        str | None, typer.Option("--topic", metavar="T", help="Image topic to look at, e.g. /camera/image_raw.")
+    ] = None,
+    wait: Annotated[float, typer.Option("--wait", min=0.1, max=60.0, help="How long to wait for images, in s.")] = 3.0,
+    params: ParamsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+) -> None:
+    """Check this machine: packages, models, backend, caches, ROS 2 and, with --topic, the camera.
+
+    Exit status 1 if something that is needed does not work.
+    """
+    from fer_perception.doctor import Verdict, check_machine, check_ros
+
+    checks = check_machine(load_settings(params), lambda text: print(text, file=sys.stderr))
+    ros = check_ros()
+    checks += ros
+    if topic is not None:
+        if ros[0].verdict is Verdict.OK:
+            from fer_perception.doctor_topic import check_topic
+
+            checks += check_topic(topic, wait)
+        else:
+            from fer_perception.doctor import Check
+
+            checks.append(Check("images", Verdict.FAILED, f"{topic} cannot be looked at without ROS 2", ros[0].mend))
+    _print(checks, as_json=as_json)
+    if any(check.verdict is Verdict.FAILED for check in checks):
+        raise typer.Exit(1)
+
+
+def _print(checks: list[Check], *, as_json: bool) -> None:
+    if as_json:
+        rows = [
+            {"name": c.name, "verdict": c.verdict.value, "message": c.message, "mend": c.mend or None} for c in checks
+        ]
+        print_line(json.dumps(rows, indent=2))
+        return
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        sign, colour = _SIGNS[check.verdict.value]
+        typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {check.message}")
+        if check.mend:
+            typer.echo(f"{'':<{width + 6}}  -> {check.mend}")

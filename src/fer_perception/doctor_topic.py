@@ -1,0 +1,140 @@
+"""Whether images arrive on a topic, and what its publishers offer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fer_perception.doctor import Check, Verdict
+from fer_perception.errors import ImageError
+from fer_perception.image import decode_compressed, decode_raw
+
+_IMAGE = "sensor_msgs/msg/Image"
+_COMPRESSED = "sensor_msgs/msg/CompressedImage"
+
+
+def check_topic(topic: str, wait_s: float) -> list[Check]:
+    """Subscribe as the node does and look at what comes.
+
+    Args:
+        topic: of the images.
+        wait_s: how long to wait for publishers and pictures, s.
+    """
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(context=context, args=[])
+    node = rclpy.create_node("fer_doctor", context=context, start_parameter_services=False)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        return _Look(node, executor, node.resolve_topic_name(topic), wait_s).checks()
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+class _Look:
+    def __init__(self, node: Any, executor: Any, topic: str, wait_s: float) -> None:
+        self._node = node
+        self._executor = executor
+        self._topic = topic
+        self._wait_s = wait_s
+        self._arrived: list[tuple[float, Any]] = []
+
+    def checks(self) -> list[Check]:
+        from rclpy.qos import qos_profile_sensor_data
+        from sensor_msgs.msg import CompressedImage, Image
+
+        publishers = self._publishers()
+        if not publishers:
+            return [self._nobody()]
+        kinds = {info.topic_type for info in publishers}
+        found = [self._offer(info) for info in publishers]
+        kind = _COMPRESSED if self._topic.endswith("/compressed") else _IMAGE
+        if kind not in kinds:
+            mend = "remap image_raw to an image topic, or set image_transports"
+            told = f"carries {', '.join(sorted(kinds))}; by its name the node expects {kind}"
+            return [*found, Check("images", Verdict.FAILED, told, mend)]
+        message_class = CompressedImage if kind == _COMPRESSED else Image
+        self._node.create_subscription(message_class, self._topic, self._on_image, qos_profile_sensor_data)
+        self._spin(lambda: len(self._arrived) >= 30)
+        if not self._arrived:
+            told = f"none arrived within {self._wait_s:g} s although somebody publishes"
+            mend = "is the camera streaming? A firewall may let names through but not data"
+            return [*found, Check("images", Verdict.FAILED, told, mend)]
+        return [*found, self._rate(), self._picture()]
+
+    def _on_image(self, message: Any) -> None:
+        self._arrived.append((time.monotonic(), message))
+
+    def _spin(self, done: Any) -> None:
+        end = time.monotonic() + self._wait_s
+        while not done() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def _publishers(self) -> list[Any]:
+        found: list[Any] = []
+
+        def look() -> bool:
+            found[:] = self._node.get_publishers_info_by_topic(self._topic)
+            # Endpoints are discovered before the names of the nodes they belong to.
+            return bool(found) and all("UNKNOWN" not in info.node_name for info in found)
+
+        self._spin(look)
+        return found
+
+    def _nobody(self) -> Check:
+        images = sorted(
+            name for name, kinds in self._node.get_topic_names_and_types() if {_IMAGE, _COMPRESSED} & set(kinds)
+        )
+        told = f"nobody publishes {self._topic}; image topics: {', '.join(images) or 'none'}"
+        mend = (
+            "start the camera driver, remap image_raw to one of these, or compare ROS_DOMAIN_ID and "
+            "ROS_AUTOMATIC_DISCOVERY_RANGE on both machines"
+        )
+        return Check("publisher", Verdict.FAILED, told, mend)
+
+    def _offer(self, info: Any) -> Check:
+        qos = info.qos_profile
+        told = (
+            f"{info.node_namespace.rstrip('/')}/{info.node_name}: {info.topic_type}, {qos.reliability.name.lower()}, "
+            f"{qos.durability.name.lower()}; the node asks for best effort and volatile, which takes every offer"
+        )
+        return Check("publisher", Verdict.OK, told)
+
+    def _rate(self) -> Check:
+        times = [when for when, _ in self._arrived]
+        if len(times) < 2:
+            told = f"only one picture within {self._wait_s:g} s"
+            return Check("rate", Verdict.WARNING, told, "faces are followed best at 10 Hz and more")
+        rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+        if rate < 5:
+            return Check("rate", Verdict.WARNING, f"{rate:.1f} Hz", "faces are followed best at 10 Hz and more")
+        return Check("rate", Verdict.OK, f"{rate:.1f} Hz")
+
+    def _picture(self) -> Check:
+        message = self._arrived[-1][1]
+        try:
+            if hasattr(message, "encoding"):
+                kind = message.encoding
+                image = decode_raw(
+                    encoding=message.encoding, width=message.width, height=message.height, step=message.step,
+                    data=message.data, is_bigendian=message.is_bigendian,
+                )  # fmt: skip
+            else:
+                kind = message.format
+                image = decode_compressed(format=message.format, data=message.data)
+        except ImageError as err:
+            return Check(
+                "images", Verdict.FAILED, f"cannot be used ({err.cause}): {err}", "change the driver's encoding"
+            )
+        told = f"{image.shape[1]}x{image.shape[0]} {kind}, frame {message.header.frame_id or '(none)'}"
+        if not message.header.stamp.sec and not message.header.stamp.nanosec:
+            told += ", without a stamp"
+            return Check(
+                "images", Verdict.WARNING, told, "let the driver stamp its images; until then receipt time counts"
+            )
+        return Check("images", Verdict.OK, told)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from run_fer import run_fer
+
+from fer_perception.doctor import Verdict, check_writable
+
+
+def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in json.loads(done.stdout)}
+
+
+def test_this_machine() -> None:
+    done = run_fer("doctor", "--json")
+    assert done.returncode == 0
+    rows = rows_of(done)
+    assert rows["expression model"]["verdict"] == "ok"
+    assert "onnxruntime" in rows["expression model"]["message"]
+    for name in ("opencv", "onnxruntime", "face detector", "cache of models", "cache of engines", "ROS 2"):
+        assert name in rows
+    assert all(row["mend"] for row in rows.values() if row["verdict"] != "ok")
+
+
+def test_a_machine_without_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = rows_of(run_fer("doctor", "--json"))
+    assert rows["model yunet"] == {
+        "name": "model yunet",
+        "verdict": "warning",
+        "message": "is not here; the Haar detector is weaker",
+        "mend": "fer models fetch yunet",
+    }
+    assert rows["face detector"]["verdict"] == "warning"
+    assert rows["face detector"]["message"].startswith("haar")
+
+
+def test_settings_that_cannot_work(tmp_path: Path) -> None:
+    params = tmp_path / "fer.yaml"
+    params.write_text("model: /nowhere/other.onnx\n")
+    done = run_fer("doctor", "--json", "--params", params)
+    assert done.returncode == 1
+    row = rows_of(done)["expression model"]
+    assert row["verdict"] == "failed"
+    assert "/nowhere/other.onnx" in row["message"]
+
+
+def test_for_people() -> None:
+    done = run_fer("doctor")
+    assert done.returncode == 0
+    assert "expression model" in done.stdout
+    assert "\x1b[" not in done.stdout
+
+
+def test_directories(tmp_path: Path) -> None:
+    assert check_writable("cache", tmp_path / "new").verdict is Verdict.OK
+    (tmp_path / "file").write_text("")
+    check = check_writable("cache", tmp_path / "file" / "below")
+    assert check.verdict is Verdict.WARNING
+    assert "XDG_CACHE_HOME" in check.mend
+
+
+def test_without_ros(tmp_path: Path) -> None:
+    # A package directory in which rclpy cannot be found: the modules are hidden from the import system.
+    code = """
+import importlib.util, sys
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "rclpy" else found(name, *rest)
+sys.argv = ["fer", "doctor", "--json", "--topic", "/camera"]
+from fer_perception.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    rows = rows_of(done)
+    assert rows["ROS 2"]["verdict"] == "warning"
+    assert "make setup" in rows["ROS 2"]["mend"]
+    assert rows["images"]["verdict"] == "failed"
+    assert done.returncode == 1
+
+
+@pytest.fixture
+def publish(ros_domain_id: int) -> Iterator[Callable[[str, Any], None]]:
+    """Publishes one message again and again, at 30 Hz, while the test runs."""
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.qos import qos_profile_sensor_data
+
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain_id, args=[])
+    node = rclpy.create_node("camera", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+
+    def start(topic: str, message: Any) -> None:
+        publisher = node.create_publisher(type(message), topic, qos_profile_sensor_data)
+        node.create_timer(1 / 30, lambda: publisher.publish(message))
+        thread.start()
+
+    yield start
+    executor.shutdown()
+    thread.join(timeout=10)
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def image(encoding: str, step: int, *, stamped: bool = True) -> Any:
+    from sensor_msgs.msg import Image
+
+    message = Image(height=48, width=64, encoding=encoding, step=step, data=np.zeros(48 * step, np.uint8).tobytes())
+    message.header.frame_id = "optical"
+    message.header.stamp.sec = int(stamped)
+    return message
+
+
+@pytest.mark.ros
+class TestTopic:
+    def test_a_healthy_camera(self, publish: Callable[[str, Any], None]) -> None:
+        publish("/cam/image_raw", image("rgb8", 192))
+        done = run_fer("doctor", "--json", "--topic", "/cam/image_raw", "--wait", "10")
+        assert done.returncode == 0, done.stdout
+        rows = rows_of(done)
+        assert rows["images"]["message"] == "64x48 rgb8, frame optical"
+        assert "/camera: sensor_msgs/msg/Image, best_effort, volatile" in rows["publisher"]["message"]
+        assert rows["rate"]["message"].endswith("Hz")
+
+    def test_an_encoding_that_cannot_be_used(self, publish: Callable[[str, Any], None]) -> None:
+        publish("/cam/image_raw", image("mono16", 128))
+        done = run_fer("doctor", "--json", "--topic", "/cam/image_raw", "--wait", "10")
+        assert done.returncode == 1
+        assert "mono16" in rows_of(done)["images"]["message"]
+
+    def test_without_stamps(self, publish: Callable[[str, Any], None]) -> None:
+        publish("/cam/image_raw", image("rgb8", 192, stamped=False))
+        rows = rows_of(run_fer("doctor", "--json", "--topic", "/cam/image_raw", "--wait", "10"))
+        assert rows["images"]["verdict"] == "warning"
+        assert "without a stamp" in rows["images"]["message"]
+
+    def test_the_wrong_topic(self, publish: Callable[[str, Any], None]) -> None:
+        publish("/cam/image_raw", image("rgb8", 192))
+        done = run_fer("doctor", "--json", "--topic", "/front/image_raw", "--wait", "3")
+        assert done.returncode == 1
+        assert "image topics: /cam/image_raw" in rows_of(done)["publisher"]["message"]
+
+    def test_not_an_image(self, publish: Callable[[str, Any], None]) -> None:
+        from std_msgs.msg import String
+
+        publish("/talk", String(data="hello"))
+        done = run_fer("doctor", "--json", "--topic", "/talk", "--wait", "3")
+        assert done.returncode == 1
+        assert "std_msgs/msg/String" in rows_of(done)["images"]["message"]
