@@ -206,7 +206,7 @@ class ModelStore:
         """Download a model, and those that belong to it, into the user's cache; files that are there and whole stay.
 
         Each file is written beside its place, compared with its recorded hash, and only then moved there, so a broken
-        download never replaces anything.
+        download never replaces anything. Where one file cannot be had, the others are fetched all the same.
 
         Args:
             name: of an entry.
@@ -222,7 +222,16 @@ class ModelStore:
         """
         entry = self._entry(name)
         wanted = [entry, *(self._entry(other) for other in entry.with_it)]
-        return [self._fetch_one(each, progress) for each in wanted]
+        paths: list[Path] = []
+        problems: list[str] = []
+        for each in wanted:
+            try:
+                paths.append(self._fetch_one(each, progress))
+            except ModelError as err:
+                problems.append(str(err))
+        if problems:
+            raise ModelError("; ".join(problems))
+        return paths
 
     def _names(self) -> str:
         return ", ".join(entry.name for entry in self.entries())

@@ -208,6 +208,13 @@ class TestFetch:
         assert store.fetch("second")[0].read_bytes() == CONTENT["second.onnx"]
         assert server.paths == ["/gone.onnx", "/second.onnx"]
 
+    def test_one_that_cannot_be_had_does_not_keep_back_the_other(self, server: http.server.ThreadingHTTPServer) -> None:
+        server.answers["first.onnx"] = (404, {}, b"")
+        store = store_for(server)
+        with pytest.raises(ModelError, match=r"^first\.onnx could not be fetched"):
+            store.fetch("first")
+        assert leftovers(store) == ["second.onnx"]
+
     def test_no_network(self, server: http.server.ThreadingHTTPServer) -> None:
         store = store_for(server)
         store._addresses = {"second": ["http://127.0.0.1:1/second.onnx"]}
