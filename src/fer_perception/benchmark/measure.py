@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ def measure(call: Callable[[], object], *, seconds: float, warm_up: int = 3, at_
 
 
 def measure_in_turn(
-    calls: dict[str, Callable[[], object]], *, seconds: float, warm_up: int = 2, rounds: int = 10
-) -> dict[str, Durations]:
+    calls: Mapping[K, Callable[[], object]], *, seconds: float, warm_up: int = 2, rounds: int = 10
+) -> dict[K, Durations]:
     """Time several things in turn, so that a busy machine slows all of them alike and their ratios hold.
 
     Args:
@@ -81,7 +84,7 @@ def measure_in_turn(
     for call in calls.values():
         for _ in range(warm_up):
             call()
-    durations: dict[str, list[float]] = {name: [] for name in calls}
+    durations: dict[K, list[float]] = {name: [] for name in calls}
     share = seconds / (rounds * len(calls))
     for _ in range(rounds):
         for name, call in calls.items():
