@@ -24,6 +24,7 @@ import numpy as np
 from matplotlib import cbook
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 from skimage import data as pictures
 
@@ -47,6 +48,7 @@ THRESHOLD = 0.6
 # A mirrored face swaps its eyes and mouth corners.
 MIRRORED = [1, 0, 2, 4, 3]
 MIDDLE = (CROP_SIZE - 1) / 2
+STDERR = Console(stderr=True)
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
@@ -74,7 +76,7 @@ def to_frame(points: Floats) -> Floats:
 def detect(images: Bytes, network: OrtYunet, title: str) -> Faces:
     """Largest face of each picture of (n, 48, 48), in pixels of the enlarged picture."""
     rows = []
-    for image in track(images, title):
+    for image in track(images, title, console=STDERR):
         faces = network.faces(cv2.cvtColor(enlarge(image), cv2.COLOR_GRAY2BGR), THRESHOLD)
         areas = faces[:, 2] * faces[:, 3]
         rows.append(faces[np.argmax(areas)] if len(faces) else np.full(15, np.nan))
@@ -119,9 +121,8 @@ def report_yunet(plain: Faces, mirror: Faces) -> tuple[Floats, Floats]:
     print(f"faces found               {plain.found.mean():.4f}, mirrored {mirror.found.mean():.4f}")
     print(f"median landmarks          {medians[0].round(2).tolist()}")
     print(f"median landmarks mirrored {medians[1].round(2).tolist()}")
-    print(
-        f"template (symmetric)      {symmetric.round(1).tolist()}; crops.py has {LANDMARK_TEMPLATE.round(1).tolist()}"
-    )
+    print(f"template (symmetric)      {symmetric.round(1).tolist()}")
+    print(f"crops.py differs by       {np.abs(symmetric - LANDMARK_TEMPLATE).max():.2f} pixels at most")
     print(f"asymmetry left out        {np.abs(template - symmetric).max():.2f} pixels at most")
     print(f"spread of landmarks       {spread(np.concatenate(landmarks)).round(1).tolist()}")
     print(f"box x, y, w, h            {box.round(1).tolist()}, spread {spread(boxes).round(1).tolist()}")
@@ -133,7 +134,7 @@ def report_haar(images: Bytes, box: Floats) -> None:
     """Print the square of the Haar cascade and YuNet's box inside it."""
     detector = HaarDetector(threshold=THRESHOLD, detection_size=ENLARGED // 2 + BORDER, min_face_size=48, max_faces=1)
     rows = []
-    for image in track(images, "Haar"):
+    for image in track(images, "Haar", console=STDERR):
         squares, scores = detector.squares(enlarge(image))
         if len(scores) and scores.max() >= THRESHOLD:
             rows.append(squares[np.argmax(scores)])
