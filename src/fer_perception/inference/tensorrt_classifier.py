@@ -156,7 +156,9 @@ class TensorRTClassifier:
     def _inspect(self, trt: Any) -> str:
         inspector = self._engine.create_engine_inspector()
         # With dynamic shapes the engine alone says "N/A due to dynamic shapes"; a context that has a shape knows.
-        inspector.execution_context = self._context
+        # (The documentation of 8.6 calls the attribute `context`.)
+        name = "execution_context" if hasattr(inspector, "execution_context") else "context"
+        setattr(inspector, name, self._context)
         return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
     def _try_once(self) -> None:
