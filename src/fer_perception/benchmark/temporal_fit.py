@@ -10,13 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_perception.benchmark.expression_sequences import Sequences
-from fer_perception.benchmark.filter_contestants import ours_with
+from fer_perception.benchmark.filter_contestants import decided, filtered
 from fer_perception.benchmark.frame_outputs import FrameOutputs
 from fer_perception.benchmark.label_measures import measure
 from fer_perception.benchmark.temporal import CORRELATIONS, FIT_SEED, conditions, network_outputs
 from fer_perception.settings import PipelineSettings
+from fer_perception.smoothing import create_decision
 
 #: One needless change of label a minute is worth so much accuracy.
 FLIP_PRICE = 0.0005
@@ -48,20 +50,29 @@ def best_temperature(outputs: FrameOutputs) -> float:
     return min((float(t) for t in np.arange(0.6, 2.01, 0.02)), key=loss)
 
 
-def worth(settings: PipelineSettings, sequences: Sequence[Sequences]) -> float:
-    """Mean accuracy over the conditions, less the price of flips and delay."""
-    total = 0.0
-    for item in sequences:
-        labels, scores = ours_with(settings)(item)
-        m = measure(item, labels, scores)
-        total += m.accuracy - FLIP_PRICE * max(m.excess_flips_per_min, 0.0) - DELAY_PRICE * m.delay_ms / 1000.0
-    return total / len(sequences)
+class Conditions:
+    """The sequences a setting must be good for. Filtered scores are kept, because most settings only decide on labels."""
+
+    def __init__(self, sequences: Sequence[Sequences]) -> None:
+        self._sequences = sequences
+        self._scores: dict[tuple[object, ...], list[NDArray[np.float64]]] = {}
+
+    def worth(self, settings: PipelineSettings) -> float:
+        """Mean accuracy, less the price of flips and delay."""
+        key = (settings.filter, settings.ema_time_constant, settings.hmm_dwell_time, settings.hmm_correlation_time)
+        if key not in self._scores:
+            self._scores[key] = [filtered(item, settings) for item in self._sequences]
+        total = 0.0
+        for item, scores in zip(self._sequences, self._scores[key], strict=True):
+            m = measure(item, decided(item, scores, lambda: create_decision(settings)), scores)
+            total += m.accuracy - FLIP_PRICE * max(m.excess_flips_per_min, 0.0) - DELAY_PRICE * m.delay_ms / 1000.0
+        return total / len(self._sequences)
 
 
 def fit(
     settings: PipelineSettings,
     grid: dict[str, tuple[float, ...]],
-    sequences: Sequence[Sequences],
+    where: Conditions,
     *,
     progress: Progress,
     rounds: int = 2,
@@ -71,13 +82,13 @@ def fit(
     Args:
         settings: where to begin.
         grid: the values to try of each setting.
-        sequences: conditions to be good under.
+        where: what to be good for.
         progress: told about each choice.
         rounds: how often to go through the settings.
     """
     for _ in range(rounds):
         for name, values in grid.items():
-            worths = {value: worth(replace(settings, **{name: value}), sequences) for value in values}  # type: ignore[arg-type]
+            worths = {value: where.worth(replace(settings, **{name: value})) for value in values}  # type: ignore[arg-type]
             best = max(worths, key=lambda value: worths[value])
             settings = replace(settings, **{name: best})  # type: ignore[arg-type]
             progress(f"{name} {best:g} ({', '.join(f'{v:g}: {w:.4f}' for v, w in worths.items())})")
@@ -91,14 +102,16 @@ def main() -> None:
         print(line, file=sys.stderr, flush=True)
 
     (outputs, _), _ = network_outputs(views=8, progress=progress)
-    sequences = [
-        item
-        for correlation in CORRELATIONS
-        for _, item in conditions(outputs, correlation, faces=12, seconds=90.0, seed=FIT_SEED)
-    ]
+    where = Conditions(
+        [
+            item
+            for correlation in CORRELATIONS
+            for _, item in conditions(outputs, correlation, faces=12, seconds=90.0, seed=FIT_SEED)
+        ]
+    )
     print(f"temperature {best_temperature(outputs):.2f} (1 where the model is calibrated)")
-    settings = fit(PipelineSettings(filter="hmm"), HMM_GRID, sequences, progress=progress)
-    settings = fit(replace(settings, filter="ema"), EMA_GRID, sequences, progress=progress, rounds=1)
+    settings = fit(PipelineSettings(filter="hmm"), HMM_GRID, where, progress=progress)
+    settings = fit(replace(settings, filter="ema"), EMA_GRID, where, progress=progress, rounds=1)
     for name in (*HMM_GRID, *EMA_GRID):
         print(f"{name} {getattr(settings, name):g}")
 

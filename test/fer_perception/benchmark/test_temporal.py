@@ -14,7 +14,7 @@ from fer_perception.benchmark.filter_contestants import contestants, mode_of_sha
 from fer_perception.benchmark.frame_outputs import FrameOutputs, halves, synthetic
 from fer_perception.benchmark.label_measures import LabelMeasures, measure
 from fer_perception.benchmark.temporal import CORRELATIONS, RATES, Row, compare
-from fer_perception.benchmark.temporal_fit import best_temperature, fit
+from fer_perception.benchmark.temporal_fit import Conditions, best_temperature, fit
 from fer_perception.benchmark.temporal_report import BEGIN, END, plot, replace_table, table
 from fer_perception.settings import PipelineSettings
 
@@ -92,7 +92,7 @@ class TestFit:
         fitted = fit(
             replace(PipelineSettings(), hmm_dwell_time=50.0),
             {"hmm_dwell_time": (50.0, 2.0), "undecided_threshold": (0.25, 0.99)},
-            [item],
+            Conditions([item]),
             progress=lines.append,
             rounds=1,
         )
