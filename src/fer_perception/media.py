@@ -152,7 +152,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise SourceError(msg)
     try:
         if data.startswith((_JPEG, _PNG)):
-            return decode_compressed(format="", data=data)
+            image = decode_compressed(format="", data=data)
+            if not (data.startswith(_PNG) and b"eXIf" in data):
+                return image
+            # The rare PNG that carries an orientation: only the plain way of decoding applies it.
         image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except ImageError as err:
         msg = f"{path}: {err}"

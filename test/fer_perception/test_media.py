@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -55,6 +56,15 @@ class TestPictures:
         assert image.shape == (64, 48, 3)
         expected = cv2.rotate(picture(), cv2.ROTATE_90_CLOCKWISE)
         assert np.abs(image.astype(int) - expected).mean() < 6
+
+    def test_exif_rotation_of_a_png(self, tmp_path: Path) -> None:
+        ok, png = cv2.imencode(".png", picture())
+        assert ok
+        body = b"II*\0\x08\0\0\0" + struct.pack("<HHHIHH", 1, 0x0112, 3, 1, 6, 0) + b"\0\0\0\0"
+        chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+        # The header chunk ends after 8 + 25 bytes.
+        (tmp_path / "a.png").write_bytes(png.tobytes()[:33] + chunk + png.tobytes()[33:])
+        np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), cv2.rotate(picture(), cv2.ROTATE_90_CLOCKWISE))
 
     def test_alpha_and_sixteen_bits_are_reduced(self, tmp_path: Path) -> None:
         opaque = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])

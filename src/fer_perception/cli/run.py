@@ -116,7 +116,8 @@ class Tally:
     def lines(self, seconds: float) -> list[str]:
         """A summary for people, one line a face."""
         rate = self.frames / seconds if seconds > 0 else 0.0
-        lines = [f"{self.frames} frames, {len(self._faces)} faces, {rate:.1f} frames/s"]
+        faces = f"{len(self._faces)} face{'' if len(self._faces) == 1 else 's'}"
+        lines = [f"{self.frames} frames, {faces}, {rate:.1f} frames/s"]
         for face_id, seen in sorted(self._faces.items()):
             count = sum(seen["labels"].values())
             shares = sorted(seen["labels"].items(), key=lambda entry: -entry[1])

@@ -97,7 +97,7 @@ class TestVideos:
     def test_summary_and_annotated_video(self, video: Path, tmp_path: Path) -> None:
         done = run_fer("run", video, "--save", tmp_path, "--progress")
         assert done.returncode == 0
-        assert "30 frames, 1 faces" in done.stdout
+        assert "30 frames, 1 face," in done.stdout
         assert "f00001" in done.stdout
         assert "walk.mp4" in done.stderr
         assert "30 frames" not in done.stderr
