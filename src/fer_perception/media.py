@@ -151,18 +151,18 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         msg = f"{path} is empty (0 bytes); expected a picture"
         raise SourceError(msg)
     try:
-        if data.startswith((_JPEG, _PNG)):
-            image = decode_compressed(format="", data=data)
-            if not (data.startswith(_PNG) and b"eXIf" in data):
-                return image
-            # The rare PNG that carries an orientation: only the plain way of decoding applies it.
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        # The rare PNG that carries an orientation: only OpenCV's plain way of decoding applies it.
+        if data.startswith(_JPEG) or (data.startswith(_PNG) and b"eXIf" not in data):
+            return decode_compressed(format="", data=data)
+        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except ImageError as err:
         msg = f"{path}: {err}"
         raise SourceError(msg) from None
     except cv2.error as err:
         msg = f"{path} cannot be decoded: {err.err or err}"
         raise SourceError(msg) from None
+    # A damaged file gives None, which the type stubs of OpenCV do not know.
+    image: cv2.typing.MatLike | None = decoded
     if image is None:
         msg = f"{path} is no picture this OpenCV can decode, or it is damaged"
         raise SourceError(msg)
