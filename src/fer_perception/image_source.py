@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
@@ -76,9 +77,15 @@ class ImageSource(Node):
 
     def _run(self) -> None:
         try:
+            if not self._settings.loop:
+                self._wait_for_listener()
             while not self._stop.is_set():
                 self._play()
-                if not self._settings.loop or self._stop.is_set():
+                if not self._settings.loop:
+                    # The last frames must have left before the process ends.
+                    self._publisher.wait_for_all_acked(Duration(seconds=2))
+                    return
+                if self._stop.is_set():
                     return
                 self._media = open_media(self._settings.source)
         except FerError as err:
@@ -87,6 +94,12 @@ class ImageSource(Node):
             # A signal ends the context under the publisher.
             if self.context.ok():
                 raise
+
+    def _wait_for_listener(self) -> None:
+        """What is shown only once must not be over before somebody has found us."""
+        self.get_logger().info("waiting for a subscriber")
+        while self._publisher.get_subscription_count() == 0 and not self._stop.wait(0.05):
+            pass
 
     def _play(self) -> None:
         """Publish the opened source once, from its beginning to its end."""

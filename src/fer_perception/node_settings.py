@@ -54,7 +54,9 @@ class ImageSourceSettings:
         minimum=0.0,
         maximum=1000.0,
     )
-    loop: bool = setting(True, "Start again at the end of a file or directory.")
+    loop: bool = setting(
+        True, "Start again at the end of a file or directory; false waits for a subscriber, plays once and ends."
+    )
     frame_id: str = setting("camera_optical_frame", "Frame of the camera in the headers.")
 
 

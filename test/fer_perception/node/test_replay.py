@@ -149,7 +149,10 @@ def check_story(answers: list[Any]) -> None:
             labels.append(face.emotion)
         if hopper:
             people["hopper"].add(next(face for face in answer.emotions if centre(face) > 215).face_id)
-        if ASTRONAUT_SPANS[0][1] + timeout + 0.05 < t < ASTRONAUT_SPANS[1][0] - 0.01 or t < ASTRONAUT_SPANS[0][0] - 0.01:
+        if (
+            ASTRONAUT_SPANS[0][1] + timeout + 0.05 < t < ASTRONAUT_SPANS[1][0] - 0.01
+            or t < ASTRONAUT_SPANS[0][0] - 0.01
+        ):
             assert list(answer.emotions) == [], f"nobody is there at {t:.1f} s"
     assert {name: len(ids) for name, ids in people.items()} == {"astronaut": 1, "hopper": 1}
     assert people["astronaut"] != people["hopper"]

@@ -1,0 +1,123 @@
+"""What diagnostics call well and what not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fer_perception.camera_statistics import Ages, CameraSnapshot
+
+pytestmark = pytest.mark.ros
+
+WELL = CameraSnapshot(
+    received_hz=30.0,
+    published_hz=29.8,
+    received=300,
+    published=298,
+    dropped={},
+    dropped_recently={},
+    received_recently=150,
+    age_at_dequeue=Ages(0.0005, 0.001, 0.002),
+    age_at_publish=Ages(0.006, 0.009, 0.012),
+    stages={"detect": 0.003},
+    faces=2,
+    last_received_age=0.02,
+    last_error="",
+)
+
+
+def state(**changes: Any) -> Any:
+    from fer_perception.diagnostics import NodeState
+
+    made = NodeState("robot/fer", "active", enabled=True, failure="", active_for=60.0, track_timeout=0.5)
+    return replace(made, **changes)
+
+
+def camera(snapshot: CameraSnapshot, publishers: int = 1, **changes: Any) -> tuple[int, str, dict[str, str]]:
+    from fer_perception.diagnostics import camera_status
+
+    status = camera_status(state(**changes), "/image_raw", snapshot, publishers)
+    assert status.name == "robot/fer: camera /image_raw"
+    assert status.hardware_id == "/image_raw"
+    return status.level[0], status.message, {item.key: item.value for item in status.values}
+
+
+def test_a_camera_that_is_well() -> None:
+    level, message, values = camera(WELL)
+    assert (level, message) == (0, "29.8 results a second")
+    assert values["input rate (Hz)"] == "30.0"
+    assert values["age at publish p95 (ms)"] == "9.00"
+    assert values["stage detect (ms)"] == "3.00"
+    assert values["faces tracked"] == "2"
+    assert values["last image age (s)"] == "0.02"
+
+
+@pytest.mark.parametrize(
+    ("changes", "publishers", "level", "told"),
+    [
+        ({"last_received_age": 3.21}, 1, 1, "stale: no image for 3.2 s"),
+        ({"last_received_age": 3.21}, 0, 1, "stale: no image for 3.2 s; nobody publishes on this topic"),
+        ({"last_received_age": None, "received": 0}, 0, 1, "stale: no image yet; nobody publishes on this topic"),
+        ({"dropped_recently": {"overtaken": 60}}, 1, 1, "overloaded: 60 of the last 150 images"),
+        ({"dropped_recently": {"overtaken": 5}}, 1, 0, "29.8 results a second"),
+        ({"dropped_recently": {"max_rate": 100}}, 1, 0, "29.8 results a second"),
+        (
+            {"dropped_recently": {"step": 2, "corrupt": 1}, "last_error": "why"},
+            1,
+            1,
+            "bad images (1 corrupt, 2 step): why",
+        ),
+        ({"dropped_recently": {"out_of_order": 4}}, 1, 1, "4 images out of order"),
+        ({"dropped_recently": {"failed": 1}, "last_error": "gone"}, 1, 2, "processing fails: gone"),
+    ],
+)
+def test_a_camera_that_is_not(changes: dict[str, Any], publishers: int, level: int, told: str) -> None:
+    found, message, _ = camera(replace(WELL, **changes), publishers)
+    assert found == level
+    assert told in message
+
+
+def test_a_camera_is_not_stale_before_it_had_its_time_nor_while_nobody_looks() -> None:
+    silent = replace(WELL, last_received_age=None)
+    assert camera(silent, active_for=0.3)[0] == 0
+    assert camera(silent, active_for=None)[:2] == (0, "not looked at")
+    assert camera(silent, enabled=False)[:2] == (0, "not looked at")
+
+
+def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:
+    from fer_perception.diagnostics import node_status
+
+    assert node_status(state()).message == "active"
+    failed = node_status(state(lifecycle="unconfigured", failure="cannot configure: no model"))
+    assert (failed.level, failed.message) == (b"\x02", "cannot configure: no model")
+    assert "disabled" in node_status(state(enabled=False)).message
+
+
+@pytest.mark.parametrize(
+    ("backend", "fallback", "reason", "expected"),
+    [
+        ("onnxruntime/CPUExecutionProvider", False, "yunet_ort works", (0, "FP32", "yunet_ort and onnxruntime")),
+        ("tensorrt/FP16", False, "yunet_ort works", (0, "FP16", "yunet_ort and tensorrt")),
+        ("onnxruntime/CPU", True, "yunet_ort works", (1, "FP32", "fallen back to onnxruntime/CPU: the GPU is gone")),
+        ("onnxruntime/CPU", False, "WARNING: run this", (1, "FP32", "fallen back to the detector yunet_ort: run this")),
+    ],
+)
+def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: tuple[int, str, str]) -> None:
+    level, precision, told = expected
+    from fer_perception.diagnostics import pipeline_status
+
+    pipeline = SimpleNamespace(
+        classifier=SimpleNamespace(
+            backend=backend, fallback=fallback, reason="the GPU is gone", metadata=SimpleNamespace(model_id="m@1")
+        ),
+        detector=SimpleNamespace(name="yunet_ort", reason=reason),
+    )
+    status = pipeline_status(state(), pipeline)
+    assert status.level[0] == level
+    assert told in status.message
+    values = {item.key: item.value for item in status.values}
+    assert (values["precision"], values["model"], values["backend reason"]) == (precision, "m@1", "the GPU is gone")
+    assert pipeline_status(state(), None).message == "not configured"
