@@ -53,6 +53,19 @@ def test_learns_and_leaves_a_complete_run_directory(tiny_npz: Path, tmp_path: Pa
     assert (predicted == labels).mean() == pytest.approx(figures["validation_accuracy"])
 
 
+def test_the_weights_that_are_saved_are_the_ones_that_were_measured(tiny_npz: Path, tmp_path: Path) -> None:
+    """With a slow average the weights of the last step are far from the averaged ones."""
+    fit({**QUICK, "ema": 0.97}, data=tiny_npz, out=tmp_path, progress=False)
+    saved = load_checkpoint(tmp_path / "weights.safetensors").state
+    # Lightning's checkpoint holds the average as the model's state, and the last step's beside it.
+    resume = torch.load(tmp_path / "resume.ckpt", weights_only=False)
+    averaged = {name.removeprefix("network."): value for name, value in resume["state_dict"].items()}
+    last = {name.removeprefix("network."): value for name, value in resume["current_model_state"].items()}
+    name = next(name for name in saved if name.endswith("weight"))
+    assert torch.equal(saved[name], averaged[name])
+    assert not torch.equal(saved[name], last[name])
+
+
 def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Path) -> None:
     whole = fit(QUICK, data=tiny_npz, out=tmp_path / "whole", progress=False)
     out = tmp_path / "broken"

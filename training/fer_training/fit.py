@@ -30,6 +30,21 @@ from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, 
 log = logging.getLogger(__name__)
 
 
+class AveragedWeights(EMAWeightAveraging):
+    """Exponential moving average of the weights that stays in place until the whole validation has ended.
+
+    Lightning's own puts the weights of the last step back when the validation epoch ends, before `on_validation_end` of
+    any callback: what is saved there would not be what was measured.
+    """
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the averaged weights in place."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights of the last step back."""
+        super().on_validation_epoch_end(trainer, pl_module)
+
+
 class SaveWeights(pl.Callback):
     """After each epoch, write the (averaged) weights as safetensors; `keep` decides which epoch's survive.
 
@@ -150,11 +165,10 @@ def fit(
 
 
 def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.Trainer:
-    callbacks: list[pl.Callback] = []
+    callbacks: list[pl.Callback] = [SaveWeights(out / WEIGHTS, recipe, data.labels), EpochLog(out / EPOCHS)]
     if recipe.ema:
-        callbacks.append(EMAWeightAveraging(decay=recipe.ema))
-    callbacks.append(SaveWeights(out / WEIGHTS, recipe, data.labels))
-    callbacks.append(EpochLog(out / EPOCHS))
+        # Behind those that want the averaged weights at the end of a validation.
+        callbacks.append(AveragedWeights(decay=recipe.ema))
     if recipe.early_stopping:
         callbacks.append(EarlyStopping("validation_accuracy", patience=recipe.early_stopping, mode="max"))
     callbacks.append(ModelCheckpoint(dirpath=out, filename=Path(RESUME).stem, enable_version_counter=False))
