@@ -22,6 +22,7 @@ from fer_training.checkpoint import Checkpoint
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
 from fer_training.graph_passes import constants_to_initializers, fold_batch_norms
 from fer_training.onnx_file import onnx_bytes, run_onnx, write_atomically
+from fer_training.pooled_head import pool_before_last_convolution
 
 #: The newest opset and file format that TensorRT 8.6 (JetPack 6.0) reads.
 OPSET = 17
@@ -172,6 +173,7 @@ def export_checkpoint(
     model = _trace(network, shape)
     constants_to_initializers(model.graph)
     fold_batch_norms(model)
+    pool_before_last_convolution(model)
     # IR 8 came with opset 15 to 18: a newer number in the header would only keep older readers out.
     model.ir_version = IR_VERSION
     for value in model.graph.output:

@@ -20,7 +20,7 @@ from fer_perception.inference.onnxruntime_classifier import session_options
 from fer_perception.settings import PipelineSettings
 
 BATCHES = (1, 4, 8, 16, 64)
-#: Multiply-adds of ARCH-1 for one 48x48 face, summed over its convolutions.
+#: Multiply-adds of ARCH-1 for one 48x48 face, summed over the convolutions as its table lists them.
 ARCH1_MULTIPLY_ADDS = 27_025_920
 #: Batch at which networks are compared.
 _COMPARED = 8

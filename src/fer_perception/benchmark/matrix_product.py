@@ -15,26 +15,28 @@ FLOPS = 2 * SIZE**3
 _CHILD = """
 import sys, time, numpy
 matrix = numpy.random.default_rng(0).random((int(sys.argv[1]),) * 2, dtype=numpy.float32)
+clock = getattr(time, sys.argv[2])
 for line in sys.stdin:
-    start = time.perf_counter()
+    start = clock()
     matrix @ matrix
-    print(time.perf_counter() - start, flush=True)
+    print(clock() - start, flush=True)
 """
 
 
 class MatrixProduct:
     """A child process that multiplies two matrices whenever it is asked; use it as a context manager."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, clock: str = "perf_counter") -> None:
         """Begin.
 
         Args:
             threads: of the BLAS library; 0 = one a core.
+            clock: function of `time`: "perf_counter", or "process_time" for the processor time of all threads.
         """
         count = str(threads or os.cpu_count() or 1)
         names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS")
         self._child = subprocess.Popen(  # noqa: S603  (our own interpreter and text)
-            [sys.executable, "-c", _CHILD, str(SIZE)],
+            [sys.executable, "-c", _CHILD, str(SIZE), clock],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
