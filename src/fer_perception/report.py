@@ -231,12 +231,12 @@ class Report:
             for stage, ms in self._timings.items()
         )
         parts = [
-            '<section class="card half"><h2>Time a frame takes <small>ms</small></h2><table><tr><th>stage</th>'
+            '<section class="card"><h2>Time a frame takes <small>ms</small></h2><table><tr><th>stage</th>'
             f"<th>median</th><th>90 %</th><th>99 %</th><th>longest</th></tr>{stages}</table></section>"
         ]
         rows = "".join(self._camera_row(name, statistics) for name in sorted({*self._cameras, *statistics.bad}))
         parts.append(
-            '<section class="card half"><h2>Cameras</h2><table><tr><th>topic</th><th>size</th><th>frames</th>'
+            '<section class="card"><h2>Cameras</h2><table><tr><th>topic</th><th>size</th><th>frames</th>'
             f"<th>rate</th><th>longest gap</th><th>unusable</th><th>restarts</th></tr>{rows}</table></section>"
         )
         problems = "".join(
@@ -250,7 +250,7 @@ class Report:
                 '<section class="card"><h2>Unusable frames</h2><table><tr><th>topic</th><th>cause</th><th>frames</th>'
                 f'<th class="text">first message</th></tr>{problems}</table></section>'
             )
-        return f'<div class="columns">{"".join(parts)}</div>'
+        return "\n".join(parts)
 
     def _camera_row(self, name: str, statistics: ReplayStatistics) -> str:
         bad = sum(statistics.bad.get(name, Counter()).values())
@@ -320,9 +320,6 @@ header p{margin:4px 0 12px}
 .tile span{color:var(--dim);font-size:13px}
 .alarm b{color:var(--alarm)}
 .card{padding:18px 20px;margin:0 0 16px;overflow-x:auto}
-.columns{display:flex;flex-wrap:wrap;gap:0 16px}
-.columns .card{flex:1 1 100%}
-.columns .half{flex:1 1 420px}
 .warning{background:#fff3cd;color:#5c4300;border-radius:10px;padding:10px 14px}
 .thumbnails{display:flex;flex-wrap:wrap;gap:12px;margin-bottom:12px;align-items:end}
 figure{margin:0;text-align:center;font-size:12.5px;color:var(--dim)}
@@ -335,7 +332,8 @@ svg .grid{stroke:var(--line)}
 svg .axis{stroke:var(--dim)}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}
 th{color:var(--dim);font-weight:500;font-size:13px}
-th,td{text-align:right;padding:5px 8px;border-bottom:1px solid var(--line)}
+th,td{text-align:right;padding:5px 8px;white-space:nowrap;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child,.text,td:last-child:nth-child(4){text-align:left}
+td:last-child:nth-child(4){white-space:normal}
 footer{margin-top:20px}
 """
