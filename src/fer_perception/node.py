@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +51,8 @@ FAILURE = TransitionCallbackReturn.FAILURE
 
 #: The same cause of the same camera is logged again after so many s.
 LOG_PERIOD_S = 30.0
+#: What stays as it is is said once.
+LOG_PERIODS_S = {"zero_stamp": math.inf}
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
@@ -84,7 +87,7 @@ class _Configured:
 
 
 class FerNode(LifecycleNode):
-    """Facial expression recognition as a managed node; see DESIGN in docs/ for its topics.
+    """Facial expression recognition as a managed node.
 
     Args:
         name: of the node.
@@ -227,6 +230,9 @@ class FerNode(LifecycleNode):
         worker.start()
         # Building an engine can take minutes, in which this thread is the executor's.
         while not worker.wait_ready(DIAGNOSTICS_PERIOD_S):
+            if not self.context.ok():
+                msg = "told to end while the pipeline was being built"
+                raise ConfigError(msg)
             self._publish_diagnostics()
         if worker.failure is not None:
             raise worker.failure
@@ -401,6 +407,8 @@ class FerNode(LifecycleNode):
             configured.slots.remove(topic)
             configured.worker.end_camera(topic)
             del configured.statistics[topic]
+            for key in [key for key in self._logged if key[0] == topic]:
+                del self._logged[key]
 
         return FacesConsumer(self, hri, FaceCallbacks(appeared, received, vanished))
 
@@ -414,10 +422,12 @@ class FerNode(LifecycleNode):
 
     def _warn(self, camera: str, cause: str, text: str) -> None:
         now = time.monotonic()
-        if now - self._logged.get((camera, cause), -LOG_PERIOD_S) < LOG_PERIOD_S or not self.context.ok():
+        period = LOG_PERIODS_S.get(cause, LOG_PERIOD_S)
+        if now - self._logged.get((camera, cause), -math.inf) < period or not self.context.ok():
             return
         self._logged[camera, cause] = now
-        self.get_logger().warning(f"{camera}: {text} ({cause}; not repeated for {LOG_PERIOD_S:.0f} s)")
+        again = "said once" if math.isinf(period) else f"not repeated for {period:.0f} s"
+        self.get_logger().warning(f"{camera}: {text} ({cause}; {again})")
 
     # Services and diagnostics
 

@@ -57,8 +57,7 @@ def overridden(parameters: Parameters, topic: str, kind: str, profile: QoSProfil
     """
     prefix = f"qos_overrides.{topic}.{kind}"
     for policy, values in _POLICIES.items():
-        names = [name.lower() for name in values.__members__ if name.islower() or name.isupper()]
-        names = [name for name in dict.fromkeys(names) if name not in ("unknown",)]
+        names = [name.lower() for name in values.__members__ if name.isupper() and name != "UNKNOWN"]
         default = getattr(profile, policy).name.lower()
         about = ParameterDescriptor(
             description=f"{policy} of the {kind} on {topic}. Takes effect at the next configure.",

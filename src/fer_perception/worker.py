@@ -146,13 +146,17 @@ class Worker:
         self._call(change)
 
     def stop(self) -> None:
-        """End the thread and release the pipeline; idempotent."""
+        """End the thread and release the pipeline; idempotent.
+
+        Waits for a frame in work. A pipeline that is still being built (an engine takes minutes and cannot be
+        interrupted) is not waited for: it is released as soon as it stands.
+        """
         with self._gate:
             self._running = False
         self._stopping.set()
         self._slots.close()
         self._slots.wake()
-        if self._thread.ident is not None:
+        if self._thread.ident is not None and self._ready.is_set():
             self._thread.join()
 
     def _call(self, command: Callable[[RunningPipeline], None]) -> None:

@@ -60,7 +60,7 @@ class ScriptedPipeline:
 class Rig:
     """A worker over two cameras; messages are stamps in ns."""
 
-    def __init__(self, build: Callable[[], Any] | None = None, **settings: Any) -> None:
+    def __init__(self, build: Callable[[], Any] | None = None, *, ready: bool = True, **settings: Any) -> None:
         self.pipeline = ScriptedPipeline()
         self.pipeline.hold.set()
         self.published: list[tuple[str, int]] = []
@@ -78,7 +78,7 @@ class Rig:
         )
         self.worker = Worker(self.slots, self.statistics, PipelineSettings(**{"track_timeout": 30.0, **settings}), work)
         self.worker.start()
-        assert self.worker.wait_ready(30.0)
+        assert not ready or self.worker.wait_ready(30.0)
 
     def count(self, camera: str, cause: str) -> None:
         self.statistics[camera].dropped(time.monotonic(), cause)
@@ -115,6 +115,21 @@ def test_a_failing_build_is_told_and_the_thread_is_gone() -> None:
     assert isinstance(rig.worker.failure, ModelError)
     rig.worker.stop()
     rig.worker.stop()
+
+
+def test_stopping_does_not_wait_for_a_build_but_releases_what_it_built() -> None:
+    building, pipeline = threading.Event(), ScriptedPipeline()
+
+    def build() -> Any:
+        assert building.wait(30.0)
+        return pipeline
+
+    rig = Rig(build, ready=False)
+    assert not rig.worker.wait_ready(0.01)
+    rig.worker.stop()
+    assert not pipeline.closed
+    building.set()
+    rig.until(lambda: pipeline.closed)
 
 
 def test_frames_of_all_cameras_at_hand_go_into_one_call(rig: Rig) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from fer_perception.benchmark import Progress
 from fer_perception.benchmark.faces_canvas import moving_faces
 from fer_perception.benchmark.ros_rig import RosRig
+from fer_perception.errors import FerError
+from fer_perception.model_store import ModelStore
 
 RATE_HZ = 30.0
 FACES = (1, 4, 16)
@@ -32,6 +34,10 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     progress(f"ros: {cores} cores, load {os.getloadavg()[0]:.1f} before it starts")
+    try:
+        ModelStore().find("yunet_dynamic")
+    except FerError as err:
+        progress(f"ros: the slower detector of OpenCV serves: {err}")
     figures: dict[str, float] = {}
     for faces in FACES:
         figures |= latency(faces, seconds=5.0 if quick else 30.0, progress=progress)
