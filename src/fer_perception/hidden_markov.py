@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 #: Standard deviation of a log-probability within a view and between views (measured on held-out pictures).
-JITTER, SPREAD = 0.15, 2.0
+JITTER, SPREAD = 0.22, 2.0
 #: Log-probabilities are compared above this floor: how small a small probability is says little.
 COMPARED_FROM = 1e-3
 #: Share of views whose probabilities say nothing: bounds how much one view can claim.
