@@ -20,6 +20,8 @@ from fer_perception.errors import FerError
 #: The commands, in the order of `fer --help`; each is a module of this package.
 COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="fer",
     help="Facial expressions in pictures, videos and ROS 2 bags. Exit status: 0 done, 1 failed, 2 wrong usage.",
@@ -59,3 +61,9 @@ def main() -> None:
     except FerError as err:
         sys.stderr.write(f"fer: {err}\n")
         sys.exit(1)
+    except SystemExit as end:
+        # What typer makes of Ctrl-C; to a script it is a failure like others.
+        if end.code == _INTERRUPTED:
+            sys.stderr.write("fer: interrupted\n")
+            sys.exit(1)
+        raise

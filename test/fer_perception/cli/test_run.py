@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,25 @@ class TestVideos:
             process.stdout.close()
             said = process.stderr.read()
             assert (process.wait(timeout=60), said) == (0, b"")
+
+    def test_ctrl_c_leaves_a_readable_video(self, video: Path, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(video), "--json"]
+        command += ["--save", str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            # When the second frame is told, the first one has been drawn.
+            process.stdout.readline()
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+            said = process.stderr.read()
+            status = process.wait(timeout=60)
+        capture = cv2.VideoCapture(str(tmp_path / "walk_annotated.mp4"))
+        assert capture.read()[0]
+        capture.release()
+        # The clip is short: it may have come to its end before the signal arrived.
+        assert (status, said) in {(1, b"fer: interrupted\n"), (0, b"")}
 
 
 class TestSettings:
