@@ -20,16 +20,30 @@ _domains = itertools.count(os.getpid())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked `ros` where rclpy or the built messages are missing."""
-    missing = [name for name in ("rclpy", "fer_msgs") if importlib.util.find_spec(name) is None]
-    if not missing:
-        return
-    skip = pytest.mark.skip(
-        reason=f"no {' and no '.join(missing)} here: `make test` builds the environment that has both"
-    )
+    """Skip what is marked `ros` or `yunet` where that is missing."""
+    skips = {"ros": _without_ros(), "yunet": _without_yunet()}
     for item in items:
-        if item.get_closest_marker("ros"):
-            item.add_marker(skip)
+        for marker, reason in skips.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _without_ros() -> str:
+    missing = [name for name in ("rclpy", "fer_msgs") if importlib.util.find_spec(name) is None]
+    return f"no {' and no '.join(missing)} here: `make test` builds what is needed" if missing else ""
+
+
+def _without_yunet() -> str:
+    """The Haar cascade that serves instead sees a second face here and there."""
+    from fer_perception.errors import ModelError
+    from fer_perception.model_store import ModelStore
+
+    try:
+        for name in ("yunet", "yunet_dynamic"):
+            ModelStore().find(name)
+    except ModelError:
+        return "no YuNet here: `make models` fetches it"
+    return ""
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ class ImageError(FerError):
     """A picture that cannot be used.
 
     Attributes:
-        cause: short stable key ("encoding", "step", "truncated", "size", "corrupt", "too_large", "odd_size", ...), by which
-            diagnostics count and the log throttles.
+        cause: short stable key ("encoding", "step", "truncated", "size", "corrupt", "too_large", "odd_size", ...), by
+            which diagnostics count and the log throttles.
     """
 
     def __init__(self, cause: str, message: str) -> None:

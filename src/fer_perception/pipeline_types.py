@@ -86,8 +86,8 @@ class FrameResult:
         labels: order of all scores.
         model_id: of the classifier.
         faces: sorted by face_id; empty = looked, nobody there.
-        timings: seconds each stage took for this frame, by stage name (detect, track, crop, classify, smooth); stages run
-            for several frames at once are shared out evenly.
+        timings: seconds each stage took for this frame, by stage name (detect, track, crop, classify, smooth); stages
+            run for several frames at once are shared out evenly.
     """
 
     camera: str

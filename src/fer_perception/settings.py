@@ -51,7 +51,7 @@ def setting(
     metadata = {"declaration": Declaration(description, minimum, maximum, choices, live)}
     if isinstance(default, tuple):
         return cast(T, field(default_factory=lambda: default, metadata=metadata))
-    return cast(T, field(default=default, metadata=metadata))
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class PipelineSettings:
     )
     detection_size: int = setting(
         640,
-        "Longer side, in pixels, of the copy the detector looks at; larger pictures are reduced to it, 0 = never reduce.",
+        "Longer side, in pixels, of the copy the detector looks at; larger pictures are reduced to it, 0 = never "
+        "reduce.",
         minimum=0,
         maximum=4096,
         live=True,
@@ -108,16 +109,16 @@ class PipelineSettings:
     )
     track_timeout: float = setting(
         1.0,
-        "A face that is no longer found stays, marked observed=false, for this long, in s; a camera silent for this long "
-        "loses its tracks.",
+        "A face that is no longer found stays, marked observed=false, for this long, in s; a camera silent for this "
+        "long loses its tracks.",
         minimum=0.05,
         maximum=30.0,
         live=True,
     )
     filter: str = setting(
         "hmm",
-        "Temporal filter of the scores: hmm (class changes cost, a forward filter), ema (exponential mean of the logits) or "
-        "none.",
+        "Temporal filter of the scores: hmm (class changes cost, a forward filter), ema (exponential mean of the "
+        "logits) or none.",
         choices=("none", "ema", "hmm"),
         live=True,
     )

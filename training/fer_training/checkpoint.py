@@ -27,7 +27,7 @@ class Checkpoint:
 
     Attributes:
         architecture: name in the registry, e.g. "arch1".
-        arguments: keyword arguments of `architectures.create` beside the name: in_channels, input_size, num_classes, ...
+        arguments: keyword arguments of `architectures.create` beside the name: in_channels, input_size, num_classes.
         labels: class names in output order.
         state: the network's state dict (batch-norm statistics included).
         normalisation: "per_image_standardisation" (see `normalisation.py`).

@@ -33,6 +33,7 @@ def test_a_transport_can_be_named_where_the_topic_does_not_say(probe: Any, astro
     assert probe.ask(CompressedImage(format="jpeg", data=jpeg), 1.0, "/front").image_width == 320
 
 
+@pytest.mark.yunet
 @pytest.mark.parametrize("encoding", ["rgb8", "bgra8", "mono8", "yuv422_yuy2", "nv21"])
 def test_encodings_show_the_same_face(probe: Any, as_message: Any, astronaut: Any, encoding: str) -> None:
     probe.start()
@@ -123,6 +124,7 @@ def test_a_corrupt_jpeg_is_dropped(probe: Any, astronaut: Any) -> None:
     assert probe.dropped(topic) == {"truncated": 2, "corrupt": 1}
 
 
+@pytest.mark.yunet
 def test_a_camera_may_change_its_resolution(probe: Any, astronaut: Any) -> None:
     probe.start()
     probe.ask(astronaut, 1.0)
