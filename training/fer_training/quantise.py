@@ -70,7 +70,9 @@ def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
 def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
     """The nodes that stay in FP32.
 
-    These are all up to the first convolution with its activation, the depthwise convolutions, and all after the last.
+    These are all up to the first convolution with its activation, the depthwise convolutions, and the head: the mean in
+    front of the last convolution (see `pooled_head.py`) with that convolution, which then has next to nothing to do,
+    and all after it.
 
     Args:
         model: the graph.
@@ -86,6 +88,8 @@ def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
         msg = f"{path} has no convolution to quantise; expected a classifier written by `fer-train export`"
         raise ModelError(msg)
     first, last = convolutions[0], convolutions[-1]
+    if nodes[last - 1].op_type == "AveragePool" and nodes[last - 1].output[0] == nodes[last].input[0]:
+        last -= 2
     names = [node.name for index, node in enumerate(nodes) if index <= first or index > last]
     names += [node.name for node in nodes if node.op_type == "Relu" and node.input[0] == nodes[first].output[0]]
     names += [
