@@ -23,12 +23,14 @@ class Arrays:
         images: (N, C, H, W) uint8.
         labels: (N,) int64, all known.
         votes: (N, 8) float32 distributions over the classes with contempt; a row of zeros where there are no votes.
+        expected: (N, K) float32 label distribution that the votes predict; a row of zeros where there are none.
         teacher: (N, K) float32 probabilities; a row of zeros where the teacher did not see the picture.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     votes: NDArray[np.float32]
+    expected: NDArray[np.float32]
     teacher: NDArray[np.float32]
 
     def __len__(self) -> int:
@@ -44,6 +46,7 @@ class ArrayDataset(Dataset[Batch]):
             "images": torch.from_numpy(arrays.images),
             "labels": torch.from_numpy(arrays.labels),
             "votes": torch.from_numpy(arrays.votes),
+            "expected": torch.from_numpy(arrays.expected),
             "teacher": torch.from_numpy(arrays.teacher),
         }
 
@@ -52,7 +55,7 @@ class ArrayDataset(Dataset[Batch]):
         return len(self._tensors["labels"])
 
     def __getitem__(self, indices: list[int]) -> Batch:
-        """One batch: images (B, C, H, W) uint8, labels (B,), votes (B, 8), teacher (B, K)."""
+        """One batch: images (B, C, H, W) uint8, labels (B,), votes (B, 8), expected and teacher (B, K)."""
         index = torch.as_tensor(indices)
         return {name: tensor[index] for name, tensor in self._tensors.items()}
 

@@ -118,10 +118,9 @@ class ExpressionModule(pl.LightningModule):
         hard = F.one_hot(batch["labels"], self.classes).float()
         target = (1 - loss.label_smoothing) * hard + loss.label_smoothing / self.classes
         if loss.votes_weight > 0:
-            votes = batch["votes"][:, : self.classes]
-            known = votes.sum(dim=1, keepdim=True)
-            votes = torch.where(known > 0, votes / known.clamp_min(1e-6), target)
-            target = (1 - loss.votes_weight) * target + loss.votes_weight * votes
+            expected = batch["expected"]
+            expected = torch.where(expected.sum(dim=1, keepdim=True) > 0, expected, target)
+            target = (1 - loss.votes_weight) * target + loss.votes_weight * expected
         return target
 
     def _loss(self, logits: Tensor, target: Tensor, votes: Tensor, teacher: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from fer_training.readers import DatasetError, Samples, load_dataset
 from fer_training.readers.ferplus import soft_labels
 from fer_training.recipe import Recipe, RecipeError
 from fer_training.teacher_file import read_teacher
+from fer_training.vote_model import label_given_votes
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def load_fit_data(recipe: Recipe) -> FitData:
         raise RecipeError(msg)
     skips = tuple(f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items())
     return FitData(
-        train=_arrays(train, recipe, teacher=recipe.loss.teacher),
-        validation=_arrays(fold.validation, recipe, teacher=""),
+        train=_arrays(train, recipe, training=True),
+        validation=_arrays(fold.validation, recipe, training=False),
         leaked=fold.leaked,
         labels=samples.label_names,
         protocol=fold.description,
@@ -76,15 +77,18 @@ def load_fit_data(recipe: Recipe) -> FitData:
     )
 
 
-def _arrays(samples: Samples, recipe: Recipe, *, teacher: str) -> Arrays:
+def _arrays(samples: Samples, recipe: Recipe, *, training: bool) -> Arrays:
     classes = len(samples.label_names)
     votes = np.zeros((len(samples), len(LABELS_WITH_CONTEMPT)), dtype=np.float32)
     if samples.votes is not None:
         votes = soft_labels(samples.votes)
     probabilities = np.zeros((len(samples), classes), dtype=np.float32)
-    if teacher:
-        probabilities = read_teacher(Path(teacher), samples.hashes(), labels=samples.label_names)
+    if training and recipe.loss.teacher:
+        probabilities = read_teacher(Path(recipe.loss.teacher), samples.hashes(), labels=samples.label_names)
+    expected = np.zeros((len(samples), classes), dtype=np.float32)
+    if training and samples.votes is not None and recipe.loss.votes_weight > 0:
+        expected = label_given_votes(samples.votes, samples.labels, classes)
     images = samples.images[:, None]
     if recipe.in_channels != 1:
         images = np.repeat(images, recipe.in_channels, axis=1)
-    return Arrays(images, samples.labels, votes, probabilities)
+    return Arrays(images, samples.labels, votes, expected, probabilities)

@@ -91,7 +91,7 @@ class Loss:
 
     Attributes:
         label_smoothing: share of the target spread evenly.
-        votes_weight: share of the FER+ vote distribution in the target of the main output.
+        votes_weight: share of the label distribution that the FER+ votes predict (`vote_model.py`) in the main target.
         auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes); it is cut off after
             training.
         teacher: file of teacher probabilities (`fer-train distill`), "" = none.
