@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -22,6 +23,23 @@ from fer_perception.pipeline_types import Frame
 #: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
                     ".pnm", ".jp2", ".avif", ".gif")  # fmt: skip
+
+#: Names of videos, for telling a file behind a URL from a camera.
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".ogv",
+    ".wmv",
+    ".flv",
+    ".3gp",
+)
 
 #: Frame rate, in Hz, assumed of a video that does not tell one.
 FALLBACK_RATE = 30.0
@@ -189,30 +207,42 @@ def _open_file(path: Path) -> Media:
             return _picture(path)
         msg = f"{path} is neither a picture nor a video this OpenCV can read, or it is damaged"
         raise SourceError(msg)
+    return _recording(capture, path.name)
+
+
+def _recording(capture: cv2.VideoCapture, name: str) -> Media:
+    """Frames with times of their own: a video file, or a file behind a URL. A single frame is a still."""
     rate = _rate(capture)
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     total = int(announced) if math.isfinite(announced) and 0 < announced < 1e9 else None
 
-    def frames(media: Media) -> Iterator[MediaFrame]:
-        index, last = 0, -1.0 / rate
-        while True:
-            ok, image = capture.read()
-            if not ok:
-                break
-            # The container's time stamp where it moves forward, else the nominal rate.
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-            if not math.isfinite(stamp) or stamp <= last or (index == 0 and stamp < 0):
-                stamp = last + 1.0 / rate
-            last = stamp
-            yield MediaFrame(index, path.name, Frame(_as_bgr(image), round(stamp * 1e9), path.name))
-            index += 1
-        if index == 0:
-            msg = f"{path} opens as a video but no frame of it can be decoded"
-            raise SourceError(msg)
-        if total is not None and index < COMPLETE_SHARE * total:
-            media.problems.append(f"{path} ends after {index} of {total} announced frames: it is truncated or damaged")
+    def read(last: float) -> tuple[NDArray[np.uint8], float] | None:
+        ok, image = capture.read()
+        if not ok:
+            return None
+        # The container's time stamp where it moves forward, else the nominal rate.
+        stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
+        if not math.isfinite(stamp) or stamp <= last or stamp < 0:
+            stamp = last + 1.0 / rate
+        return _as_bgr(image), stamp
 
-    return Media(kind="video", name=path.name, frames=frames, total=total, rate=rate, capture=capture)
+    def frames(media: Media) -> Iterator[MediaFrame]:
+        current = read(-1.0 / rate)
+        if current is None:
+            msg = f"{name} opens as a video but no frame of it can be decoded"
+            raise SourceError(msg)
+        index = 0
+        while current is not None:
+            image, stamp = current
+            following = read(stamp)
+            still = index == 0 and following is None
+            yield MediaFrame(index, name, Frame(image, 0 if still else round(stamp * 1e9), name, still=still))
+            current = following
+            index += 1
+        if total is not None and index < COMPLETE_SHARE * total:
+            media.problems.append(f"{name} ends after {index} of {total} announced frames: it is truncated or damaged")
+
+    return Media(kind="video", name=name, frames=frames, total=total, rate=rate, capture=capture)
 
 
 def _picture(path: Path) -> Media:
@@ -256,6 +286,8 @@ def _open_live(source: str | int, name: str) -> Media:
         else:
             msg = f"the stream {name} cannot be opened; check the address, the network and that the camera is on"
         raise SourceError(msg)
+    if isinstance(source, str) and _names_a_file(source):
+        return _recording(capture, name)
     rate = _rate(capture)
 
     def frames(_media: Media) -> Iterator[MediaFrame]:
@@ -276,6 +308,13 @@ def _open_live(source: str | int, name: str) -> Media:
 def _rate(capture: cv2.VideoCapture) -> float:
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     return rate if math.isfinite(rate) and 0.1 <= rate <= 1000.0 else FALLBACK_RATE
+
+
+def _names_a_file(url: str) -> bool:
+    """Whether a URL is that of a picture or video, not of a camera that never ends."""
+    parts = urlsplit(url)
+    suffix = Path(parts.path).suffix.lower()
+    return parts.scheme in {"http", "https", "ftp"} and suffix in {*PICTURE_SUFFIXES, *VIDEO_SUFFIXES}
 
 
 def _stream_name(url: str) -> str:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import functools
+import http.server
 import struct
+import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -186,6 +190,48 @@ class TestVideos:
         except SourceError:
             pytest.skip("this OpenCV reads no GIF pictures")
         assert len(items) == 1
+
+
+class TestAddresses:
+    @pytest.fixture
+    def address(self, tmp_path: Path) -> Iterator[str]:
+        """A web server for the files in tmp_path."""
+        handler = functools.partial(QuietHandler, directory=str(tmp_path))
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+            server.shutdown()
+            thread.join()
+
+    def test_a_video_keeps_its_own_time(self, tmp_path: Path, address: str) -> None:
+        write_video(tmp_path / "v.mp4", 10)
+        with open_media(f"{address}/v.mp4") as media:
+            stamps = [item.frame.stamp_ns / 1e9 for item in media]
+        np.testing.assert_allclose(stamps, np.arange(10) / 25.0, atol=0.002)
+
+    def test_a_picture_is_a_still(self, tmp_path: Path, address: str) -> None:
+        cv2.imwrite(str(tmp_path / "p.jpg"), picture())
+        with open_media(f"{address}/p.jpg?size=full") as media:
+            (item,) = media
+        assert item.frame.still
+        assert item.frame.image.shape == (48, 64, 3)
+
+    def test_a_missing_file(self, address: str) -> None:
+        with pytest.raises(SourceError, match="cannot be opened"):
+            open_media(f"{address}/absent.mp4")
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+def test_a_video_of_one_frame_is_a_still(tmp_path: Path) -> None:
+    write_video(tmp_path / "one.mp4", 1)
+    with open_media(str(tmp_path / "one.mp4")) as media:
+        (item,) = media
+    assert item.frame.still
 
 
 def test_an_absent_webcam_is_named() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import logging
 import sys
 from typing import Annotated
@@ -56,6 +57,10 @@ for _name in COMMANDS:
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    # File names need not be text; what cannot be printed is shown escaped.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="fer")
     except FerError as err:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from fer_perception.pipeline import Pipeline
+
 
 def wants_progress(choice: bool | None, *, results_on_stdout: bool) -> bool:
     """Whether to draw a progress bar: the user's `choice`, else where stderr is a terminal the results do not share."""
@@ -47,6 +49,13 @@ def print_line(text: str) -> None:
     """Write one line of results to stdout, at once, so that a reader in a pipe can follow."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def tell_shortcomings(pipeline: Pipeline) -> None:
+    """Say on stderr where something weaker than usual serves, and how to mend it."""
+    reason = pipeline.detector.reason
+    if reason.startswith("WARNING"):
+        sys.stderr.write(f"fer: {reason}\n")
 
 
 @contextmanager

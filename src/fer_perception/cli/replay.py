@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, progress_bar, wants_progress
+from fer_perception.cli.output import print_line, progress_bar, tell_shortcomings, wants_progress
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def replay(
             sinks.append(page)
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
+        tell_shortcomings(pipeline)
         writer = stack.enter_context(BagWriter(out)) if out is not None else None
         work = Replay(reader, pipeline, topics, sinks=sinks, writer=writer)
         stop = stack.enter_context(_Interruption())

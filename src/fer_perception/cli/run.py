@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, progress_bar, quiet_when_reader_leaves, wants_progress
+from fer_perception.cli.output import (
+    print_line,
+    progress_bar,
+    quiet_when_reader_leaves,
+    tell_shortcomings,
+    wants_progress,
+)
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
@@ -69,6 +75,7 @@ def run(
         output = stack.enter_context(AnnotatedOutput(save)) if save is not None else None
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
+        tell_shortcomings(pipeline)
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=as_json)))
         task = bar.add_task(media.name, total=media.total, speed="")
         try:

