@@ -200,7 +200,7 @@ class FerNode(LifecycleNode):
                 configured.consumer.publish(result, received.message.header)
 
         def published(result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
-            if not self.context.ok():
+            if consume or not self.context.ok():
                 return
             debug.publish(image, result, received.message.header)
             if faces is not None:
@@ -407,8 +407,9 @@ class FerNode(LifecycleNode):
             configured.slots.remove(topic)
             configured.worker.end_camera(topic)
             del configured.statistics[topic]
-            for key in [key for key in self._logged if key[0] == topic]:
-                del self._logged[key]
+            # A copy: the worker may be logging.
+            for key in [key for key in list(self._logged) if key[0] == topic]:
+                self._logged.pop(key, None)
 
         return FacesConsumer(self, hri, FaceCallbacks(appeared, received, vanished))
 
@@ -508,6 +509,8 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         print(f"fer: cannot start: {err}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
+    # A callback that only swaps a frame must not wait long for Python code of the worker (the default is 5 ms).
+    sys.setswitchinterval(0.001)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

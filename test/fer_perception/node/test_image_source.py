@@ -24,7 +24,7 @@ def start(*parameters: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "told"),
+    "case",
     [
         ([], "source is empty; expected a webcam's index"),
         (["source:=/no/such/video.mp4"], "/no/such/video.mp4 does not exist"),
@@ -36,11 +36,22 @@ def start(*parameters: str) -> subprocess.Popen[str]:
     ids=["nothing", "missing", "empty", "type", "range", "webcam"],
 )
 def test_what_cannot_be_published_is_one_sentence_and_exit_1(
-    ros_domain_id: int, tmp_path: Path, parameters: list[str], told: str
+    ros_domain_id: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    case: tuple[list[str], str],
 ) -> None:
-    process = start(*(parameter.format(empty=tmp_path) for parameter in parameters))
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 1
+    from fer_perception.image_source import main
+
+    parameters, told = case
+    # Else it would choose one for the whole test run.
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "DEFAULT")
+    arguments = ["--ros-args"]
+    for parameter in parameters:
+        arguments += ["-p", parameter.format(empty=tmp_path)]
+    assert main(arguments) == 1
+    error = capfd.readouterr().err
     assert told in error
     assert "Traceback" not in error
 
