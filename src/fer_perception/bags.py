@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, Qos
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -274,7 +274,11 @@ class BagWriter:
                 rihs01=connection.digest,
                 offered_qos_profiles=qos,
             )
+        # Older bags carry no hash of the type: it is worked out from the definition.
         store = fer_typestore()
+        if definition and connection.msgdef.format is MessageDefinitionFormat.MSG:
+            types = get_types_from_msg(definition, connection.msgtype)
+            store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
         if connection.msgtype not in store.fielddefs:
             return None
         return self._writer.add_connection(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from made_bags import START_NS, jpeg, raw, text, write_bag
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fer_perception.bags import BagReader, BagWriter, fer_typestore
 from fer_perception.errors import ImageError, SourceError
@@ -123,6 +125,29 @@ class TestDamage:
 
 
 class TestWriter:
+    @pytest.mark.parametrize("hashed", [True, False])
+    def test_types_nobody_knows_are_copied_with_their_definition(self, tmp_path: Path, *, hashed: bool) -> None:
+        store = get_typestore(Stores.ROS2_JAZZY)
+        store.register(get_types_from_msg("std_msgs/Header header\nfloat32[2] torque\n", "robot_msgs/msg/Joint"))
+        with BagWriter(tmp_path / "old") as writer:
+            writer.write(writer.add_topic("/joint", "robot_msgs/msg/Joint", store), 1, b"\0\1\0\0" + bytes(24))
+        if not hashed:
+            # Bags of Humble have no hashes.
+            metadata = tmp_path / "old" / "metadata.yaml"
+            metadata.write_text(
+                re.sub(r"type_description_hash:\s+\S+", "type_description_hash: ''", metadata.read_text())
+            )
+        with BagReader(tmp_path / "old") as reader, BagWriter(tmp_path / "new") as writer:
+            (message,) = reader.messages()
+            assert bool(message.connection.digest) is hashed
+            copy = writer.copy_connection(message.connection)
+            assert copy is not None
+            writer.write(copy, message.received_ns, message.data)
+        with BagReader(tmp_path / "new") as reader:
+            (again,) = reader.messages()
+            assert again.data == message.data
+            assert "float32[2] torque" in again.connection.msgdef.data
+
     def test_an_exception_leaves_a_complete_bag(self, tmp_path: Path) -> None:
         kind, data = raw(PICTURE, START_NS)
 
