@@ -7,6 +7,7 @@ the listener's callback.
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def latency(faces: int, *, seconds: float, progress: Progress) -> dict[str, floa
     """Latency, stages and memory with so many faces at 640x480, 30 Hz."""
     key = f"ros.vga_{faces}_face{'s' if faces > 1 else ''}"
     with RosRig() as rig:
+        used, since = rig.processor_seconds(), time.monotonic()
         feed = rig.feed(moving_faces(faces), RATE_HZ, seconds)
+        processor = 100 * (rig.processor_seconds() - used) / (time.monotonic() - since)
         resident = rig.resident_mb()
         kept = rig.close()
     milliseconds = np.array(feed.latencies) * 1000
@@ -61,11 +64,13 @@ def latency(faces: int, *, seconds: float, progress: Progress) -> dict[str, floa
         f"{key}.answered_percent": 100.0 * len(feed.latencies) / feed.sent,
         f"{key}.faces_count": feed.faces,
         f"{key}.resident_mb": resident,
+        f"{key}.one_core_percent": processor,
     }
     figures |= {f"{key}.{stage}_ms": _median_ms(kept, stage) for stage in STAGES if stage in kept.get("stages", {})}
     progress(
         f"ros: {faces} faces at 640x480, 30 Hz: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-        f"{figures[f'{key}.answered_percent']:.1f} % answered with {feed.faces:.1f} faces, {resident:.0f} MB"
+        f"{figures[f'{key}.answered_percent']:.1f} % answered with {feed.faces:.1f} faces, {resident:.0f} MB, "
+        f"{processor:.0f} % of a core"
     )
     return figures
 
@@ -98,6 +103,8 @@ def overload(*, seconds: float, progress: Progress) -> dict[str, float]:
         "ros.overload_4x.age_at_dequeue_max_ms": float(ages.max()),
         "ros.overload_4x.within_period_plus_5ms_percent": within,
         "ros.overload_4x.age_at_publish_p99_ms": float(np.percentile(published, 99)),
+        "ros.overload_4x.age_at_publish_max_ms": float(published[:-1].max()),
+        "ros.overload_4x.within_two_works_percent": 100.0 * float(np.mean(published[:-1] <= 2000 * work_s)),
     }
     progress(
         f"ros: 4x overload ({rate_hz:.0f} Hz, {work_s * 1000:.0f} ms of work): {within:.2f} % of {ages.size} frames no "

@@ -143,6 +143,14 @@ class RosRig:
             return float("nan")
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def processor_seconds(self) -> float:
+        """Processor time the node has used, all threads (Linux); NaN elsewhere."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        except OSError:
+            return float("nan")
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self) -> dict[str, Any]:
         """End the node; returns what it kept (see measured_node), empty where it kept nothing."""
         if self._process.poll() is None:
