@@ -21,7 +21,7 @@ from fer_perception.smoothing import training_prior
 #: size, relative contrast; and gray levels of noise in every view.
 SHIFT, ROTATION, ZOOM, CONTRAST, NOISE = 0.25, 1.0, 0.01, 0.04, 0.5
 #: Time of one turn of the wobble, s.
-WOBBLE_TIME = 1.0
+WOBBLE_TIME = 1.6
 
 Progress = Callable[[str], None]
 
