@@ -34,11 +34,11 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
         FerError: rclpy or the portraits are missing, or the node does not come up.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    progress(f"ros: {cores} cores, load {os.getloadavg()[0]:.1f} before it starts")
+    progress(f"{cores} cores, load {os.getloadavg()[0]:.1f} before it starts")
     try:
         ModelStore().find("yunet_dynamic")
     except FerError as err:
-        progress(f"ros: the slower detector of OpenCV serves: {err}")
+        progress(f"the slower detector of OpenCV serves: {err}")
     figures: dict[str, float] = {}
     for faces in FACES:
         figures |= latency(faces, seconds=5.0 if quick else 30.0, progress=progress)
@@ -68,7 +68,7 @@ def latency(faces: int, *, seconds: float, progress: Progress) -> dict[str, floa
     }
     figures |= {f"{key}.{stage}_ms": _median_ms(kept, stage) for stage in STAGES if stage in kept.get("stages", {})}
     progress(
-        f"ros: {faces} faces at 640x480, 30 Hz: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
+        f"{faces} faces at 640x480, 30 Hz: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
         f"{figures[f'{key}.answered_percent']:.1f} % answered with {feed.faces:.1f} faces, {resident:.0f} MB, "
         f"{processor:.0f} % of a core"
     )
@@ -107,7 +107,7 @@ def overload(*, seconds: float, progress: Progress) -> dict[str, float]:
         "ros.overload_4x.within_two_works_percent": 100.0 * float(np.mean(published[:-1] <= 2000 * work_s)),
     }
     progress(
-        f"ros: 4x overload ({rate_hz:.0f} Hz, {work_s * 1000:.0f} ms of work): {within:.2f} % of {ages.size} frames no "
+        f"4x overload ({rate_hz:.0f} Hz, {work_s * 1000:.0f} ms of work): {within:.2f} % of {ages.size} frames no "
         f"older than a period + 5 ms ({limit:.1f} ms) when work began, the oldest {ages.max():.1f} ms"
     )
     return figures
