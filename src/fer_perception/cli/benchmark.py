@@ -67,7 +67,7 @@ def _measure(part: str, *, full: bool) -> dict[str, float] | None:
 
 
 def _sayer(part: str) -> Progress:
-    return lambda line: print(f"{part}: {line}", file=sys.stderr, flush=True)
+    return lambda line: print(f"{part}: {line.removeprefix(f'{part}: ')}", file=sys.stderr, flush=True)
 
 
 def _show(figures: dict[str, float], json_file: str) -> None:
