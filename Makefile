@@ -56,10 +56,11 @@ $(MESSAGES_STAMP): $(BUILD_STAMP) tools/link_messages.py
 	@$(RUN) tools/link_messages.py install/fer_perception
 	@touch $@
 
-# Not being able to fetch them is no reason to stop: OpenCV's own detector serves, only worse. The next run tries again.
+# Into the user's cache, so that .venv/bin/fer finds it without any variable set. Not being able to is no reason to stop:
+# OpenCV's own detector serves, only worse. The next run tries again.
 models: $(MODELS_STAMP)
 $(MODELS_STAMP): $(MESSAGES_STAMP)
-	@if tools/step 'Fetching the face detector' $(VENV)/bin/fer models fetch yunet 2>/dev/null; then touch $@; else \
+	@if tools/step 'Fetching the face detector' $(VENV)/bin/fer models fetch yunet $(if $(FER_MODEL_DIR),--force --from '$(FER_MODEL_DIR)') 2>/dev/null; then touch $@; else \
 	  echo 'warning: no face detector fetched (offline?), going on with the weaker one of OpenCV' >&2; \
 	  echo 'why: build/setup/Fetching_the_face_detector.log; try again with: make models' >&2; fi
 

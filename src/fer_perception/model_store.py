@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fer_perception.errors import ModelError
 from fer_perception.share import share_directory
@@ -202,7 +202,7 @@ class ModelStore:
         chosen = self.entries() if name is None else [self._entry(name)]
         return [self._status(entry) for entry in chosen]
 
-    def fetch(self, name: str, *, progress: Progress | None = None) -> list[Path]:
+    def fetch(self, name: str, *, source: Path | None = None, progress: Progress | None = None) -> list[Path]:
         """Download a model, and those that belong to it, into the user's cache; files that are there and whole stay.
 
         Each file is written beside its place, compared with its recorded hash, and only then moved there, so a broken
@@ -210,6 +210,7 @@ class ModelStore:
 
         Args:
             name: of an entry.
+            source: directory to copy the files from instead (a machine without a network); the hashes are checked alike.
             progress: called with (bytes so far, bytes in all) for each file.
 
         Returns:
@@ -226,7 +227,7 @@ class ModelStore:
         problems: list[str] = []
         for each in wanted:
             try:
-                paths.append(self._fetch_one(each, progress))
+                paths.append(self._fetch_one(each, source, progress))
             except ModelError as err:
                 problems.append(str(err))
         if problems:
@@ -269,7 +270,7 @@ class ModelStore:
             return FileStatus(entry, FileState.WRONG_HASH, path, message)
         return FileStatus(entry, FileState.OK, path, "")
 
-    def _fetch_one(self, entry: ModelEntry, progress: Progress | None) -> Path:
+    def _fetch_one(self, entry: ModelEntry, source: Path | None, progress: Progress | None) -> Path:
         addresses = self._addresses.get(entry.name, entry.urls)
         if not addresses:
             msg = f"{entry.name} is a model of this package and cannot be fetched; build or install the package again"
@@ -286,7 +287,7 @@ class ModelStore:
         part = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                self._download(entry, addresses, file, progress)
+                file.write(_copy(entry, source) if source else self._download(entry, addresses, progress))
                 file.flush()
                 os.fsync(file.fileno())
             part.chmod(0o644)
@@ -298,8 +299,8 @@ class ModelStore:
             part.unlink(missing_ok=True)
         return place
 
-    def _download(self, entry: ModelEntry, addresses: Sequence[str], file: BinaryIO, progress: Progress | None) -> None:
-        """Write the checked content of the first address that works to `file`."""
+    def _download(self, entry: ModelEntry, addresses: Sequence[str], progress: Progress | None) -> bytes:
+        """The checked content of the first address that works."""
         problems = []
         for address in addresses:
             try:
@@ -310,14 +311,28 @@ class ModelStore:
                 continue
             found = hashlib.sha256(content).hexdigest()
             if found == entry.sha256:
-                file.write(content)
-                return
+                return content
             problems.append(f"{address}: SHA-256 {found} of {len(content)} bytes, expected {entry.sha256}")
         msg = (
             f"{entry.file_name} could not be fetched ({'; '.join(problems)}); check the network or a proxy "
-            f"(https_proxy), or put the file into {self._cache_directory} or a directory named by FER_MODEL_DIR"
+            f"(https_proxy), or bring the file along and run `fer models fetch {entry.name} --from DIRECTORY`"
         )
         raise ModelError(msg)
+
+
+def _copy(entry: ModelEntry, source: Path) -> bytes:
+    """The checked content of a file that was brought along."""
+    path = source / entry.file_name
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        msg = f"{path} cannot be read ({err.strerror}); expected the file {entry.file_name} in that directory"
+        raise ModelError(msg) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != entry.sha256:
+        msg = f"{path} has SHA-256 {found}, expected {entry.sha256}; it is damaged or another file"
+        raise ModelError(msg)
+    return content
 
 
 def file_sha256(path: Path) -> str:

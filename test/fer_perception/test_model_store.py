@@ -218,8 +218,25 @@ class TestFetch:
     def test_no_network(self, server: http.server.ThreadingHTTPServer) -> None:
         store = store_for(server)
         store._addresses = {"second": ["http://127.0.0.1:1/second.onnx"]}
-        with pytest.raises(ModelError, match=r"refused.*check the network or a proxy.*FER_MODEL_DIR"):
+        with pytest.raises(ModelError, match=r"refused.*check the network or a proxy.*--from DIRECTORY"):
             store.fetch("second")
+
+    def test_files_that_were_brought_along(self, tmp_path: Path) -> None:
+        stick = tmp_path / "stick"
+        stick.mkdir()
+        store = ModelStore()
+        for name, content in CONTENT.items():
+            (stick / name).write_bytes(content)
+        assert [path.parent for path in store.fetch("first", source=stick)] == [store.cache_directory] * 2
+        assert store.find("first").read_bytes() == CONTENT["first.onnx"]
+        (store.cache_directory / "second.onnx").unlink()
+        (stick / "second.onnx").write_bytes(b"another")
+        with pytest.raises(ModelError, match=r"second\.onnx has SHA-256 .* damaged or another file"):
+            store.fetch("first", source=stick)
+        assert leftovers(store) == ["first.onnx"]
+        (stick / "second.onnx").unlink()
+        with pytest.raises(ModelError, match=r"second\.onnx cannot be read"):
+            store.fetch("second", source=stick)
 
     def test_recorded_addresses_must_be_https(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(model_store, "FOREIGN_MODELS", (entry("second", urls=("http://192.0.2.1/x", "file:///x")),))

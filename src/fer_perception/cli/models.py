@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,8 +55,11 @@ def fetch(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: yunet.")] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Also where a whole file is already found elsewhere.")] = False,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Copy from this directory instead of the network.")
+    ] = None,
 ) -> None:
-    """Download model files of others into the user's cache and check their hashes (uses the network)."""
+    """Bring model files of others into the user's cache and check their hashes (uses the network without --from)."""
     from fer_perception.cli.output import progress_bar
     from fer_perception.model_store import FileState, ModelStore
 
@@ -73,7 +77,7 @@ def fetch(
             def show(done: int, total: int, task: Any = task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            for path in store.fetch(name, progress=show):
+            for path in store.fetch(name, source=source, progress=show):
                 print_line(f"fetched {path}")
 
 
