@@ -210,7 +210,7 @@ class ModelStore:
 
         Args:
             name: of an entry.
-            source: directory to copy the files from instead (a machine without a network); the hashes are checked alike.
+            source: directory to copy the files from instead (no network needed); the hashes are checked alike.
             progress: called with (bytes so far, bytes in all) for each file.
 
         Returns:
