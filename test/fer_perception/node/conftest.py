@@ -76,13 +76,22 @@ class Probe:
         """Label of the lifecycle state."""
         return str(self.fer._state_machine.current_state[1])
 
-    def subscribe(self, message_type: type, topic: str, into: list[Any], depth: int = 50) -> Any:
+    def subscribe(self, message_type: type, topic: str, into: list[Any], qos: Any = 50) -> Any:
         def receive(message: Any) -> None:
             with self.changed:
                 into.append(message)
                 self.changed.notify_all()
 
-        return self.node.create_subscription(message_type, topic, receive, depth)
+        return self.node.create_subscription(message_type, topic, receive, qos)
+
+    def listen_to_log(self) -> list[Any]:
+        """What the nodes log from now on, and what they have logged before."""
+        from rcl_interfaces.msg import Log
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        log: list[Any] = []
+        self.subscribe(Log, "/rosout", log, QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        return log
 
     def until(self, condition: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
         """Wait until the condition is true and return its value; fail after the deadline."""

@@ -82,10 +82,7 @@ def bad_images(as_message: Any, astronaut: Any) -> dict[str, Any]:
 def test_bad_images_are_counted_by_cause_and_the_next_good_one_is_answered(
     probe: Any, as_message: Any, astronaut: Any
 ) -> None:
-    from rcl_interfaces.msg import Log
-
-    log: list[Any] = []
-    probe.subscribe(Log, "/rosout", log)
+    log = probe.listen_to_log()
     probe.start()
     probe.ask(astronaut, 0.1)
     stamp = 1.0

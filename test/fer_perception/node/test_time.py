@@ -27,10 +27,7 @@ def test_a_face_is_born_after_birth_time_and_leaves_after_the_timeout_in_header_
 
 
 def test_a_zero_stamp_is_copied_and_the_time_of_receipt_is_used(probe: Any, astronaut: Any) -> None:
-    from rcl_interfaces.msg import Log
-
-    log: list[Any] = []
-    probe.subscribe(Log, "/rosout", log)
+    log = probe.listen_to_log()
     probe.start(birth_time=0.0)
     probe.send(astronaut, 0.0)
     probe.until(lambda: len(probe.emotions) == 1)
