@@ -16,7 +16,6 @@ from fer_training.protocols import (
     make_folds,
     official_split,
     paper_split,
-    repeat_groups,
 )
 from fer_training.readers import load_dataset
 from fer_training.readers.npz import read_npz
@@ -69,7 +68,6 @@ class TestClean:
         assert len(fold.validation) == 3
         assert fold.leaked.tolist() == [False, True, False]
         assert fold.dropped == 2
-        assert len(fold.validation_without_leaks()) == 2
         assert "2 training pictures left out because 1 validation pictures equal them" in fold.description
 
     def test_make_folds_uses_the_split_of_the_set(self) -> None:
@@ -77,11 +75,6 @@ class TestClean:
         (fold,) = make_folds("clean", samples)
         assert sources(fold.train) == ["0.png"]
         assert fold.leaked.tolist() == [False, True]
-
-    def test_repeats_share_a_group(self) -> None:
-        groups = repeat_groups(make([1, 2, 1, 3]))
-        assert groups[0] == groups[2]
-        assert len(set(groups.tolist())) == 3
 
 
 class TestFolds:

@@ -39,10 +39,6 @@ class Fold:
     dropped: int
     description: str
 
-    def validation_without_leaks(self) -> Samples:
-        """The validation pictures that no training picture equals."""
-        return self.validation.take(~self.leaked)
-
 
 def clean_split(train: Samples, validation: Samples, *, description: str = "clean") -> Fold:
     """Drop from training every picture whose pixels occur in validation.
@@ -229,12 +225,6 @@ def make_folds(
         fold = official_split(samples, held_out=held_out)
         return [clean_split(fold.train, fold.validation)]
     return clean_folds(samples, folds=folds, seed=seed)
-
-
-def repeat_groups(samples: Samples) -> NDArray[np.int64]:
-    """(N,) int64, equal for pictures with identical pixels: what a cross-validation must keep together."""
-    _, groups = np.unique(samples.hashes(), return_inverse=True)
-    return groups.astype(np.int64).reshape(-1)
 
 
 def _groups(samples: Samples, by: str) -> NDArray[np.str_]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map, missing_classes
+from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map
 from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
 
 
@@ -78,8 +78,3 @@ def test_unknown_labels_are_left_out() -> None:
 def test_list_must_name_different_classes() -> None:
     with pytest.raises(DatasetError, match="at least two different names"):
         find_label_map(["happy", "Happiness"])
-
-
-def test_missing_classes_are_named() -> None:
-    mapped = apply_label_map(samples("happy", "sad"), "fer7")
-    assert missing_classes(mapped) == ["angry", "disgusted", "scared", "surprised", "neutral"]

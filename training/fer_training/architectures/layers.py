@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class SeparableConv2d(nn.Module):
@@ -82,8 +81,3 @@ def drop_path(x: Tensor, rate: float, *, training: bool) -> Tensor:
     keep = 1.0 - rate
     shape = (x.shape[0],) + (1,) * (x.ndim - 1)
     return x * torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(keep).div_(keep)
-
-
-def hard_sigmoid(x: Tensor) -> Tensor:
-    """Piecewise linear sigmoid, relu6(x + 3) / 6 (Howard et al. 2019, MobileNetV3)."""
-    return functional.hardsigmoid(x)

@@ -128,8 +128,3 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
         msg = f"no picture is left after the label map {mapping.name}: {dict(kept.skip_summary())}"
         raise DatasetError(msg)
     return replace(kept, skipped=(*samples.skipped, *skipped))
-
-
-def missing_classes(samples: Samples) -> list[str]:
-    """Classes without a single picture: a network trained on these samples will never name them."""
-    return [name for name, count in samples.class_counts().items() if count == 0]
