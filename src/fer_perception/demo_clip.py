@@ -36,11 +36,13 @@ class Portrait:
         image: (H, W, 3) uint8 BGR.
         face_centre: x, y of the face in pixels of `image`.
         face_height: of the face in the same pixels.
+        mask: opacity in [0, 1], (H, W) float32.
     """
 
     image: NDArray[np.uint8]
     face_centre: tuple[float, float]
     face_height: float
+    mask: NDArray[np.float32]
 
 
 def load_portraits() -> tuple[Portrait, Portrait]:
@@ -60,8 +62,8 @@ def load_portraits() -> tuple[Portrait, Portrait]:
     hopper = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
     # The upper parts, without the other things in the pictures.
     return (
-        Portrait(astronaut[0:300, 60:390], (163.0, 112.0), 120.0),
-        Portrait(hopper[0:480, 40:480], (222.0, 190.0), 190.0),
+        Portrait(astronaut[0:300, 60:390], (163.0, 112.0), 120.0, _soft_edges(300, 330)),
+        Portrait(hopper[0:480, 40:480], (222.0, 190.0), 190.0, _soft_edges(480, 440)),
     )
 
 
@@ -78,7 +80,7 @@ def clip_frames(seconds: float = DURATION) -> Iterator[tuple[float, NDArray[np.u
     wall = _wall()
     noise = np.random.default_rng(20)
     # A few patterns of sensor noise in turn look as alive as ever new ones.
-    grains = [noise.normal(0.0, 2.0, (HEIGHT, WIDTH, 1)).astype(np.float32) for _ in range(7)]
+    grains = [np.abs(noise.normal(0.0, 2.5, (HEIGHT, WIDTH, 3))).astype(np.uint8) for _ in range(7)]
     for index in range(max(1, round(min(seconds, DURATION) * RATE))):
         t = index / RATE
         frame = wall.copy()
@@ -90,34 +92,37 @@ def clip_frames(seconds: float = DURATION) -> Iterator[tuple[float, NDArray[np.u
         if _within(t, ASTRONAUT_SPANS):
             centre = (210 + 60 * math.sin(0.55 * t), 220 + 18 * math.sin(0.9 * t))
             _paste(frame, astronaut, centre, 125 + 28 * math.sin(0.8 * t), 5 * math.sin(1.1 * t))
-        yield t, np.clip(frame + grains[index % len(grains)], 0, 255).astype(np.uint8)
+        brighter, darker = grains[index % 7], grains[(index + 3) % 7]
+        yield t, np.asarray(cv2.subtract(cv2.add(frame, brighter), darker), dtype=np.uint8)
 
 
 def _within(t: float, spans: tuple[tuple[float, float], ...]) -> bool:
     return any(first <= t < last for first, last in spans)
 
 
-def _wall() -> NDArray[np.float32]:
-    """A softly lit wall: (480, 640, 3) float32 BGR."""
+def _wall() -> NDArray[np.uint8]:
+    """A softly lit wall: (480, 640, 3) uint8 BGR."""
     x = np.linspace(-1.0, 1.0, WIDTH)[None, :]
     y = np.linspace(-1.0, 1.0, HEIGHT)[:, None]
     light = 1.0 - 0.22 * (x**2 + y**2)
-    return np.asarray(light[..., None] * np.array([172.0, 160.0, 146.0]), dtype=np.float32)
+    return np.asarray(light[..., None] * np.array([172.0, 160.0, 146.0]), dtype=np.uint8)
 
 
 def _paste(
-    frame: NDArray[np.float32], portrait: Portrait, centre: tuple[float, float], face_height: float, degrees: float
+    frame: NDArray[np.uint8], portrait: Portrait, centre: tuple[float, float], face_height: float, degrees: float
 ) -> None:
-    """Put a portrait on the frame, its face `face_height` pixels high around `centre`, with soft edges."""
+    """Put a portrait on the frame, its face `face_height` pixels high around `centre`."""
     matrix = cv2.getRotationMatrix2D(portrait.face_centre, degrees, face_height / portrait.face_height)
     matrix[:, 2] += np.array(centre) - np.array(portrait.face_centre)
-    h, w = portrait.image.shape[:2]
-    edge = 26
-    mask = np.zeros((h, w), np.float32)
-    mask[edge : h - edge, edge : w - edge] = 1.0
-    soft = cv2.GaussianBlur(mask, (0, 0), edge / 2.5)
     size = (frame.shape[1], frame.shape[0])
-    picture = cv2.warpAffine(portrait.image.astype(np.float32), matrix, size, flags=cv2.INTER_LINEAR,
-                             borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    alpha = cv2.warpAffine(soft, matrix, size)[..., None]
-    frame[:] = alpha * picture + (1.0 - alpha) * frame
+    picture = cv2.warpAffine(portrait.image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(portrait.mask, matrix, size)
+    frame[:] = cv2.blendLinear(picture, frame, alpha, 1.0 - alpha)
+
+
+def _soft_edges(height: int, width: int) -> NDArray[np.float32]:
+    """Opacity of a portrait in [0, 1], (height, width) float32: it fades out towards its border."""
+    edge = 26
+    mask = np.zeros((height, width), np.float32)
+    mask[edge : height - edge, edge : width - edge] = 1.0
+    return np.asarray(cv2.GaussianBlur(mask, (0, 0), edge / 2.5), dtype=np.float32)
