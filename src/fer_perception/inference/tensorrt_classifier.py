@@ -24,7 +24,7 @@ from fer_perception.inference.cuda_device import CudaDevice
 from fer_perception.inference.engine_cache import EngineCache, default_cache_directory
 from fer_perception.inference.engine_key import BUILDERS, EngineKey
 from fer_perception.inference.engine_policy import Built, obtain_engine
-from fer_perception.inference.inspector import engine_precision
+from fer_perception.inference.inspector import UNKNOWN, engine_precision
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.inference.model_file import ModelFile, read_model_file
 from fer_perception.inference.tensorrt_build import build_engine
@@ -67,7 +67,7 @@ class TensorRTClassifier:
         """
         self.metadata: ModelMetadata = model.metadata()
         self.reason = ""
-        self.precision = "unknown"
+        self._precision = UNKNOWN
         self._path = path
         self._device = device
         self._held: list[Any] = []
@@ -87,6 +87,16 @@ class TensorRTClassifier:
     def backend(self) -> str:
         """The precision the engine calculates in after "tensorrt/"."""
         return f"tensorrt/{self.precision}"
+
+    @property
+    def precision(self) -> str:
+        """Read from the engine: "FP16", "FP32", ...; "unknown" where it does not say."""
+        return self._precision.name
+
+    @property
+    def precision_by_layer(self) -> str:
+        """For diagnostics, e.g. "FP16 (14 of 17 layers; FP32 3)"."""
+        return self._precision.describe()
 
     def classify(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Classifier.classify`."""
@@ -134,7 +144,7 @@ class TensorRTClassifier:
         # In the order of release: what lives in another comes before it.
         self._held = [context, engine, runtime, log]
         context.set_input_shape(self._input, (1, *self.metadata.input_shape))
-        self.precision = engine_precision(self._inspect(trt)).name
+        self._precision = engine_precision(self._inspect(trt))
 
     def _check_tensors(self, trt: Any, engine: Any, inputs: list[str], outputs: list[str]) -> None:
         shapes = {name: tuple(engine.get_tensor_shape(name)) for name in (*inputs, *outputs)}
@@ -327,7 +337,7 @@ def open_tensorrt_classifier(
         classifier, origin = obtain_engine(cache, keys, model=model, load=load, build=build, force=force)
     finally:
         device.close()
-    classifier.reason = f"{reason}: {origin}"
+    classifier.reason = f"{reason}: {origin}; calculates in {classifier.precision_by_layer}"
     return classifier
 
 

@@ -71,6 +71,7 @@ def test_compile_run_and_release(install, make_model, tmp_path, pictures, versio
     weak = version in VERSIONS[:3]
     assert classifier.backend == ("tensorrt/FP16" if weak else "tensorrt/FP32")
     assert classifier.reason.startswith("test: an engine built in")
+    assert classifier.reason.endswith(f"calculates in {'FP16' if weak else 'FP32'} (1 of 1 layers)")
     classifier.close()
     classifier.close()
     assert (counts.pushed, counts.memory) == (0, 0)
