@@ -34,7 +34,7 @@ def measure(minutes: float) -> dict[str, float]:
     latencies: list[float] = []
     sent = 0
     start = time.monotonic()
-    with RosRig() as rig:
+    with RosRig(keep=False) as rig:
         while time.monotonic() - start < minutes * 60:
             left = minutes * 60 - (time.monotonic() - start)
             feed = rig.feed(feeds[len(times) % 2], RATE_HZ, min(FEED_S, max(left, 1.0)))

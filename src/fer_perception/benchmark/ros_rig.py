@@ -49,12 +49,13 @@ class RosRig:
     Args:
         parameters: of the node, as `name:=value`.
         domain_id: DDS domain of the rig.
+        keep: the node keeps every frame's figures, which takes memory; else it is the plain node.
 
     Raises:
         SourceError: rclpy is missing, or the node ended or does not come up.
     """
 
-    def __init__(self, parameters: Sequence[str] = (), domain_id: int | None = None) -> None:
+    def __init__(self, parameters: Sequence[str] = (), domain_id: int | None = None, *, keep: bool = True) -> None:
         os.environ["ROS_DOMAIN_ID"] = str(domain_id or 1 + os.getpid() % 101)
         if os.environ.get("ROS_DISTRO") == "humble":
             os.environ["ROS_LOCALHOST_ONLY"] = "1"
@@ -74,8 +75,8 @@ class RosRig:
         self._directory = tempfile.TemporaryDirectory()
         self._kept = Path(self._directory.name) / "kept.json"
         self._log = (Path(self._directory.name) / "node.log").open("w+", encoding="utf-8")
-        command = [sys.executable, "-m", "fer_perception.benchmark.measured_node", str(self._kept)]
-        command += ["--ros-args", "-r", f"image_raw:={TOPIC}"]
+        module = ["fer_perception.benchmark.measured_node", str(self._kept)] if keep else ["fer_perception.node"]
+        command = [sys.executable, "-m", *module, "--ros-args", "-r", f"image_raw:={TOPIC}"]
         for parameter in parameters:
             command += ["-p", parameter]
         self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603

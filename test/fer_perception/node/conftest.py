@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -194,16 +195,23 @@ class Probe:
         """Wait until the newest status of that name has `text` in its message."""
         return self.until(lambda: (status := self.status(name)) and text in status.message and status)
 
+    def join(self) -> None:
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive()
+
     def close(self) -> None:
         for node in (self.fer, self.node):
             if node is not None:
                 self.executor.remove_node(node)
         self.executor.shutdown()
-        self._thread.join(DEADLINE_S)
+        self.join()
         if self.fer is not None:
             self.fer.destroy_node()
         self.node.destroy_node()
         self.context.try_shutdown()
+        self.fer = None
+        # rcl keeps one log publisher for each node name: a node that still lingers would take the next one's.
+        gc.collect()
         assert not self.errors, self.errors
 
 

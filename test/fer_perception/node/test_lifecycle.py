@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,13 @@ def test_destroying_an_active_node_frees_it(probe: Any, astronaut: Any) -> None:
     probe.ask(astronaut, 0.1)
     probe.executor.remove_node(probe.fer)
     probe.fer.destroy_node()
+    gone = weakref.ref(probe.fer)
     probe.fer = None
+    # The executor's loop keeps the last timer it has seen.
+    probe.executor.shutdown()
+    probe.join()
     gc.collect()
+    assert gone() is None
     assert "fer pipeline" not in [thread.name for thread in threading.enumerate()]
 
 
