@@ -5,9 +5,10 @@ PYTHON ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-# Up to this version is known to work. A GPU machine that trains wants TORCH_INDEX= (empty): the build with CUDA.
-TORCH ?= torch>=2.4,<=2.13.0
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# Up to this version is known to work. On Linux the usual build brings CUDA, some gigabytes: where only a processor is
+# wanted, give the address of PyTorch's index of such builds (pytorch.org names it) as TORCH_INDEX.
+TORCH ?= torch>=2.5,<=2.13.0
+TORCH_INDEX ?=
 
 # A directory that already holds the face detector's files.
 ifneq ($(wildcard ../shared/models),)
@@ -21,13 +22,14 @@ endif
 unexport PYTHONHOME _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 PACKAGES_STAMP := $(VENV)/.packages-installed
+TRAINING_STAMP := $(VENV)/.training-installed
 BUILD_STAMP := install/.built
 MESSAGES_STAMP := $(VENV)/.messages-linked
 MODELS_STAMP := $(VENV)/.models-fetched
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup build models demo test lint bench clean
+.PHONY: help setup training build models demo test lint bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
@@ -35,16 +37,24 @@ help:
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
+	@echo 'make training  the packages of fer-train on top of that'
 	@echo 'make build   only .venv and the ROS packages, after a change of a message'
 	@echo 'make clean   remove what was built and the environment'
 
 setup: build models
+training: $(TRAINING_STAMP)
 build: $(MESSAGES_STAMP)
 
+# The robot's side, which is all the demo needs.
 $(PACKAGES_STAMP): pyproject.toml tools/make_environment tools/fix_ros_wheels.py
 	@python=$$(tools/check_prerequisites $(PYTHON)) && \
-	  tools/step 'Installing packages into .venv (some minutes the first time)' \
-	    tools/make_environment "$$python" $(VENV) '$(TORCH)' $(TORCH_INDEX)
+	  tools/step 'Installing packages into .venv (a minute or two the first time)' \
+	    tools/make_environment "$$python" $(VENV)
+	@touch $@
+
+$(TRAINING_STAMP): $(PACKAGES_STAMP) tools/add_training
+	@tools/step 'Installing PyTorch, the training packages and the test tools (some minutes the first time)' \
+	  tools/add_training $(VENV) '$(TORCH)' $(TORCH_INDEX)
 	@touch $@
 
 $(BUILD_STAMP): $(PACKAGES_STAMP) package.xml CMakeLists.txt setup.cfg $(wildcard src/fer_msgs/*.* src/fer_msgs/msg/*.msg)
@@ -68,10 +78,10 @@ demo: setup
 	@$(RUN) -m fer_perception.demo --out demo
 
 ARGS ?=
-test: setup
+test: setup training
 	@$(RUN) -m pytest $(ARGS)
 
-lint: build
+lint: build training
 	@status=0; for check in 'ruff check' 'ruff format --check' mypy; do $(VENV)/bin/$$check || status=1; done; exit $$status
 
 BENCH_JSON ?= build/benchmark.json

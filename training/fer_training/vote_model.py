@@ -46,7 +46,7 @@ def label_given_votes(
     for _ in range(_STEPS):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(features[known]), target[known])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         schedule.step()
     with torch.no_grad():
