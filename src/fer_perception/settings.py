@@ -123,7 +123,7 @@ class PipelineSettings:
         live=True,
     )
     ema_time_constant: float = setting(
-        0.3, "Time constant of the ema filter, in s.", minimum=0.01, maximum=10.0, live=True
+        0.15, "Time constant of the ema filter, in s.", minimum=0.01, maximum=10.0, live=True
     )
     hmm_dwell_time: float = setting(
         1.25,
@@ -133,7 +133,7 @@ class PipelineSettings:
         live=True,
     )
     hmm_correlation_time: float = setting(
-        0.3,
+        1.0,
         "How long the errors of neighbouring frames are expected to be alike, in s, until a face has taught better "
         "(hmm filter).",
         minimum=0.0,
