@@ -87,7 +87,10 @@ def _arrays(samples: Samples, recipe: Recipe, *, training: bool) -> Arrays:
         probabilities = read_teacher(Path(recipe.loss.teacher), samples.hashes(), labels=samples.label_names)
     expected = np.zeros((len(samples), classes), dtype=np.float32)
     if training and samples.votes is not None and recipe.loss.votes_weight > 0:
-        expected = label_given_votes(samples.votes, samples.labels, classes)
+        # Where the votes are the task, they are the target as they stand; else what they say of the set's own label.
+        expected = (
+            samples.soft if samples.soft is not None else label_given_votes(samples.votes, samples.labels, classes)
+        )
     images = samples.images[:, None]
     if recipe.in_channels != 1:
         images = np.repeat(images, recipe.in_channels, axis=1)

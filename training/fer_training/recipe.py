@@ -118,7 +118,8 @@ class Recipe:
         input_size: side of the pictures, pixels.
         data: file or folder of the training data; `--data` overrides it.
         label_map: which classes (see `readers/label_maps.py`), e.g. fer7, fer8, paper.
-        targets: where hard labels come from: labels (the set's own), ferplus_majority or ferplus_plurality.
+        targets: where labels come from: labels (the set's own), ferplus_majority, ferplus_plurality or ferplus_soft
+            (plurality, and loss.votes_weight takes the distribution of the votes itself).
         protocol: official, paper or clean (see `protocols.py`).
         held_out: the splits that are measured on, where the data set has splits.
         folds: number of folds where it has none.
@@ -145,7 +146,7 @@ class Recipe:
     input_size: int = 48
     data: str = "../shared/data/fer2013_trainval.npz"
     label_map: str = "fer7"
-    targets: Literal["labels", "ferplus_majority", "ferplus_plurality"] = "labels"
+    targets: Literal["labels", "ferplus_majority", "ferplus_plurality", "ferplus_soft"] = "labels"
     protocol: Literal["official", "paper", "clean"] = "clean"
     held_out: list[str] = field(default_factory=lambda: ["validation"])
     folds: int = 10
