@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,33 +16,29 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
-from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from fer_msgs.msg import EmotionArray
 from fer_perception import diagnostics
-from fer_perception.camera_slots import CameraSlots, Received
+from fer_perception.camera_slots import CameraSlots
 from fer_perception.camera_statistics import CameraStatistics
+from fer_perception.camera_topics import CameraTopic, camera_topics
 from fer_perception.crop_pipeline import CropPipeline
-from fer_perception.debug_image import DebugImagePublisher
 from fer_perception.errors import ConfigError, FerError
 from fer_perception.image import decode_compressed, decode_raw
-from fer_perception.messages import emotion_array, stamp_ns
+from fer_perception.messages import stamp_ns
 from fer_perception.node_settings import NodeSettings
 from fer_perception.parameters import Parameters
 from fer_perception.pipeline import build_pipeline
-from fer_perception.pipeline_types import FrameResult
+from fer_perception.result_outputs import CameraOutput, Output, send
 from fer_perception.ros4hri import load_hri_msgs
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
-from fer_perception.ros4hri_publish import FacesPublisher
 from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.topic_qos import NO_OPTIONS, camera_qos, overridden, result_qos
+from fer_perception.topic_qos import NO_OPTIONS, overridden, result_qos
 from fer_perception.worker import RunningPipeline, Work, Worker
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -56,34 +51,17 @@ LOG_PERIODS_S = {"zero_stamp": math.inf}
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
-@dataclass(frozen=True)
-class Camera:
-    """One image topic.
-
-    Attributes:
-        topic: fully resolved.
-        compressed: CompressedImage instead of Image.
-        qos: of its subscription.
-    """
-
-    topic: str
-    compressed: bool
-    qos: QoSProfile
-
-
 @dataclass
 class _Configured:
     """What exists from configure to cleanup."""
 
-    cameras: list[Camera]
+    cameras: list[CameraTopic]
     statistics: dict[str, CameraStatistics]
     slots: CameraSlots
     worker: Worker
-    publishers: list[Any]
-    faces: FacesPublisher | None
-    #: hri_msgs.msg where another node's faces are consumed.
-    consumed: ModuleType | None
-    consumer: FacesConsumer | None = None
+    output: Output
+    #: The output where another node's faces are consumed.
+    consumer: FacesConsumer | None
 
 
 class FerNode(LifecycleNode):
@@ -169,63 +147,36 @@ class FerNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._check_problems()
-        settings, mode = self._pipeline_settings, self._node_settings.ros4hri
+        mode = self._node_settings.ros4hri
         hri = None if mode == "disabled" else load_hri_msgs()
         # Another node's faces instead of cameras.
-        consume = mode == "consume"
-        cameras = [] if consume else self._cameras()
-        publishers: list[Any] = []
+        consumer = FacesConsumer(self, hri, self._face_callbacks()) if hri is not None and mode == "consume" else None
+        cameras = camera_topics(self, self._parameters_of_node) if consumer is None else []
+        output: Output = consumer or CameraOutput(self, self._create_publisher, hri)
+        settings = self._pipeline_settings
 
-        def publisher(message_type: type, topic: str, depth: int) -> Any:
-            publishers.append(self._create_publisher(message_type, topic, result_qos(depth)))
-            return publishers[-1]
+        def build() -> RunningPipeline:
+            pipeline = build_pipeline(settings, progress=self.get_logger().info)
+            return pipeline if consumer is None else CropPipeline(pipeline)
 
-        emotions = publisher(EmotionArray, "emotions", 5)
-        debug = DebugImagePublisher(
-            publisher(Image, "~/debug_image", 1), publisher(CompressedImage, "~/debug_image/compressed", 1)
-        )
-        statistics = {camera.topic: self.create_statistics() for camera in cameras}
+        statistics = {camera.name: self.create_statistics() for camera in cameras}
         slots = CameraSlots(
             statistics,
             lambda camera, cause: statistics[camera].dropped(time.monotonic(), cause),
             self._node_settings.max_rate_hz,
         )
-
-        faces = None if hri is None or consume else FacesPublisher(self, hri)
-
-        def publish(result: FrameResult, received: Received, _image: NDArray[np.uint8]) -> None:
-            if not consume:
-                self._send(emotions, emotion_array(result, received.message.header))
-            elif configured.consumer is not None:
-                configured.consumer.publish(result, received.message.header)
-
-        def published(result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
-            if consume or not self.context.ok():
-                return
-            debug.publish(image, result, received.message.header)
-            if faces is not None:
-                faces.publish(result, received.message.header, image)
-
-        def build() -> RunningPipeline:
-            pipeline = build_pipeline(settings, progress=self.get_logger().info)
-            return CropPipeline(pipeline) if consume else pipeline
-
-        def camera_ended(camera: str) -> None:
-            if faces is not None and self.context.ok():
-                faces.end_camera(camera)
-
         work = Work(
             build=build,
             decode=decode_message,
             stamp_ns=lambda message: stamp_ns(message.header),
-            publish=publish,
-            published=published,
-            camera_ended=camera_ended,
+            publish=output.publish,
+            published=output.published,
+            camera_ended=output.camera_ended,
             warn=self._warn,
         )
         worker = Worker(slots, statistics, settings, work)
-        configured = _Configured(cameras, statistics, slots, worker, publishers, faces, hri if consume else None)
-        self._configured = configured
+        self._configured = _Configured(cameras, statistics, slots, worker, output, consumer)
+        # Those of the quality of service are known only now.
         self._check_problems()
         worker.start()
         # Building an engine can take minutes, in which this thread is the executor's.
@@ -251,15 +202,15 @@ class FerNode(LifecycleNode):
         for camera in self._configured.cameras:
             self._subscriptions_of_cameras.append(
                 self.create_subscription(
-                    CompressedImage if camera.compressed else Image,
-                    camera.topic,
-                    self._receiver(camera.topic, self._configured),
+                    camera.message_type,
+                    camera.name,
+                    self._receiver(camera.name, self._configured),
                     camera.qos,
                     qos_overriding_options=NO_OPTIONS,
                 )
             )
-        if self._configured.consumed is not None:
-            self._configured.consumer = self._consume(self._configured, self._configured.consumed)
+        if self._configured.consumer is not None:
+            self._configured.consumer.start()
         self._active_since = time.monotonic()
         if self._enabled:
             self._configured.worker.resume()
@@ -271,8 +222,7 @@ class FerNode(LifecycleNode):
         self._subscriptions_of_cameras.clear()
         if self._configured is not None:
             if self._configured.consumer is not None:
-                self._configured.consumer.close()
-                self._configured.consumer = None
+                self._configured.consumer.stop()
             self._configured.worker.pause()
 
     def _release(self) -> None:
@@ -280,10 +230,7 @@ class FerNode(LifecycleNode):
         configured, self._configured = self._configured, None
         if configured is not None:
             configured.worker.stop()
-            for publisher in configured.publishers:
-                self.destroy_publisher(publisher)
-            if configured.faces is not None:
-                configured.faces.close()
+            configured.output.close()
 
     def _autostart(self) -> None:
         self.destroy_timer(self._autostart_timer)
@@ -341,46 +288,8 @@ class FerNode(LifecycleNode):
         if any(live.get(name, False) for name in names):
             self._configured.worker.configure(self._pipeline_settings)
 
-    def _cameras(self) -> list[Camera]:
-        """The cameras that the parameters name.
-
-        Raises:
-            ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
-        """
-        settings = self._node_settings
-        names = settings.image_topics or ("image_raw",)
-        transports = settings.image_transports or ("",) * len(names)
-        if len(transports) != len(names):
-            msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
-            raise ConfigError(msg)
-        cameras: list[Camera] = []
-        for name, transport in zip(names, transports, strict=True):
-            topic = self._resolve(name)
-            if transport not in ("", "raw", "compressed"):
-                msg = f"image_transports has {transport!r}; expected raw, compressed or '' for each topic"
-                raise ConfigError(msg)
-            if any(camera.topic == topic for camera in cameras):
-                msg = f"image_topics names {topic} twice; expected different topics"
-                raise ConfigError(msg)
-            compressed = transport == "compressed" or (not transport and topic.endswith("/compressed"))
-            cameras.append(Camera(topic, compressed, self._qos(topic, "subscription", camera_qos())))
-        return cameras
-
-    def _resolve(self, name: str) -> str:
-        try:
-            topic = str(self.resolve_topic_name(name))
-            validate_full_topic_name(topic)
-        except (ValueError, RuntimeError, NameValidationException) as err:
-            text = " ".join(str(err).split())
-            msg = f"image_topics has {name!r}, which is no valid topic name ({text})"
-            raise ConfigError(msg) from None
-        return topic
-
-    def _qos(self, topic: str, kind: str, profile: QoSProfile) -> QoSProfile:
-        return overridden(self._parameters_of_node, topic, kind, profile)
-
     def _create_publisher(self, message_type: type, topic: str, profile: QoSProfile) -> Any:
-        qos = self._qos(self.resolve_topic_name(topic), "publisher", profile)
+        qos = overridden(self._parameters_of_node, self.resolve_topic_name(topic), "publisher", profile)
         return self.create_publisher(message_type, topic, qos, qos_overriding_options=NO_OPTIONS)
 
     # Images
@@ -394,32 +303,29 @@ class FerNode(LifecycleNode):
 
         return receive
 
-    def _consume(self, configured: _Configured, hri: ModuleType) -> FacesConsumer:
+    def _face_callbacks(self) -> FaceCallbacks:
+        """Another node's faces as cameras that come and go."""
+
         def appeared(topic: str) -> None:
-            configured.statistics[topic] = self.create_statistics()
-            configured.slots.add(topic)
+            if self._configured is not None:
+                self._configured.statistics[topic] = self.create_statistics()
+                self._configured.slots.add(topic)
 
         def received(topic: str, message: Any) -> None:
-            configured.statistics[topic].received(time.monotonic())
-            configured.slots.put(topic, message)
+            if self._configured is not None:
+                self._configured.statistics[topic].received(time.monotonic())
+                self._configured.slots.put(topic, message)
 
         def vanished(topic: str) -> None:
-            configured.slots.remove(topic)
-            configured.worker.end_camera(topic)
-            del configured.statistics[topic]
+            if self._configured is not None:
+                self._configured.slots.remove(topic)
+                self._configured.worker.end_camera(topic)
+                del self._configured.statistics[topic]
             # A copy: the worker may be logging.
             for key in [key for key in list(self._logged) if key[0] == topic]:
                 self._logged.pop(key, None)
 
-        return FacesConsumer(self, hri, FaceCallbacks(appeared, received, vanished))
-
-    def _send(self, publisher: Any, message: Any) -> None:
-        try:
-            publisher.publish(message)
-        except RuntimeError:
-            # Between a signal and the end of the worker the context is gone already.
-            if self.context.ok():
-                raise
+        return FaceCallbacks(appeared, received, vanished)
 
     def _warn(self, camera: str, cause: str, text: str) -> None:
         now = time.monotonic()
@@ -471,7 +377,7 @@ class FerNode(LifecycleNode):
                 message.status.append(
                     diagnostics.camera_status(state, camera, statistics.snapshot(now), self.count_publishers(camera))
                 )
-        self._send(self._diagnostics, message)
+        send(self, self._diagnostics, message)
 
 
 def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:

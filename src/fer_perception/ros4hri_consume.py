@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
+from fer_perception.camera_slots import Received
 from fer_perception.pipeline_types import FrameResult
+from fer_perception.result_outputs import send
 from fer_perception.ros4hri import FACES, TRACKED, expression_message
 from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, camera_qos, result_qos
 
@@ -41,7 +45,7 @@ class _Face:
 class FacesConsumer:
     """Follows `/humans/faces/tracked`, subscribes to each face's crops and publishes its expression.
 
-    Made and closed in the executor's thread; `publish` may be called from another one.
+    An `Output`: all but its three methods that take results belongs to the executor's thread.
 
     Args:
         node: that subscribes.
@@ -54,17 +58,32 @@ class FacesConsumer:
         self._hri = hri
         self._callbacks = callbacks
         self._faces: dict[str, _Face] = {}
-        self._tracked = node.create_subscription(
-            hri.IdsList, TRACKED, self._follow, result_qos(1), qos_overriding_options=NO_OPTIONS
+        self._tracked: Subscription | None = None
+
+    def start(self) -> None:
+        """Follow the faces from now on."""
+        self._tracked = self._node.create_subscription(
+            self._hri.IdsList, TRACKED, self._follow, result_qos(1), qos_overriding_options=NO_OPTIONS
         )
 
-    def publish(self, result: FrameResult, header: Any) -> None:
+    def publish(self, result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:  # noqa: ARG002
         """Publish the expression of the face whose crop `result` is of."""
         face = self._faces.get(result.camera)
         if face is not None:
-            face.expression.publish(expression_message(self._hri, result.faces[0], result.labels, header))
+            header = received.message.header
+            send(self._node, face.expression, expression_message(self._hri, result.faces[0], result.labels, header))
+
+    def published(self, result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
+        """Nothing else is sent."""
+
+    def camera_ended(self, camera: str) -> None:
+        """The other node says when a face is gone."""
 
     def close(self) -> None:
+        """The same as `stop`."""
+        self.stop()
+
+    def stop(self) -> None:
         """Forget all faces and unsubscribe; idempotent."""
         for topic in list(self._faces):
             self._forget(topic)

@@ -1,0 +1,72 @@
+"""Which image topics the parameters name, what they carry, and how to subscribe to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rclpy.exceptions import NameValidationException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.validate_full_topic_name import validate_full_topic_name
+from sensor_msgs.msg import CompressedImage, Image
+
+from fer_perception.errors import ConfigError
+from fer_perception.node_settings import NodeSettings
+from fer_perception.parameters import Parameters
+from fer_perception.topic_qos import camera_qos, overridden
+
+#: The topic of the only camera where nobody names any.
+DEFAULT_TOPIC = "image_raw"
+
+
+@dataclass(frozen=True)
+class CameraTopic:
+    """One image topic.
+
+    Attributes:
+        name: fully resolved.
+        message_type: Image or CompressedImage.
+        qos: of its subscription.
+    """
+
+    name: str
+    message_type: type
+    qos: QoSProfile
+
+
+def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
+    """The cameras that the parameters name.
+
+    Raises:
+        ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
+    """
+    settings = parameters.settings(NodeSettings)
+    names = settings.image_topics or (DEFAULT_TOPIC,)
+    transports = settings.image_transports or ("",) * len(names)
+    if len(transports) != len(names):
+        msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
+        raise ConfigError(msg)
+    cameras: list[CameraTopic] = []
+    for given, transport in zip(names, transports, strict=True):
+        name = _resolve(node, given)
+        if transport not in ("", "raw", "compressed"):
+            msg = f"image_transports has {transport!r}; expected raw, compressed or '' for each topic"
+            raise ConfigError(msg)
+        if any(camera.name == name for camera in cameras):
+            msg = f"image_topics names {name} twice; expected different topics"
+            raise ConfigError(msg)
+        compressed = transport == "compressed" or (not transport and name.endswith("/compressed"))
+        qos = overridden(parameters, name, "subscription", camera_qos())
+        cameras.append(CameraTopic(name, CompressedImage if compressed else Image, qos))
+    return cameras
+
+
+def _resolve(node: Node, name: str) -> str:
+    try:
+        topic = str(node.resolve_topic_name(name))
+        validate_full_topic_name(topic)
+    except (ValueError, RuntimeError, NameValidationException) as err:
+        text = " ".join(str(err).split())
+        msg = f"image_topics has {name!r}, which is no valid topic name ({text})"
+        raise ConfigError(msg) from None
+    return topic
