@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Made by tools/generate_parameter_docs.py from the declarations in the code: change those, not this file."
 RULES = """\
 An explicit launch argument wins over the params file, which wins over the default. A parameter that is not live takes
-effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is refused
-with a reason at run time; one given at start keeps the node unconfigured, with the reason in its log and on
+effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is
+refused with a reason at run time; one given at start keeps the node unconfigured, with the reason in its log and on
 /diagnostics, until it is set right. Every topic also takes
 `qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`.
 """
