@@ -15,7 +15,7 @@ from fer_perception.benchmark.frame_outputs import FrameOutputs, halves, synthet
 from fer_perception.benchmark.label_measures import LabelMeasures, measure
 from fer_perception.benchmark.temporal import CORRELATIONS, RATES, Row, compare
 from fer_perception.benchmark.temporal_fit import Conditions, best_temperature, fit
-from fer_perception.benchmark.temporal_report import BEGIN, END, plot, replace_table, table
+from fer_perception.benchmark.temporal_report import BEGIN, END, plot, replace_table, summary, table
 from fer_perception.settings import PipelineSettings
 
 OUTPUTS = halves(*synthetic(pictures=4000, views=6, seed=0))[1]
@@ -104,6 +104,15 @@ class TestReport:
     def test_the_table_has_a_line_for_each_row(self) -> None:
         text = table([Row("hmm", 30, 0.5, LabelMeasures(0.9123, 12.4, 101.2, 503.0, 0.0123))])
         assert "| 0.5 | 30 | **hmm** | 91.2 % | 12 | 101 (503) | 0.012 |" in text
+
+    def test_the_summary_compares_with_raw_frames(self) -> None:
+        rows = [
+            Row(name, 30, r, LabelMeasures(accuracy, flips, delay, 0.0, 0.0))
+            for r in CORRELATIONS
+            for name, accuracy, flips, delay in (("raw", 0.6, 800.0, 900.0), ("hmm", 0.75, 40.0, 120.0))
+        ]
+        text = summary(rows)
+        assert text.count("+15.0 points of accuracy (75.0 %), 95 % fewer excess flips, median delay 120 ms") == 3
 
     def test_only_what_is_between_the_marks_changes(self, tmp_path: Path) -> None:
         document = tmp_path / "a.md"
