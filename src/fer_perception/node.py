@@ -415,8 +415,6 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         print(f"fer: cannot start: {err}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    # A callback that only swaps a frame must not wait long for Python code of the worker (the default is 5 ms).
-    sys.setswitchinterval(0.001)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
