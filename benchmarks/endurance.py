@@ -3,7 +3,8 @@
     python benchmarks/endurance.py [--minutes 10] [--json FILE]
 
 Faces come and go (the feed changes between four faces and one every quarter of a minute), so tracks are born and end
-all the time. The growth is the slope of the resident memory after the first tenth of the time. Exit status 1 where it
+all the time. The growth is the slope of the resident memory in the second half, when all buffers have found their
+size. Exit status 1 where it
 grows by more than a megabyte a minute.
 """
 
@@ -44,7 +45,7 @@ def measure(minutes: float) -> dict[str, float]:
             memory.append(rig.resident_mb())
             print(f"{times[-1]:6.2f} min  {memory[-1]:7.1f} MB  {len(latencies)} answers", file=sys.stderr, flush=True)
         rig.close()
-    settled = np.array(times) >= times[-1] / 10
+    settled = np.array(times) >= times[-1] / 2
     growth = float(np.polyfit(np.array(times)[settled], np.array(memory)[settled], 1)[0]) if settled.sum() > 2 else 0.0
     return {
         "endurance.length_min": times[-1],
