@@ -4,8 +4,7 @@
 
 Faces come and go (the feed changes between four faces and one every quarter of a minute), so tracks are born and end
 all the time. The growth is the slope of the resident memory in the second half, when all buffers have found their
-size. Exit status 1 where it
-grows by more than a megabyte a minute.
+size. Exit status 1 where it grows by more than a megabyte a minute.
 """
 
 from __future__ import annotations
