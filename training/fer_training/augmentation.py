@@ -29,9 +29,12 @@ class Augment(nn.Module):
                     scale=(1 - settings.zoom, 1 + settings.zoom),
                     shear=settings.shear or None,
                     padding_mode="border",
+                    resample=settings.resample,
                     p=1.0,
                 )
             )
+        if settings.blur:
+            steps.append(K.RandomGaussianBlur((3, 3), (0.1, 0.6), border_type="replicate", p=settings.blur))
         if settings.brightness:
             steps.append(K.ColorJitter(brightness=settings.brightness, contrast=settings.brightness, p=1.0))
         if settings.erasing:
