@@ -13,10 +13,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from fer_perception.errors import ConfigError
 from fer_perception.node_settings import NodeSettings
 from fer_perception.parameters import Parameters
-from fer_perception.topic_qos import camera_qos, overridden
-
-#: The topic of the only camera where nobody names any.
-DEFAULT_TOPIC = "image_raw"
+from fer_perception.topic_qos import default_qos, overridden
+from fer_perception.topics import IMAGES
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
         ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
     """
     settings = parameters.settings(NodeSettings)
-    names = settings.image_topics or (DEFAULT_TOPIC,)
+    names = settings.image_topics or (IMAGES.name,)
     transports = settings.image_transports or ("",) * len(names)
     if len(transports) != len(names):
         msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
@@ -56,7 +54,7 @@ def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
             msg = f"image_topics names {name} twice; expected different topics"
             raise ConfigError(msg)
         compressed = transport == "compressed" or (not transport and name.endswith("/compressed"))
-        qos = overridden(parameters, name, "subscription", camera_qos())
+        qos = overridden(parameters, name, "subscription", default_qos(IMAGES))
         cameras.append(CameraTopic(name, CompressedImage if compressed else Image, qos))
     return cameras
 

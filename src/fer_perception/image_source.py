@@ -22,7 +22,8 @@ from fer_perception.errors import ConfigError, FerError, SourceError
 from fer_perception.media import Media, MediaFrame, open_media
 from fer_perception.node_settings import ImageSourceSettings
 from fer_perception.parameters import Parameters
-from fer_perception.topic_qos import NO_OPTIONS, overridden, result_qos
+from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
+from fer_perception.topics import SOURCE_IMAGES
 
 #: A picture that is shown for longer is published so often, in Hz.
 PICTURE_HZ = 15.0
@@ -49,15 +50,15 @@ class ImageSource(Node):
         #: Why it ended; None = it runs, or came to its end.
         self.failure: FerError | None = None
         parameters = Parameters(self, (ImageSourceSettings,), lambda _names: None)
-        topic = self.resolve_topic_name("image_raw")
-        qos = overridden(parameters, topic, "publisher", result_qos(5))
+        topic = self.resolve_topic_name(SOURCE_IMAGES.name)
+        qos = overridden(parameters, topic, "publisher", default_qos(SOURCE_IMAGES))
         if parameters.problems:
             raise ConfigError("; ".join(parameters.problems.values()))
         self._settings = parameters.settings(ImageSourceSettings)
         if not self._settings.source:
             msg = "source is empty; expected a webcam's index, a video file or a directory of pictures (-p source:=...)"
             raise ConfigError(msg)
-        self._publisher = self.create_publisher(Image, "image_raw", qos, qos_overriding_options=NO_OPTIONS)
+        self._publisher = self.create_publisher(Image, SOURCE_IMAGES.name, qos, qos_overriding_options=NO_OPTIONS)
         self._media = open_media(self._settings.source)
         rate = f"{self._rate(self._media):g} a second"
         self.get_logger().info(f"{self._media.kind} {self._media.name} on {topic}, {rate}")

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
@@ -38,7 +37,8 @@ from fer_perception.result_outputs import CameraOutput, Output, send
 from fer_perception.ros4hri import load_hri_msgs
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.topic_qos import NO_OPTIONS, overridden, result_qos
+from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
+from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, Topic
 from fer_perception.worker import RunningPipeline, Work, Worker
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -84,9 +84,9 @@ class FerNode(LifecycleNode):
         self._parameters_of_node = Parameters(self, (PipelineSettings, NodeSettings), self._parameters_changed)
         for reason in self._parameters_of_node.problems.values():
             self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
-        self._diagnostics = self._create_publisher(DiagnosticArray, "/diagnostics", result_qos(10))
-        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
-        self.create_service(Trigger, "~/reset_tracks", self._reset_tracks)
+        self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
+        self.create_service(SetBool, SET_ENABLED.name, self._set_enabled)
+        self.create_service(Trigger, RESET_TRACKS.name, self._reset_tracks)
         self._guard_transitions()
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
         self._autostart_timer = None
@@ -288,9 +288,10 @@ class FerNode(LifecycleNode):
         if any(live.get(name, False) for name in names):
             self._configured.worker.configure(self._pipeline_settings)
 
-    def _create_publisher(self, message_type: type, topic: str, profile: QoSProfile) -> Any:
-        qos = overridden(self._parameters_of_node, self.resolve_topic_name(topic), "publisher", profile)
-        return self.create_publisher(message_type, topic, qos, qos_overriding_options=NO_OPTIONS)
+    def _create_publisher(self, message_type: type, topic: Topic) -> Any:
+        name = self.resolve_topic_name(topic.name)
+        qos = overridden(self._parameters_of_node, name, "publisher", default_qos(topic))
+        return self.create_publisher(message_type, topic.name, qos, qos_overriding_options=NO_OPTIONS)
 
     # Images
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from fer_msgs.msg import EmotionArray
@@ -20,10 +19,10 @@ from fer_perception.debug_image import DebugImagePublisher
 from fer_perception.messages import emotion_array
 from fer_perception.pipeline_types import FrameResult
 from fer_perception.ros4hri_publish import FacesPublisher
-from fer_perception.topic_qos import result_qos
+from fer_perception.topics import DEBUG_IMAGE, DEBUG_IMAGE_COMPRESSED, EMOTIONS, Topic
 
-#: Makes a publisher of a message type on a topic, with these defaults of its quality of service.
-CreatePublisher = Callable[[type, str, QoSProfile], Publisher]
+#: Makes a publisher of a message type on a topic.
+CreatePublisher = Callable[[type, Topic], Publisher]
 
 
 class Output(Protocol):
@@ -56,10 +55,10 @@ class CameraOutput:
         self._made: list[Publisher] = []
         self._faces: FacesPublisher | None = None
         try:
-            self._emotions = self._make(create, EmotionArray, "emotions", 5)
+            self._emotions = self._make(create, EmotionArray, EMOTIONS)
             self._debug = DebugImagePublisher(
-                self._make(create, Image, "~/debug_image", 1),
-                self._make(create, CompressedImage, "~/debug_image/compressed", 1),
+                self._make(create, Image, DEBUG_IMAGE),
+                self._make(create, CompressedImage, DEBUG_IMAGE_COMPRESSED),
             )
             if hri is not None:
                 self._faces = FacesPublisher(node, hri)
@@ -92,8 +91,8 @@ class CameraOutput:
             self._node.destroy_publisher(publisher)
         self._made.clear()
 
-    def _make(self, create: CreatePublisher, message_type: type, topic: str, depth: int) -> Publisher:
-        self._made.append(create(message_type, topic, result_qos(depth)))
+    def _make(self, create: CreatePublisher, message_type: type, topic: Topic) -> Publisher:
+        self._made.append(create(message_type, topic))
         return self._made[-1]
 
 

@@ -11,10 +11,6 @@ from fer_perception.errors import ConfigError
 from fer_perception.labels import LABELS
 from fer_perception.pipeline_types import FaceResult, FrameResult
 
-#: Topics of REP-155.
-TRACKED = "/humans/faces/tracked"
-FACES = "/humans/faces"
-
 
 def load_hri_msgs() -> ModuleType:
     """The module hri_msgs.msg.

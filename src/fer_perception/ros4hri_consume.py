@@ -17,8 +17,9 @@ from sensor_msgs.msg import Image
 from fer_perception.camera_slots import Received
 from fer_perception.pipeline_types import FrameResult
 from fer_perception.result_outputs import send
-from fer_perception.ros4hri import FACES, TRACKED, expression_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, camera_qos, result_qos
+from fer_perception.ros4hri import expression_message
+from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, default_qos
+from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, IMAGES, TRACKED_FACES
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ class FacesConsumer:
     def start(self) -> None:
         """Follow the faces from now on."""
         self._tracked = self._node.create_subscription(
-            self._hri.IdsList, TRACKED, self._follow, result_qos(1), qos_overriding_options=NO_OPTIONS
+            self._hri.IdsList,
+            TRACKED_FACES.name,
+            self._follow,
+            default_qos(TRACKED_FACES),
+            qos_overriding_options=NO_OPTIONS,
         )
 
     def publish(self, result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:  # noqa: ARG002
@@ -92,7 +97,7 @@ class FacesConsumer:
             self._tracked = None
 
     def _follow(self, message: Any) -> None:
-        wanted = {f"{FACES}/{face_id}/cropped": face_id for face_id in message.ids}
+        wanted = {FACE_CROPPED.name.format(id=face_id): face_id for face_id in message.ids}
         for topic in self._faces.keys() - wanted.keys():
             self._forget(topic)
         for topic, face_id in wanted.items():
@@ -105,13 +110,16 @@ class FacesConsumer:
 
         expression = self._node.create_publisher(
             self._hri.Expression,
-            f"{FACES}/{face_id}/expression",
-            result_qos(1),
+            FACE_EXPRESSION.name.format(id=face_id),
+            default_qos(FACE_EXPRESSION),
             qos_overriding_options=NO_OPTIONS,
             event_callbacks=NO_EVENTS,
         )
         self._callbacks.appeared(topic)
-        crops = self._node.create_subscription(Image, topic, receive, camera_qos(), qos_overriding_options=NO_OPTIONS)
+        # Crops are camera images too: sensor data, the newest counts.
+        crops = self._node.create_subscription(
+            Image, topic, receive, default_qos(IMAGES), qos_overriding_options=NO_OPTIONS
+        )
         self._faces[topic] = _Face(crops, expression)
 
     def _forget(self, topic: str) -> None:

@@ -17,8 +17,16 @@ from std_msgs.msg import Header
 from fer_perception.crops import crop_transforms
 from fer_perception.debug_image import image_message
 from fer_perception.pipeline_types import FaceResult, FrameResult
-from fer_perception.ros4hri import FACES, TRACKED, expression_message, roi_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, result_qos
+from fer_perception.ros4hri import expression_message, roi_message
+from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, default_qos
+from fer_perception.topics import (
+    FACE_ALIGNED,
+    FACE_CROPPED,
+    FACE_EXPRESSION,
+    FACE_ROI,
+    TRACKED_FACES,
+    Topic,
+)
 
 #: Sides of the published crops in pixels: the default of REP-155.
 CROP_SIDE = 128
@@ -49,7 +57,7 @@ class FacesPublisher:
     def __init__(self, node: Node, hri: ModuleType) -> None:
         self._node = node
         self._hri = hri
-        self._tracked = self._publisher(hri.IdsList, TRACKED)
+        self._tracked = self._publisher(hri.IdsList, TRACKED_FACES)
         self._topics: dict[str, _FaceTopics] = {}
         self._of_camera: dict[str, list[str]] = {}
 
@@ -99,17 +107,20 @@ class FacesPublisher:
             self._destroy(self._topics.pop(face_id))
 
     def _open(self, face_id: str) -> _FaceTopics:
-        base = f"{FACES}/{face_id}"
         return _FaceTopics(
-            roi=self._publisher(self._hri.NormalizedRegionOfInterest2D, f"{base}/roi"),
-            cropped=self._publisher(Image, f"{base}/cropped"),
-            aligned=self._publisher(Image, f"{base}/aligned"),
-            expression=self._publisher(self._hri.Expression, f"{base}/expression"),
+            roi=self._publisher(self._hri.NormalizedRegionOfInterest2D, FACE_ROI, face_id),
+            cropped=self._publisher(Image, FACE_CROPPED, face_id),
+            aligned=self._publisher(Image, FACE_ALIGNED, face_id),
+            expression=self._publisher(self._hri.Expression, FACE_EXPRESSION, face_id),
         )
 
-    def _publisher(self, message_type: type, topic: str) -> Any:
+    def _publisher(self, message_type: type, topic: Topic, face_id: str = "") -> Any:
         return self._node.create_publisher(
-            message_type, topic, result_qos(1), qos_overriding_options=NO_OPTIONS, event_callbacks=NO_EVENTS
+            message_type,
+            topic.name.format(id=face_id),
+            default_qos(topic),
+            qos_overriding_options=NO_OPTIONS,
+            event_callbacks=NO_EVENTS,
         )
 
     def _destroy(self, topics: _FaceTopics) -> None:

@@ -16,6 +16,7 @@ except ImportError:  # Humble
 
 from fer_perception.errors import ConfigError
 from fer_perception.parameters import Parameters
+from fer_perception.topics import Topic
 
 _POLICIES: Mapping[str, Any] = {
     "reliability": ReliabilityPolicy,
@@ -30,14 +31,15 @@ NO_OPTIONS = QoSOverridingOptions([])
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
-def camera_qos() -> QoSProfile:
-    """Sensor data, and only the newest frame."""
-    return QoSProfile(depth=1, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.BEST_EFFORT)
-
-
-def result_qos(depth: int) -> QoSProfile:
-    """Reliable and volatile, as REP-155 and most subscribers have it."""
-    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+def default_qos(topic: Topic) -> QoSProfile:
+    """What a topic is declared with: volatile, keep last."""
+    reliability = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(
+        depth=topic.depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=reliability,
+        durability=DurabilityPolicy.VOLATILE,
+    )
 
 
 def overridden(parameters: Parameters, topic: str, kind: str, profile: QoSProfile) -> QoSProfile:

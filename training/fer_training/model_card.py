@@ -96,14 +96,14 @@ def model_card(source: CardSource) -> str:
     """The card as Markdown; the same source gives the same text."""
     metadata = source.metadata
     channels, height, width = metadata.input_shape
-    recipe = _recipe(metadata)
+    recipe = parse_recipe(metadata)
     parts = [
         f"# {metadata.name}",
         "Written by `fer-train card` from the model file and its evaluation; do not edit by hand.",
         "Facial expressions of one aligned face crop, as calibrated probabilities of "
         f"{len(metadata.labels)} classes: {', '.join(metadata.labels)}.",
         "## The file",
-        _table(
+        markdown_table(
             ["", ""],
             [
                 ["file", f"`{source.file}`, {source.size / 1e6:.2f} MB"],
@@ -199,10 +199,10 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
         [
             f"### {title}",
             f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.",
-            _table(["figure", "value"], rows),
-            _table(["class", "precision", "recall", "F1", "pictures"], classes),
+            markdown_table(["figure", "value"], rows),
+            markdown_table(["class", "precision", "recall", "F1", "pictures"], classes),
             "Confusions: rows are the labels, columns what the model said.",
-            _table(["", *names], confusion),
+            markdown_table(["", *names], confusion),
         ]
     )
 
@@ -214,7 +214,7 @@ def _crops(metadata: ModelMetadata, image: str) -> str:
         "The model expects faces aligned like its training pictures: a similarity transform brings the five "
         "landmarks as near as possible to these places in the crop (pixels; right and left are the person's own)."
     )
-    parts = [text, _table(["landmark", "x", "y"], rows)]
+    parts = [text, markdown_table(["landmark", "x", "y"], rows)]
     if image:
         parts.append(f"![Faces before and after alignment]({image})")
     return "\n\n".join(parts)
@@ -242,23 +242,31 @@ def _training(metadata: ModelMetadata, recipe: Mapping[str, Any], evaluations: M
     return "\n\n".join(parts)
 
 
-def _network(metadata: ModelMetadata, recipe: Mapping[str, Any], graph_values: int) -> str:
-    name = recipe.get("architecture")
+def parameter_count(metadata: ModelMetadata) -> int | None:
+    """Parameters of the network as trained, running statistics included; None where the recipe names none of ours."""
+    name = parse_recipe(metadata).get("architecture")
     if name not in architectures.names():
-        return f"{graph_values:,} weights in the graph"
+        return None
     channels, side, _ = metadata.input_shape
     network = architectures.create(str(name), in_channels=channels, input_size=side, num_classes=len(metadata.labels))
-    total = sum(p.numel() for p in network.parameters()) + sum(
+    return sum(p.numel() for p in network.parameters()) + sum(
         buffer.numel() for key, buffer in network.named_buffers() if key.endswith(("running_mean", "running_var"))
     )
-    return f"{name}, {total:,} parameters ({graph_values:,} after folding the batch norms)"
+
+
+def _network(metadata: ModelMetadata, recipe: Mapping[str, Any], graph_values: int) -> str:
+    total = parameter_count(metadata)
+    if total is None:
+        return f"{graph_values:,} weights in the graph"
+    return f"{recipe['architecture']}, {total:,} parameters ({graph_values:,} after folding the batch norms)"
 
 
 def _is_fer2013(recipe: Mapping[str, Any]) -> bool:
     return "fer2013" in str(recipe.get("data", ""))
 
 
-def _recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
+def parse_recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
+    """The recipe a model was trained with; empty where it records none."""
     try:
         parsed = yaml.safe_load(metadata.recipe)
     except yaml.YAMLError:
@@ -297,6 +305,7 @@ def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of finished cells."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

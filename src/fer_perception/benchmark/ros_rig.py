@@ -70,7 +70,8 @@ class RosRig:
         from sensor_msgs.msg import Image
 
         from fer_msgs.msg import EmotionArray
-        from fer_perception.topic_qos import camera_qos
+        from fer_perception.topic_qos import default_qos
+        from fer_perception.topics import IMAGES
 
         self._directory = tempfile.TemporaryDirectory()
         self._kept = Path(self._directory.name) / "kept.json"
@@ -83,7 +84,7 @@ class RosRig:
         self._context = rclpy.Context()
         self._context.init()
         self._node: Any = rclpy.create_node("benchmark", context=self._context, use_global_arguments=False)
-        self._publisher = self._node.create_publisher(Image, TOPIC, camera_qos())
+        self._publisher = self._node.create_publisher(Image, TOPIC, default_qos(IMAGES))
         self._lock = threading.Lock()
         self._sent: dict[int, float] = {}
         self._answers: dict[int, tuple[float, int]] = {}

@@ -1,4 +1,4 @@
-"""The generated parameter file and table follow the declarations, and every params file is valid."""
+"""The generated parameter file and tables follow the declarations, and every params file is valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fer_perception.settings import PipelineSettings, check_value, default_of
 
 @pytest.fixture
 def generator(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", repository / "tools" / "generate_parameter_docs.py")
+    spec = importlib.util.spec_from_file_location("generate", repository / "tools" / "generate_interface_docs.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -27,17 +27,20 @@ def generator(repository: Path) -> ModuleType:
 
 def test_the_files_are_up_to_date(generator: ModuleType, repository: Path) -> None:
     for path, text in generator.generate().items():
-        assert (repository / path).read_text(encoding="utf-8") == text, "run tools/generate_parameter_docs.py"
+        assert (repository / path).read_text(encoding="utf-8") == text, "run tools/generate_interface_docs.py"
 
 
 def test_check_finds_a_difference_and_writing_mends_it(
     generator: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(generator, "ROOT", tmp_path)
+    marks = "".join(f"<!-- {name}: begin -->\n<!-- {name}: end -->\n" for name in ("topics", "parameters"))
+    (tmp_path / "README.md").write_text(marks)
     monkeypatch.setattr(sys, "argv", ["generate", "--check"])
     assert generator.main() == 1
-    assert "config/fer.yaml" in capsys.readouterr().out
-    assert not list(tmp_path.iterdir())
+    assert "config/fer.yaml, docs/parameters.md, README.md" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == marks
     monkeypatch.setattr(sys, "argv", ["generate"])
     assert generator.main() == 0
     monkeypatch.setattr(sys, "argv", ["generate", "--check"])

@@ -1,7 +1,7 @@
-"""Write config/fer.yaml and docs/parameters.md from the declarations in the code.
+"""Write config/fer.yaml, docs/parameters.md and the tables of topics and parameters in README.md from the declarations.
 
-python tools/generate_parameter_docs.py           write both
-python tools/generate_parameter_docs.py --check   exit 1 where one differs from the declarations
+python tools/generate_interface_docs.py           write all
+python tools/generate_interface_docs.py --check   exit 1 where one differs from the declarations
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 
 import yaml
 
+from fer_perception.marked_blocks import replace_block
 from fer_perception.node_settings import ImageSourceSettings, NodeSettings
 from fer_perception.settings import Declaration, PipelineSettings, declaration_of, default_of
+from fer_perception.topics import NODE_TOPICS, ROS4HRI_TOPICS, SERVICES, SOURCE_TOPICS, Topic
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTE = "Made by tools/generate_parameter_docs.py from the declarations in the code: change those, not this file."
+NOTE = "Made by tools/generate_interface_docs.py from the declarations in the code: change those, not this file."
 RULES = """\
 An explicit launch argument wins over the params file, which wins over the default. A parameter that is not live takes
 effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is
@@ -31,7 +33,14 @@ refused with a reason at run time; one given at start keeps the node unconfigure
 
 def generate() -> dict[Path, str]:
     """The text of each generated file, by its path in the repository."""
-    return {Path("config/fer.yaml"): params_file(), Path("docs/parameters.md"): tables()}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = replace_block(readme, "topics", topics_table())
+    readme = replace_block(readme, "parameters", short_table())
+    return {
+        Path("config/fer.yaml"): params_file(),
+        Path("docs/parameters.md"): tables(),
+        Path("README.md"): readme,
+    }
 
 
 def params_file() -> str:
@@ -66,6 +75,38 @@ def tables() -> str:
                 live = "yes" if declared.live else "no"
                 parts.append(f"| `{item.name}` | {default} | {span(declared)} | {live} | {declared.description} |")
     return "\n".join(parts) + "\n"
+
+
+def topics_table() -> str:
+    """Topics and services of both nodes as a Markdown table."""
+    lines = ["| name | type | | QoS: volatile, keep last | |", "|---|---|---|---|---|"]
+    lines += [topic_row(topic) for topic in (*NODE_TOPICS, *ROS4HRI_TOPICS)]
+    lines += [
+        f"| `{service.name}` | `{service.service_type}` | service | | {service.description} |" for service in SERVICES
+    ]
+    lines += [topic_row(topic, of="`image_source`: ") for topic in SOURCE_TOPICS]
+    return "\n".join(lines)
+
+
+def topic_row(topic: Topic, of: str = "") -> str:
+    """One topic as a row; `of` says which node's, where it is not `fer`."""
+    # Our own messages have a page.
+    types = " or ".join(
+        f"[`{kind}`](docs/messages.md)" if kind.startswith("fer_msgs/") else f"`{kind}`" for kind in topic.message_types
+    )
+    qos = f"{'reliable' if topic.reliable else 'best effort'}, {topic.depth}"
+    return f"| `{topic.name}` | {types} | {topic.direction} | {qos} | {of}{topic.description} |"
+
+
+def short_table() -> str:
+    """The parameters of the node `fer` as a Markdown table, without ranges."""
+    lines = ["| parameter | default | live | |", "|---|---|---|---|"]
+    for cls in (NodeSettings, PipelineSettings):
+        for item in dataclasses.fields(cls):
+            declared = declaration_of(cls, item.name)
+            default, live = as_yaml(default_of(cls, item.name)), "yes" if declared.live else ""
+            lines.append(f"| `{item.name}` | `{default}` | {live} | {declared.description} |")
+    return "\n".join(lines)
 
 
 def limits(declared: Declaration) -> str:
