@@ -183,7 +183,7 @@ def warp_face(image: NDArray[np.uint8], transform: NDArray[np.float64], crop: ND
     back = np.diag((*(1 / part_scale), 1.0))
     back[:2, 2] = np.array([x0, y0]) + 0.5 / part_scale - 0.5
     cv2.warpAffine(
-        gray, transform @ back, (size, size), dst=crop, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        gray, transform @ back, (size, size), dst=crop, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
 
 

@@ -120,7 +120,8 @@ class Smoother:
             names = ", ".join(self._labels)
             msg = f"probabilities {p} are not a distribution over the {len(self._labels)} classes {names}"
             raise ValueError(msg)
-        return np.asarray(p / total)
+        # What sums to 1 already stays the same to the last bit: unfiltered scores equal the raw ones.
+        return p if abs(total - 1.0) < 1e-12 else np.asarray(p / total)
 
 
 def training_prior(labels: Sequence[str]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -88,6 +89,20 @@ def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Pat
             break
     process.send_signal(signal.SIGKILL)
     process.wait()
+    # A disk that is full during a save: a clear error, and what was saved before is whole.
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(QUICK))
+    full = subprocess.run(
+        [
+            *(sys.executable, "-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
+            *("--data", str(tiny_npz), "--out", str(out)),
+        ],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert full.returncode == 1, full.stderr
+    assert "free some space" in full.stderr
+    assert "Traceback" not in full.stderr
     resumed = fit(QUICK, data=tiny_npz, out=out, progress=False)
     assert resumed["nll"] == whole["nll"]
     assert resumed["confusion"] == whole["confusion"]

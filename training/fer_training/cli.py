@@ -29,7 +29,7 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Entry point. Exit status: 0 done, 1 failed or interrupted, 2 wrong usage."""
     try:
         build_app()()
     except FerError as err:
@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         print("fer-train: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(1)
     except BrokenPipeError:
         # The reader of stdout has gone (`| head`): nothing is wrong. Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,6 +28,9 @@ def export(
         Path | None, typer.Option(help="Data set (npz, csv or folders) for the checks on real pictures, and for INT8.")
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
+    targets: Annotated[
+        str, typer.Option(help="Which labels of --data: labels, or ferplus_majority for a model of the FER+ classes.")
+    ] = "labels",
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Fit the temperature on --data first and record its figures.")
     ] = False,
@@ -46,7 +49,13 @@ def export(
     loaded = load_checkpoint(checkpoint)
     images: NDArray[np.uint8] | None = None
     if data is not None:
-        evaluation = load_evaluation_data(data, split=split, size=input_shape(loaded)[1])
+        evaluation = load_evaluation_data(
+            data,
+            split=split,
+            size=input_shape(loaded)[1],
+            targets=targets,
+            contempt="contempt" in loaded.labels,
+        )
         images = evaluation.images
         if calibrate:
             loaded = calibrate_checkpoint(loaded, evaluation)

@@ -75,7 +75,8 @@ class SaveWeights(pl.Callback):
             arguments=pl_module.arguments,
             labels=self._labels,
             state=pl_module.network_state(),
-            recipe=recipe_to_yaml(self._recipe),
+            # Where the data lies on this machine is nobody else's business; the run directory's recipe keeps it.
+            recipe=recipe_to_yaml(replace(self._recipe, data=Path(self._recipe.data).name)),
             metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
             source_commit=self._commit,
         )
@@ -149,14 +150,18 @@ def fit(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        trainer.fit(
-            module,
-            train,
-            validation,
-            ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
-            # The file is this run's own and holds callback states beside tensors.
-            weights_only=False,
-        )
+        try:
+            trainer.fit(
+                module,
+                train,
+                validation,
+                ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
+                # The file is this run's own and holds callback states beside tensors.
+                weights_only=False,
+            )
+        except OSError as err:
+            msg = f"cannot write to {out} ({err}); what was saved before is whole: free some space and run this again"
+            raise CheckpointError(msg) from err
     if trainer.interrupted:
         raise KeyboardInterrupt
     if not trainer.is_global_zero:

@@ -21,9 +21,11 @@ _VERSIONS = ("_fp16", "_int8")
 _NOTE = """\
 Ours: one crop, no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`:
 trained without the pictures that validation repeats. "Without repeats" leaves out the validation pictures that the raw
-training split repeats. NLL and ECE (15 bins) are those of a two-fold cross-fitted temperature; in brackets the ECE that
-a perfectly calibrated model with the same confidences would show. The published figures are as published, **on other
-pictures** than ours: good for a comparison to a point or so, not for a ranking."""
+training split repeats. A model of the eight FER+ classes is judged by the majority of the ten FER+ votes, a far
+cleaner label than FER2013's own: its figure compares with other FER+ figures only. NLL and ECE (15 bins) are those of a
+two-fold cross-fitted temperature; in brackets the ECE that a perfectly calibrated model with the same confidences would
+show. The published figures are as published, **on other pictures** than ours: good for a comparison to a point or so,
+not for a ranking."""
 
 
 @dataclass(frozen=True)
