@@ -52,6 +52,9 @@ class AnnotatedOutput:
             path = self.directory / f"{source.stem}_annotated{source.suffix.lower()}"
         else:
             path = self.directory / f"{source.name}_annotated.png"
+        if path in self.files:
+            # a.jpg and a.JPG lie side by side.
+            path = self.directory / f"{source.name}_annotated{source.suffix.lower()}"
         ok, data = cv2.imencode(path.suffix, image)
         if not ok:
             msg = f"{path} cannot be encoded as {path.suffix}"

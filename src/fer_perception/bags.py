@@ -230,7 +230,12 @@ class BagReader:
         self.close()
 
     def _damaged(self, err: Exception) -> SourceError:
-        return SourceError(f"{self.path} is no readable rosbag2 ({type(err).__name__}: {err}); {_MEND}")
+        mend = _MEND
+        if self.path.suffix == ".bag":
+            mend = "bags of ROS 1 become readable with `rosbags-convert --src OLD.bag --dst NEW`"
+        elif self.path.suffix.lower() in VIDEO_SUFFIXES:
+            mend = "videos go through `fer run`"
+        return SourceError(f"{self.path} is no readable rosbag2 ({' '.join(str(err).split())}); {mend}")
 
 
 class BagWriter:

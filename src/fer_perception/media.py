@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
@@ -127,8 +127,13 @@ def open_media(source: str) -> Media:
     Raises:
         SourceError: it does not exist, is empty, or is no picture or video.
     """
+    if not source:
+        msg = "the name is empty; expected a picture, video, directory of pictures, URL or number of a webcam"
+        raise SourceError(msg)
     if source.startswith("file://"):
-        source = source[len("file://") :]
+        source = source.removeprefix("file://").removeprefix("localhost")
+        # A browser or a file manager escapes what is not ASCII.
+        source = source if Path(source).exists() else unquote(source)
     path = Path(source)
     if not path.exists():
         if source.isdigit():
@@ -256,7 +261,12 @@ def _picture(path: Path) -> Media:
 
 def _open_directory(path: Path) -> Media:
     try:
-        files = [item for item in path.iterdir() if item.suffix.lower() in PICTURE_SUFFIXES and not item.is_dir()]
+        # Hidden files are not meant: macOS puts a "._photo.jpg", which is no picture, beside every photo.jpg.
+        files = [
+            item
+            for item in path.iterdir()
+            if item.suffix.lower() in PICTURE_SUFFIXES and not item.name.startswith(".") and not item.is_dir()
+        ]
     except OSError as err:
         msg = f"{path} cannot be listed: {err.strerror}"
         raise SourceError(msg) from None

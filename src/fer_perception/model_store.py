@@ -231,7 +231,8 @@ class ModelStore:
             except ModelError as err:
                 problems.append(str(err))
         if problems:
-            raise ModelError("; ".join(problems))
+            # An unwritable cache is one problem, not one a file.
+            raise ModelError("; ".join(dict.fromkeys(problems)))
         return paths
 
     def _names(self) -> str:

@@ -20,6 +20,7 @@ def build_app() -> typer.Typer:
         help="Train, evaluate, compare and export the networks behind fer_perception.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     # Every module cli_<command>.py has a `register(app)` and imports what is slow only when its command runs.
     for module in pkgutil.iter_modules(fer_training.__path__):
@@ -41,6 +42,11 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of stdout has gone (`| head`): nothing is wrong. Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as err:
+        # A full or read-only disk, a directory where a file was expected: nothing a stack of calls explains better.
+        place = err.filename or "the output"
+        print(f"fer-train: {place} cannot be used: {err.strerror or err}; choose another place", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

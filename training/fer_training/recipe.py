@@ -198,7 +198,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as err:
-        msg = f"{path} is not readable YAML: {err}"
+        msg = f"{path} is not readable YAML: {' '.join(str(err).split())}"
         raise RecipeError(msg) from err
     if not isinstance(values, dict):
         msg = f"{path} holds a {type(values).__name__}, expected a mapping of recipe keys"

@@ -10,6 +10,8 @@ import importlib
 import importlib.util
 import io
 import logging
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -55,8 +57,18 @@ for _name in COMMANDS:
         importlib.import_module(f"{__name__}.{_name}").register(app)
 
 
+def _drop_stdout() -> None:
+    """Give the interpreter, which flushes stdout at its end, somewhere to write to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line of this process and exit."""
+    # A service may have closed them; Python then has None instead.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as we
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    # `timeout` and services end a command with SIGTERM: files are finished then, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # File names need not be text; what cannot be printed is shown escaped.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -65,6 +77,12 @@ def main() -> None:
         app(prog_name="fer")
     except FerError as err:
         sys.stderr.write(f"fer: {err}\n")
+        sys.exit(1)
+    except OSError as err:
+        # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.
+        logging.getLogger(__name__).info("where it happened", exc_info=True)
+        _drop_stdout()
+        sys.stderr.write(f"fer: {err.filename or 'stdout'} cannot be used: {err.strerror or err}\n")
         sys.exit(1)
     except SystemExit as end:
         # What typer makes of Ctrl-C; to a script it is a failure like others.

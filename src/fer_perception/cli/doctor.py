@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from fer_perception.doctor import Check
 
 _SIGNS = {"ok": ("ok  ", "green"), "warning": ("note", "yellow"), "failed": ("FAIL", "red")}
+
+
+#: Columns of a message; paths are never broken, so that they can be copied.
+_MESSAGE_WIDTH = 100
+_WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +70,9 @@ def _print(checks: list[Check], *, as_json: bool) -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
         sign, colour = _SIGNS[check.verdict.value]
-        typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {check.message}")
+        first, *others = textwrap.wrap(check.message, _MESSAGE_WIDTH, **_WHOLE_WORDS) or [""]
+        typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {first}")
+        for line in others:
+            typer.echo(f"{'':<{width + 6}}  {line}")
         if check.mend:
             typer.echo(f"{'':<{width + 6}}  -> {check.mend}")

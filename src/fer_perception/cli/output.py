@@ -55,7 +55,9 @@ def tell_shortcomings(pipeline: Pipeline) -> None:
     """Say on stderr where something weaker than usual serves, and how to mend it."""
     reason = pipeline.detector.reason
     if reason.startswith("WARNING"):
-        sys.stderr.write(f"fer: {reason}\n")
+        # Which files were looked for, and where, fills lines: the doctor tells it.
+        told = reason.removeprefix("WARNING: ").partition(" (")[0]
+        sys.stderr.write(f"fer: warning: {told}; `fer doctor` says why\n")
 
 
 @contextmanager

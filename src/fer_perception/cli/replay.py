@@ -62,6 +62,9 @@ def replay(
     from fer_perception.replay_files import CsvTable, JsonLines
     from fer_perception.report import Report
 
+    files = [path.resolve() for path in (out, jsonl, csv, report) if path is not None]
+    if len(set(files)) < len(files):
+        raise typer.BadParameter("--out, --jsonl, --csv and --report would write into one file; name different ones")
     settings = load_settings(params, deterministic_ids=True)
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))

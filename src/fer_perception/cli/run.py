@@ -123,15 +123,18 @@ class Tally:
     def lines(self, seconds: float) -> list[str]:
         """A summary for people, one line a face."""
         rate = self.frames / seconds if seconds > 0 else 0.0
-        faces = f"{len(self._faces)} face{'' if len(self._faces) == 1 else 's'}"
-        lines = [f"{self.frames} frames, {faces}, {rate:.1f} frames/s"]
+        lines = [f"{_counted(self.frames, 'frame')}, {_counted(len(self._faces), 'face')}, {rate:.1f} frames/s"]
         for face_id, seen in sorted(self._faces.items()):
             count = sum(seen["labels"].values())
             shares = sorted(seen["labels"].items(), key=lambda entry: -entry[1])
             told = ", ".join(f"{name} {100 * n / count:.0f}%" for name, n in shares)
             duration = (seen["last"] - seen["first"]) / 1e9
-            lines.append(f"  {face_id}: {count} frames over {duration:.1f} s: {told}")
+            lines.append(f"  {face_id}: {_counted(count, 'frame')} over {duration:.1f} s: {told}")
         return lines
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _report(item: MediaFrame, result: FrameResult, media: Media, *, as_json: bool) -> None:
@@ -140,8 +143,7 @@ def _report(item: MediaFrame, result: FrameResult, media: Media, *, as_json: boo
     if as_json:
         print_line(json_line(frame_to_json(item.index, result)))
     elif media.kind in {"picture", "directory"}:
-        count = len(result.faces)
-        print_line(f"{item.name}: {count} face{'' if count == 1 else 's'}")
+        print_line(f"{item.name}: {_counted(len(result.faces), 'face')}")
         for face in result.faces:
             x, y, w, h = face.roi
             print_line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 import zlib
@@ -115,6 +116,7 @@ def write_npz(path: Path, samples: Samples) -> None:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for allow_pickle
         os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
     except OSError as err:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         msg = f"cannot write {path} ({err.strerror}); free some space or choose another place"
         raise DatasetError(msg) from err
