@@ -19,6 +19,7 @@ from rosbags.typesys.store import Typestore
 
 from fer_perception.errors import ImageError, SourceError
 from fer_perception.image import decode_compressed, decode_raw
+from fer_perception.media import VIDEO_SUFFIXES
 from fer_perception.share import share_directory
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"

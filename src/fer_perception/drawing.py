@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.pipeline_types import FaceResult, FrameResult
+from fer_perception.pipeline_types import FaceResult, FrameResult, Phase
 
 Rect = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
@@ -145,7 +145,8 @@ def _texts(face: FaceResult) -> tuple[str, str, str, str]:
         _ascii(face.emotion or UNDECIDED),
         f"{face.confidence * 100:.0f}%",
         _ascii(face.face_id),
-        face.phase.value if face.observed else "not seen",
+        # Stills have no phases: "unknown" would only puzzle.
+        ("" if face.phase is Phase.UNKNOWN else face.phase.value) if face.observed else "not seen",
     )
 
 

@@ -47,3 +47,11 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(SourceError, match="cannot be made into a directory"):
         AnnotatedOutput(tmp_path / "out")
+
+
+def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:
+    with AnnotatedOutput(tmp_path) as output:
+        output.add_picture("a.png", np.zeros((4, 4, 3), np.uint8))
+        output.add_picture("a.PNG", np.full((4, 4, 3), 255, np.uint8))
+    assert len(set(output.files)) == 2
+    assert [int(cv2.imread(str(path)).max()) for path in output.files] == [0, 255]

@@ -170,3 +170,11 @@ class TestWriter:
         (tmp_path / "file").write_text("")
         with pytest.raises(SourceError, match="cannot be made"):
             BagWriter(tmp_path / "file" / "bag")
+
+
+@pytest.mark.parametrize(("name", "mend"), [("old.bag", "rosbags-convert"), ("talk.mp4", "fer run")])
+def test_what_is_no_rosbag2_is_told_where_to_go(tmp_path: Path, name: str, mend: str) -> None:
+    (tmp_path / name).write_bytes(b"something else")
+    with pytest.raises(SourceError, match=mend) as caught:
+        BagReader(tmp_path / name)
+    assert "\n" not in str(caught.value)

@@ -244,3 +244,23 @@ def test_stream_errors_do_not_tell_the_password() -> None:
         open_media("rtsp://user:secret@127.0.0.1:1/stream")
     assert "secret" not in str(caught.value)
     assert "127.0.0.1" in str(caught.value)
+
+
+def test_hidden_files_of_a_directory_are_not_meant(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), picture())
+    (tmp_path / "._a.png").write_bytes(b"what macOS puts beside a file")
+    with open_media(str(tmp_path)) as media:
+        assert [item.name for item in media] == ["a.png"]
+        assert media.problems == []
+
+
+def test_an_escaped_file_address(tmp_path: Path) -> None:
+    path = tmp_path / "größe 1.png"
+    cv2.imwrite(str(path), picture())
+    with open_media(path.as_uri()) as media:
+        assert [item.name for item in media] == ["größe 1.png"]
+
+
+def test_an_empty_name_is_not_the_working_directory() -> None:
+    with pytest.raises(SourceError, match="name is empty"):
+        open_media("")

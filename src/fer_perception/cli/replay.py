@@ -62,9 +62,7 @@ def replay(
     from fer_perception.replay_files import CsvTable, JsonLines
     from fer_perception.report import Report
 
-    files = [path.resolve() for path in (out, jsonl, csv, report) if path is not None]
-    if len(set(files)) < len(files):
-        raise typer.BadParameter("--out, --jsonl, --csv and --report would write into one file; name different ones")
+    _refuse_one_file_twice(out, jsonl, csv, report)
     settings = load_settings(params, deterministic_ids=True)
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
@@ -109,6 +107,13 @@ def replay(
         sys.stderr.write(f"fer: {statistics.damage}; what is written covers the part before\n")
     if statistics.interrupted or statistics.damage:
         raise typer.Exit(1)
+
+
+def _refuse_one_file_twice(*outputs: Path | None) -> None:
+    paths = [path.resolve() for path in outputs if path is not None]
+    if len(set(paths)) < len(paths):
+        msg = "--out, --jsonl, --csv and --report would write into one file; name different ones"
+        raise typer.BadParameter(msg)
 
 
 class _Interruption:

@@ -107,3 +107,9 @@ class TestFailures:
         done = run_fer("replay", tmp_path / "nothing")
         assert (done.returncode, done.stdout) == (1, "")
         assert "does not exist" in done.stderr
+
+
+def test_two_outputs_in_one_file(tmp_path: Path) -> None:
+    done = run_fer("replay", tmp_path, "--jsonl", tmp_path / "x", "--csv", tmp_path / "x")
+    assert done.returncode == 2
+    assert "one file" in done.stderr

@@ -91,6 +91,35 @@ class TestPictures:
         assert "fer models fetch yunet" in done.stderr
         assert len(done.stdout.splitlines()) == 1
 
+    def test_a_full_disk(self, pictures: Path) -> None:
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert done.returncode == 1
+        assert done.stderr == "fer: stdout cannot be used: No space left on device\n"
+
+    def test_stdout_that_is_closed(self, pictures: Path, tmp_path: Path) -> None:
+        script = 'exec 1>&-; exec "$@"'
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
+        command += ["--save", str(tmp_path)]
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command], stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "a2_annotated.png").is_file()
+
+    def test_nothing_is_kept_or_sent_by_the_runtime(
+        self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # ONNX Runtime's telemetry makes a device id and a queue in the user's cache; it stays off under CI.
+        for name in ("ORT_DISABLE_TELEMETRY", "CI"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert run_fer("run", pictures / "a2.png").returncode == 0
+        assert [
+            path.name for path in tmp_path.rglob("*") if "onnxruntime" in path.name or path.name == "deviceid"
+        ] == []
+
 
 class TestVideos:
     def test_one_line_a_frame(self, video: Path) -> None:
@@ -125,7 +154,8 @@ class TestVideos:
             assert process.wait(timeout=60) == 0
             assert b"Error" not in said
 
-    def test_ctrl_c_leaves_a_readable_video(self, video: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_an_interruption_leaves_a_readable_video(self, video: Path, tmp_path: Path, number: signal.Signals) -> None:
         command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(video), "--json"]
         command += ["--save", str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -134,7 +164,7 @@ class TestVideos:
             # When the second frame is told, the first one has been drawn.
             process.stdout.readline()
             process.stdout.readline()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             process.stdout.read()
             said = process.stderr.read()
             status = process.wait(timeout=60)

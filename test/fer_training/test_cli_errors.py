@@ -1,0 +1,40 @@
+"""`fer-train` where the machine says no: one line, no stack of calls."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from fer_training.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (28, 48, 48), dtype=np.uint8)
+    labels = np.arange(14, dtype=np.uint8) % 7
+    data = tmp_path / "data.npz"
+    np.savez(
+        data,
+        train_images=pictures[:14],
+        train_labels=labels,
+        validation_images=pictures[14:],
+        validation_labels=labels,
+    )
+    (tmp_path / "file").write_text("in the way")
+    out = tmp_path / "file" / "run"
+    done = run("fit", "--recipe", "arch1_fer2013", "--data", data, "--out", out, "epochs=1")
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == f"fer-train: {out} cannot be used: Not a directory; choose another place"
+    assert "Traceback" not in done.stderr
+
+
+def test_short_help() -> None:
+    done = run("evaluate", "-h")
+    assert done.returncode == 0
+    assert "--model" in done.stdout
