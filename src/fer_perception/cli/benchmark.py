@@ -41,6 +41,7 @@ def benchmark(
     if unknown:
         msg = f"there is no part {unknown[0]!r}; expected: {', '.join(PARTS)}"
         raise typer.BadParameter(msg)
+    _require_writable(json_file)
     figures: dict[str, float] = {}
     failed: list[str] = []
     for part in parts or PARTS:
@@ -52,6 +53,18 @@ def benchmark(
     # Asked for everything, what a machine lacks is no failure; asked for one part, it is.
     if failed and (parts or len(failed) == len(PARTS)):
         raise typer.Exit(1)
+
+
+def _require_writable(json_file: str) -> None:
+    """Refuse a place nothing can be written to before minutes of measuring, not after."""
+    from fer_perception.errors import FerError
+
+    if json_file in {"", "-"}:
+        return
+    folder = Path(json_file).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(json_file).is_dir():
+        msg = f"{json_file} cannot be written; name a file in a directory that exists and is writable"
+        raise FerError(msg)
 
 
 def _measure(part: str, *, full: bool) -> dict[str, float] | None:

@@ -62,3 +62,10 @@ def test_an_unknown_part_is_wrong_usage(run):
     result = run("weather")
     assert result.exit_code == 2
     assert "no part 'weather'" in result.stderr
+
+
+def test_an_impossible_file_is_refused_before_measuring(run, tmp_path):
+    result = run("crops", "--json", str(tmp_path / "missing" / "figures.json"))
+    assert result.exit_code == 1
+    assert "cannot be written" in str(result.exception)
+    assert "quick=" not in result.output
