@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -409,6 +411,10 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
     Returns:
         Exit status: 0 = ended as told, 1 = could not start.
     """
+    if threading.current_thread() is threading.main_thread():
+        # rclpy's own handler ends the executor. Python's besides would raise KeyboardInterrupt wherever the node just is
+        # then; inside rclpy's bindings that turns into a RuntimeError.
+        signal.signal(signal.SIGINT, lambda *_: None)
     try:
         rclpy.init(args=args)
         node = node_class()
