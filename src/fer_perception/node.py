@@ -412,7 +412,7 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         Exit status: 0 = ended as told, 1 = could not start.
     """
     if threading.current_thread() is threading.main_thread():
-        # rclpy's own handler ends the executor. Python's besides would raise KeyboardInterrupt wherever the node is then;
+        # rclpy's own handler ends the executor. Python's besides would raise KeyboardInterrupt at any place;
         # inside rclpy's bindings that turns into a RuntimeError.
         signal.signal(signal.SIGINT, lambda *_: None)
     try:
