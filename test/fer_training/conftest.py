@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,12 @@ def write_tiny_npz(path: Path, *, train: int = 140, validation: int = 42, seed: 
         arrays |= {f"{split}_images": images, f"{split}_labels": labels, f"{split}_votes": votes}
     np.savez(path, **arrays)
     return path
+
+
+@pytest.fixture
+def npz_of(tmp_path: Path) -> Callable[[int, int], Path]:
+    """Makes a tiny data set of so many training and validation pictures."""
+    return lambda train, validation: write_tiny_npz(tmp_path / "tiny.npz", train=train, validation=validation)
 
 
 @pytest.fixture

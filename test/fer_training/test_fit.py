@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import resource
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -65,75 +59,6 @@ def test_the_weights_that_are_saved_are_the_ones_that_were_measured(tiny_npz: Pa
     name = next(name for name in saved if name.endswith("weight"))
     assert torch.equal(saved[name], averaged[name])
     assert not torch.equal(saved[name], last[name])
-
-
-def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Path) -> None:
-    whole = fit(QUICK, data=tiny_npz, out=tmp_path / "whole", progress=False)
-    out = tmp_path / "broken"
-    script = (
-        "import json, sys; from pathlib import Path; from fer_training.fit import fit;"
-        "fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)"
-    )
-    # More epochs' worth of time than it gets: killed without warning once the second epoch is on disk.
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, json.dumps(QUICK), str(tiny_npz), str(out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    epochs = out / "epochs.csv"
-    while not ((out / "resume.ckpt").is_file() and epochs.is_file()):
-        assert time.monotonic() < deadline, "no epoch finished in time"
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.1)
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    # A disk that is full during a save: a clear error, and what was saved before is whole.
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps(QUICK))
-    full = subprocess.run(
-        [
-            *(sys.executable, "-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
-            *("--data", str(tiny_npz), "--out", str(out)),
-        ],
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert full.returncode == 1, full.stderr
-    assert "free some space" in full.stderr
-    assert "Traceback" not in full.stderr
-    resumed = fit(QUICK, data=tiny_npz, out=out, progress=False)
-    assert resumed["nll"] == whole["nll"]
-    assert resumed["confusion"] == whole["confusion"]
-    assert epochs.read_text() == (tmp_path / "whole" / "epochs.csv").read_text()
-    a = load_checkpoint(tmp_path / "whole" / "weights.safetensors").state
-    b = load_checkpoint(out / "weights.safetensors").state
-    assert all(torch.equal(a[name], b[name]) for name in a)
-
-
-def test_finished_run_is_not_trained_again(tiny_npz: Path, tmp_path: Path) -> None:
-    first = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
-    again = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
-    assert again["nll"] == first["nll"]
-
-
-def test_two_processes_train_one_network(tiny_npz: Path, tmp_path: Path) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps({**QUICK, "epochs": 2, "batch_size": 10}))
-    out = tmp_path / "run"
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-        *("-m", "fer_training.cli", "fit", "--recipe", str(recipe)),
-        *("--data", str(tiny_npz), "--out", str(out)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads((out / "metrics.json").read_text())
-    assert figures["n"] == 42
-    assert figures["epochs"] == 2
-    # Only the first process reports.
-    assert done.stdout.count("validation accuracy") == 1
 
 
 def test_another_recipe_does_not_take_over_a_run(tiny_npz: Path, tmp_path: Path) -> None:

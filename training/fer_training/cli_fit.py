@@ -40,7 +40,11 @@ def fit(
         torch.set_num_threads(threads)
     loaded = load_recipe(recipe, overrides or [])
     directory = out or Path("runs") / Path(recipe).stem
-    figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
+    try:
+        figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        typer.echo("fer-train: interrupted; the same command goes on from the last finished epoch", err=True)
+        raise typer.Exit(130) from None
     if not figures:
         return  # another process of a distributed run reports
     if json_file is not None:

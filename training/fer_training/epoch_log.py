@@ -1,12 +1,17 @@
-"""The figures of every epoch as a CSV file that survives interruptions."""
+"""The figures of every epoch: a CSV file that survives interruptions, and lines for the log of an unwatched run."""
 
 from __future__ import annotations
 
 import csv
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
+from lightning.pytorch.callbacks import Checkpoint
+
+log = logging.getLogger(__name__)
 
 
 class EpochLog(pl.Callback):
@@ -44,3 +49,39 @@ class EpochLog(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the interrupted run stood."""
         self._rows = list(state_dict["rows"])
+
+
+class EpochLines(Checkpoint):
+    """Logs one line an epoch, with the time that is left; for runs without a progress bar.
+
+    A "checkpoint" only so that Lightning calls it behind the one that saves: what the line says is on disk.
+
+    Args:
+        epochs: of the whole run.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._begun = 0.0
+        self._first = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A resumed run judges the time left by its own epochs."""
+        del pl_module
+        self._begun, self._first = time.monotonic(), trainer.current_epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """All figures of the epoch are known here."""
+        del pl_module
+        if not trainer.is_global_zero:
+            return
+        done = trainer.current_epoch + 1
+        pace = (time.monotonic() - self._begun) / (done - self._first)
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [
+            f"{part} loss {figures[f'{part}_loss']:.4f}, accuracy {100 * figures[f'{part}_accuracy']:.2f} %"
+            for part in ("train", "validation")
+            if f"{part}_loss" in figures
+        ]
+        left = pace * (self._epochs - done) / 60
+        log.info("epoch %d of %d: %s; %.1f s an epoch, %.0f min left", done, self._epochs, "; ".join(parts), pace, left)

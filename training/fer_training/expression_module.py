@@ -9,8 +9,10 @@ import lightning as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from fer_perception.errors import FerError
 from fer_perception.labels import LABELS_WITH_CONTEMPT
@@ -58,6 +60,8 @@ class ExpressionModule(pl.LightningModule):
         )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.augment = Augment(recipe.augmentation)
+        names = [f"{part}_{figure}" for part in ("train", "validation") for figure in ("loss", "accuracy")]
+        self._figures = nn.ModuleDict({name: MeanMetric() for name in names})
 
     def network_state(self) -> dict[str, Tensor]:
         """The network's weights without the auxiliary outputs, fitting `architectures.create(**arguments)`."""
@@ -99,9 +103,19 @@ class ExpressionModule(pl.LightningModule):
             )
             raise NonFiniteLossError(msg)
         hit = logits[:, : self.classes].argmax(dim=1) == batch["labels"]
-        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
-        self.log("train_accuracy", hit.float().mean(), on_step=False, on_epoch=True, batch_size=len(images))
+        self._record("train", loss.detach(), hit.float().mean(), len(images))
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Step the plateau schedule: Lightning would do so behind the checkpoint, and a resumed run would miss it."""
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(self.trainer.callback_metrics["validation_loss"])
+
+    def lr_scheduler_step(self, scheduler: LRSchedulerTypeUnion, metric: Any | None) -> None:
+        """Called by Lightning; the plateau schedule has been stepped already."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """One batch of validation pictures as they are."""
@@ -109,9 +123,16 @@ class ExpressionModule(pl.LightningModule):
         logits = self(batch["images"].float())[:, : self.classes]
         loss = F.cross_entropy(logits, batch["labels"])
         hit = (logits.argmax(dim=1) == batch["labels"]).float().mean()
-        size = len(logits)
-        self.log("validation_loss", loss, batch_size=size, sync_dist=True, prog_bar=True)
-        self.log("validation_accuracy", hit, batch_size=size, sync_dist=True, prog_bar=True)
+        self._record("validation", loss, hit, len(logits))
+
+    def _record(self, part: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
+        """Add a batch to an epoch's figures: exact where processes have unequal shares, as Lightning's own mean is not."""
+        for name, value in ((f"{part}_loss", loss), (f"{part}_accuracy", accuracy)):
+            metric = self._figures[name]
+            if not isinstance(metric, MeanMetric):
+                raise TypeError(name)
+            metric.update(value, size)
+            self.log(name, metric, on_step=False, on_epoch=True, prog_bar=part == "validation")
 
     def _target(self, batch: Batch) -> Tensor:
         loss = self.recipe.loss
@@ -160,9 +181,7 @@ class ExpressionModule(pl.LightningModule):
             optimizer = torch.optim.AdamW(groups, lr=settings.lr)
         schedule = self.recipe.schedule
         if schedule.name == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer, factor=schedule.factor, patience=schedule.patience
-            )
+            plateau = ReduceLROnPlateau(optimizer, factor=schedule.factor, patience=schedule.patience)
             return {
                 "optimizer": optimizer,
                 "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss", "interval": "epoch"},

@@ -14,17 +14,18 @@ from typing import Any
 import lightning as pl
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_training.architectures import head_tensors
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from fer_training.epoch_log import EpochLog
+from fer_training.epoch_log import EpochLines, EpochLog
 from fer_training.evaluate import evaluate_probabilities, run_checkpoint
 from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
-from fer_training.recipe import Recipe, recipe_from_mapping, recipe_to_yaml
+from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,16 @@ class AveragedWeights(EMAWeightAveraging):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the weights of the last step back."""
         super().on_validation_epoch_end(trainer, pl_module)
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that also keeps a run that had stopped from going on when it is started again."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning restores the count of epochs without gain, but not that it had been reached."""
+        del pl_module
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class SaveWeights(pl.Callback):
@@ -120,18 +131,22 @@ def fit(
         DatasetError: the data set is missing, damaged or cannot be split as asked.
         NonFiniteLossError: training diverged.
         CheckpointError: a checkpoint could not be written or does not fit.
-        KeyboardInterrupt: stopped by the user; call again to go on.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; call again to go on.
     """
     if not isinstance(recipe, Recipe):
         recipe = recipe_from_mapping(recipe)
     if data is not None:
         recipe = replace(recipe, data=str(data))
+    # Which accelerators there are not, and adverts: nothing that a user of this package asked for.
+    logging.getLogger("lightning").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     fit_data = load_fit_data(recipe)
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    _check_shares(fit_data, world)
     claim(out, recipe, resume=resume)
     for note in fit_data.notes:
         log.info(note)
     pl.seed_everything(recipe.seed, verbose=False)
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     train = batch_loader(fit_data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=rank, world_size=world)
     validation = batch_loader(fit_data.validation, 512, shuffle=False, rank=rank, world_size=world)
     module = ExpressionModule(
@@ -143,7 +158,7 @@ def fit(
     )
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data.labels)
-    trainer = _trainer(recipe, out, fit_data, progress=progress)
+    trainer = _trainer(recipe, out, fit_data.labels, steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
     with warnings.catch_warnings():
         # One process indexes arrays in memory: worker processes would only cost.
@@ -159,26 +174,39 @@ def fit(
                 # The file is this run's own and holds callback states beside tensors.
                 weights_only=False,
             )
+        except SystemExit as err:
+            # Lightning ends the process itself after Ctrl-C and SIGTERM; what to do then is the caller's decision.
+            if trainer.interrupted or isinstance(err, SIGTERMException):
+                raise KeyboardInterrupt from err
+            raise
         except OSError as err:
             msg = f"cannot write to {out} ({err}); what was saved before is whole: free some space and run this again"
             raise CheckpointError(msg) from err
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     if not trainer.is_global_zero:
         return {}
     return _finish(out, trainer.current_epoch, recipe, fit_data)
 
 
-def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [SaveWeights(out / WEIGHTS, recipe, data.labels), EpochLog(out / EPOCHS)]
+def _check_shares(data: FitData, processes: int) -> None:
+    """Every process of a distributed run must have something to do, or the others would wait for it forever."""
+    fewest = min(len(data.train), len(data.validation))
+    if fewest < processes:
+        msg = (
+            f"{processes} processes cannot share {len(data.train)} training and {len(data.validation)} validation "
+            f"pictures; start at most {fewest}"
+        )
+        raise RecipeError(msg)
+
+
+def _trainer(recipe: Recipe, out: Path, labels: tuple[str, ...], *, steps_per_epoch: int, progress: bool) -> pl.Trainer:
+    callbacks: list[pl.Callback] = [SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
     if recipe.ema:
         # Behind those that want the averaged weights at the end of a validation.
         callbacks.append(AveragedWeights(decay=recipe.ema))
     if recipe.early_stopping:
-        callbacks.append(EarlyStopping("validation_accuracy", patience=recipe.early_stopping, mode="max"))
+        callbacks.append(StopEarly("validation_accuracy", patience=recipe.early_stopping, mode="max"))
     callbacks.append(ModelCheckpoint(dirpath=out, filename=Path(RESUME).stem, enable_version_counter=False))
-    if progress:
-        callbacks.append(RichProgressBar())
+    callbacks.append(RichProgressBar() if progress else EpochLines(recipe.epochs))
     return pl.Trainer(
         max_epochs=recipe.epochs,
         precision=recipe.precision,  # type: ignore[arg-type]
@@ -192,7 +220,7 @@ def _trainer(recipe: Recipe, out: Path, data: FitData, *, progress: bool) -> pl.
         # Under torchrun as many processes as it started; without it one.
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
         num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
-        log_every_n_steps=50,
+        log_every_n_steps=min(50, steps_per_epoch),
     )
 
 

@@ -1,0 +1,66 @@
+"""Training in several processes under torchrun: one network, exact figures, no waiting for each other forever."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fer_training.fit import fit
+
+QUICK: dict[str, Any] = {
+    "architecture": "lenet",
+    "epochs": 2,
+    "batch_size": 10,
+    "precision": "32-true",
+    "optimizer": {"name": "adam", "lr": 2e-3},
+    "augmentation": {"flip": 0.5, "rotation": 2.0, "zoom": 0.0, "shift": 0.0, "erasing": 0.1, "mixup": 0.2},
+    "ema": 0.5,
+}
+
+
+def torchrun(data: Path, out: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """`fer-train fit` in two processes."""
+    file = out.with_suffix(".yaml")
+    file.write_text(json.dumps(recipe))
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "fer_training.cli", "fit", "--recipe", str(file)),
+        *("--data", str(data), "--out", str(out)),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.parametrize(("train", "validation"), [(140, 42), (43, 13)])
+def test_two_processes_train_one_network(
+    npz_of: Callable[[int, int], Path], tmp_path: Path, train: int, validation: int
+) -> None:
+    """Also where the pictures cannot be shared out evenly."""
+    data = npz_of(train, validation)
+    out = tmp_path / "run"
+    done = torchrun(data, out, QUICK)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((out / "metrics.json").read_text())
+    assert figures["n"] == validation
+    assert figures["epochs"] == 2
+    # Only the first process reports.
+    assert done.stdout.count("validation accuracy") == 1
+    with (out / "epochs.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    # The figures put together from both processes are those that one process finds with the written weights.
+    assert float(last["validation_accuracy"]) == pytest.approx(figures["accuracy"], abs=1e-6)
+    assert float(last["validation_loss"]) == pytest.approx(figures["nll"], abs=1e-4)
+
+
+def test_more_processes_than_pictures_is_an_error(npz_of: Callable[[int, int], Path], tmp_path: Path) -> None:
+    data = npz_of(140, 1)
+    done = torchrun(data, tmp_path / "run", QUICK)
+    assert done.returncode != 0
+    assert "2 processes cannot share 140 training and 1 validation pictures" in done.stderr
+    fit(QUICK, data=data, out=tmp_path / "one", progress=False)
