@@ -126,7 +126,7 @@ class ExpressionModule(pl.LightningModule):
         self._record("validation", loss, hit, len(logits))
 
     def _record(self, part: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
-        """Add a batch to an epoch's figures: exact where processes have unequal shares, as Lightning's own mean is not."""
+        """Add a batch to an epoch's figures: exact also where processes have unequal shares."""
         for name, value in ((f"{part}_loss", loss), (f"{part}_accuracy", accuracy)):
             metric = self._figures[name]
             if not isinstance(metric, MeanMetric):
