@@ -61,9 +61,12 @@ def load_network(checkpoint: Checkpoint) -> nn.Module:
     try:
         network.load_state_dict(checkpoint.state)
     except RuntimeError as err:
+        # PyTorch lists every tensor, one a line: the first few say it.
+        words = " ".join(str(err).split())
+        first = words if len(words) <= 300 else f"{words[:300]} ..."
         msg = (
             f"the checkpoint's weights do not fit architecture {checkpoint.architecture!r} with arguments "
-            f"{checkpoint.arguments}: {err}; it was saved by another version, train again"
+            f"{checkpoint.arguments} ({first}); was it saved by another version? Train again or take another checkpoint"
         )
         raise CheckpointError(msg) from err
     bad = [name for name, value in checkpoint.state.items() if value.is_floating_point() and not value.isfinite().all()]

@@ -47,7 +47,14 @@ def load_fit_data(recipe: Recipe) -> FitData:
         RecipeError: the recipe asks for votes that the data set does not have, or for a fold that does not exist.
     """
     samples = load_dataset(recipe.data, label_map=recipe.label_map, targets=recipe.targets, size=recipe.input_size)
-    folds = make_folds(recipe.protocol, samples, folds=recipe.folds, seed=recipe.split_seed, held_out=recipe.held_out)
+    folds = make_folds(
+        recipe.protocol,
+        samples,
+        folds=recipe.folds,
+        by=recipe.split_by or None,
+        seed=recipe.split_seed,
+        held_out=recipe.held_out,
+    )
     if not 0 <= recipe.fold < len(folds):
         msg = f"fold is {recipe.fold}; expected 0 to {len(folds) - 1} with this data set and protocol"
         raise RecipeError(msg)

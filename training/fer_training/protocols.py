@@ -200,7 +200,13 @@ def clean_folds(samples: Samples, *, folds: int = 10, by: str | None = None, see
 
 
 def make_folds(
-    protocol: str, samples: Samples, *, folds: int = 10, seed: int = 0, held_out: Sequence[str] = ("validation",)
+    protocol: str,
+    samples: Samples,
+    *,
+    folds: int = 10,
+    by: str | None = None,
+    seed: int = 0,
+    held_out: Sequence[str] = ("validation",),
 ) -> list[Fold]:
     """The folds of a protocol by name: one for `official`, `paper` and a data set with splits, else `folds`.
 
@@ -208,12 +214,18 @@ def make_folds(
         protocol: one of `PROTOCOLS`.
         samples: the whole data set.
         folds: number of folds of `clean` where the data set has no split of its own.
+        by: what these folds keep together, see `clean_folds`.
         seed: of everything random.
         held_out: the splits that `official` and `clean` measure on, where there are splits.
 
     Raises:
-        DatasetError: unknown protocol, or one the data set cannot serve.
+        DatasetError: unknown protocol, or one the data set cannot serve; `by` where no folds are made.
     """
+    own = (samples.splits == "train").any()
+    if by and (protocol in ("official", "paper") or own):
+        why = "the data set has a split of its own, which is kept" if own else f"the protocol {protocol} makes no folds"
+        msg = f"cannot split by {by}: {why}; leave split_by empty" + ("" if own else " or take the protocol clean")
+        raise DatasetError(msg)
     if protocol == "official":
         return [official_split(samples, held_out=held_out)]
     if protocol == "paper":
@@ -221,10 +233,10 @@ def make_folds(
     if protocol != "clean":
         msg = f"there is no protocol {protocol!r}; expected one of {', '.join(PROTOCOLS)}"
         raise DatasetError(msg)
-    if (samples.splits == "train").any():
+    if own:
         fold = official_split(samples, held_out=held_out)
         return [clean_split(fold.train, fold.validation)]
-    return clean_folds(samples, folds=folds, seed=seed)
+    return clean_folds(samples, folds=folds, by=by, seed=seed)
 
 
 def _groups(samples: Samples, by: str) -> NDArray[np.str_]:

@@ -129,6 +129,8 @@ class Recipe:
         held_out: the splits that are measured on, where the data set has splits.
         folds: number of folds where it has none.
         fold: which of them is measured on, from 0.
+        split_by: what these folds keep together: subject, video or picture (with its exact repeats); "" = the first of
+            them that the data set knows.
         split_seed: of the folds and of the paper protocol.
         initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
         epochs: passes over the data.
@@ -156,6 +158,7 @@ class Recipe:
     held_out: list[str] = field(default_factory=lambda: ["validation"])
     folds: int = 10
     fold: int = 0
+    split_by: Literal["", "subject", "video", "picture"] = ""
     split_seed: int = 0
     initial: str = ""
     epochs: int = 60
