@@ -36,7 +36,10 @@ def distill(
         for images in (samples.images, samples.images[:, :, ::-1]):
             output = run_model(path, np.ascontiguousarray(images))
             if output.labels != samples.label_names:
-                msg = f"{path} has the classes {list(output.labels)}, the data {list(samples.label_names)}"
+                msg = (
+                    f"{path} has the classes {list(output.labels)}, the label map {label_map} "
+                    f"{list(samples.label_names)}; give --label-map the teacher's classes (fer8 has contempt)"
+                )
                 raise RecipeError(msg)
             total += softmax(output.logits, output.temperature)
     probabilities = total / (2 * len(model))

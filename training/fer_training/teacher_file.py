@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,17 +33,28 @@ def write_teacher(
         probabilities: (N, K), rows sum to 1.
         labels: K class names.
         source: who the teacher is and how its answers were made.
+
+    Raises:
+        OSError: the file cannot be written; an earlier one of that name stays whole.
     """
-    keys = np.array([bytes.fromhex(h[: 2 * HASH_BYTES]) for h in hashes], dtype=f"S{HASH_BYTES}")
-    order = np.argsort(keys, kind="stable")
+    keys = b"".join(bytes.fromhex(h[: 2 * HASH_BYTES]) for h in hashes)
+    # Sorted; repeats of a picture, which all got the same answer, are kept once.
+    raw, first = np.unique(np.frombuffer(keys, dtype=np.uint8).reshape(-1, HASH_BYTES), axis=0, return_index=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     about = json.dumps({"labels": list(labels), "source": source})
-    np.savez_compressed(
-        path,
-        hashes=np.frombuffer(keys[order].tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES),
-        probabilities=np.asarray(probabilities)[order].astype(np.float16),
-        about=np.array(about),
-    )
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                hashes=raw,
+                probabilities=np.asarray(probabilities)[first].astype(np.float16),
+                about=np.array(about),
+            )
+        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels: Sequence[str]) -> NDArray[np.float32]:

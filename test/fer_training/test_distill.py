@@ -1,0 +1,113 @@
+"""`fer-train distill`: what teachers say of every training picture, in a small file without pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_training import architectures
+from fer_training.calibration import softmax
+from fer_training.checkpoint import Checkpoint, save_checkpoint
+from fer_training.cli import build_app
+from fer_training.evaluate import run_model
+from fer_training.fit_data import load_fit_data
+from fer_training.readers import load_dataset
+from fer_training.recipe import RecipeError, recipe_from_mapping
+from fer_training.teacher_file import read_teacher, write_teacher
+
+
+def teacher(path: Path, seed: int, *, labels: tuple[str, ...] = LABELS) -> Path:
+    """A network with random weights, of which no two say the same."""
+    torch.manual_seed(seed)
+    arguments = {"in_channels": 1, "input_size": 48, "num_classes": len(labels)}
+    state = architectures.create("lenet", **arguments).state_dict()
+    save_checkpoint(path, Checkpoint(architecture="lenet", arguments=arguments, labels=labels, state=state))
+    return path
+
+
+def distill(*arguments: object) -> str:
+    result = CliRunner().invoke(build_app(), ["distill", *map(str, arguments)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_several_teachers_are_averaged_over_picture_and_mirror_image(tiny_npz: Path, tmp_path: Path) -> None:
+    models = [teacher(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
+    out = tmp_path / "teacher.npz"
+    said = distill("--model", models[0], "--model", models[1], "--data", tiny_npz, "--out", out)
+    assert said.startswith(f"{out}  140 pictures, ")
+    samples = load_dataset(tiny_npz, split="train")
+    answers = [
+        softmax(run_model(model, np.ascontiguousarray(images)).logits)
+        for model in models
+        for images in (samples.images, samples.images[:, :, ::-1])
+    ]
+    found = read_teacher(out, samples.hashes(), labels=LABELS)
+    assert np.abs(found - np.mean(answers, axis=0)).max() < 1e-3
+    assert np.abs(answers[0] - answers[2]).max() > 1e-2, "the teachers agree: this test shows nothing"
+    assert np.abs(answers[0] - answers[1]).max() > 1e-3, "mirroring changes nothing: this test shows nothing"
+
+
+def test_the_same_teachers_give_the_same_bytes(tiny_npz: Path, tmp_path: Path) -> None:
+    model = teacher(tmp_path / "t.safetensors", 1)
+    for name in ("a.npz", "b.npz"):
+        distill("--model", model, "--data", tiny_npz, "--out", tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_the_file_of_a_whole_data_set_is_small_and_holds_no_picture(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    hashes = [random.bytes(32).hex() for _ in range(28_500)]
+    probabilities = random.dirichlet(np.full(7, 0.5), len(hashes))
+    path = tmp_path / "teacher.npz"
+    write_teacher(path, hashes, probabilities, labels=LABELS, source="a test")
+    assert path.stat().st_size < 1_000_000
+    with np.load(path, allow_pickle=False) as data:
+        assert {name: data[name].shape for name in data.files} == {
+            "hashes": (28_500, 8), "probabilities": (28_500, 7), "about": (),
+        }  # fmt: skip
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_repeats_of_a_picture_get_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.npz"
+    hashes = ["aa" * 32, "00" * 32, "aa" * 32]
+    write_teacher(path, hashes, np.eye(7)[[1, 2, 1]], labels=LABELS, source="a test")
+    with np.load(path, allow_pickle=False) as data:
+        assert data["hashes"].shape == (2, 8)
+    assert read_teacher(path, hashes, labels=LABELS).argmax(axis=1).tolist() == [1, 2, 1]
+
+
+def test_a_run_finds_the_teachers_answers_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
+    samples = load_dataset(tiny_npz, split="train")
+    path = tmp_path / "teacher.npz"
+    answers = np.random.default_rng(0).dirichlet(np.ones(7), len(samples))
+    # One the teacher never saw.
+    write_teacher(path, samples.hashes()[1:], answers[1:], labels=LABELS, source="a test")
+    loss = {"teacher": str(path), "teacher_weight": 0.5}
+    data = load_fit_data(recipe_from_mapping({"data": str(tiny_npz), "loss": loss}))
+    assert np.abs(data.train.teacher[1:] - answers[1:]).max() < 1e-3
+    assert not data.train.teacher[0].any()
+    assert not data.validation.teacher.any()
+
+
+def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
+    model = teacher(tmp_path / "t.safetensors", 1, labels=LABELS_WITH_CONTEMPT)
+    with pytest.raises(RecipeError, match=r"--label-map the teacher's classes"):
+        distill("--model", model, "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
+    assert not (tmp_path / "teacher.npz").exists()
+
+
+def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.npz"
+    write_teacher(path, ["aa" * 32], np.eye(7)[:1], labels=LABELS, source="first")
+    before = path.read_bytes()
+    (tmp_path / "teacher.npz.part").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_teacher(path, ["bb" * 32], np.eye(7)[:1], labels=LABELS, source="second")
+    assert path.read_bytes() == before
