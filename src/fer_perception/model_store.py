@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import logging
 import os
 import tempfile
 import urllib.error
@@ -22,6 +23,8 @@ from typing import Any
 
 from fer_perception.errors import ModelError
 from fer_perception.share import share_directory
+
+log = logging.getLogger(__name__)
 
 #: Called with (bytes so far, bytes in all).
 Progress = Callable[[int, int], None]
@@ -185,10 +188,17 @@ class ModelStore:
                 msg = f"there is no model file {as_path}; expected an .onnx file or one of: {self._names()}"
                 raise ModelError(msg)
             return as_path
-        status = self._status(self._entry(name))
-        if status.path is None or status.state in (FileState.WRONG_HASH, FileState.UNREADABLE):
-            raise ModelError(status.message)
-        return status.path
+        entry = self._entry(name)
+        places = [directory / entry.file_name for directory in self.directories()]
+        usable = (FileState.OK, FileState.NO_HASH)
+        states = [_file_status(entry, path) for path in places if path.is_file()]
+        good = next((status for status in states if status.state in usable), None)
+        if good is None or good.path is None:
+            raise ModelError(self._status(entry).message)
+        # A damaged file in an earlier place does not take away a whole one in a later place.
+        for status in states[: states.index(good)]:
+            log.warning("%s; %s serves instead", status.message, good.path)
+        return good.path
 
     def verify(self, name: str | None = None) -> list[FileStatus]:
         """Compare files with their recorded hashes.
@@ -253,23 +263,11 @@ class ModelStore:
     def _status(self, entry: ModelEntry) -> FileStatus:
         directories = self.directories()
         path = next((d / entry.file_name for d in directories if (d / entry.file_name).is_file()), None)
-        mend = f"run `fer models fetch {entry.name}`" if entry.urls else "build or install the package again"
         if path is None:
             searched = ", ".join(str(directory) for directory in directories)
-            message = f"{entry.file_name} is in none of {searched}; {mend} or set FER_MODEL_DIR"
+            message = f"{entry.file_name} is in none of {searched}; {_mend(entry)} or set FER_MODEL_DIR"
             return FileStatus(entry, FileState.MISSING, None, message)
-        try:
-            found = file_sha256(path)
-        except OSError as err:
-            return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {mend}")
-        if not entry.sha256:
-            return FileStatus(entry, FileState.NO_HASH, path, "")
-        if found != entry.sha256:
-            message = (
-                f"{path} has SHA-256 {found}, expected {entry.sha256}; remove the damaged or foreign file and {mend}"
-            )
-            return FileStatus(entry, FileState.WRONG_HASH, path, message)
-        return FileStatus(entry, FileState.OK, path, "")
+        return _file_status(entry, path)
 
     def _fetch_one(self, entry: ModelEntry, source: Path | None, progress: Progress | None) -> Path:
         addresses = self._addresses.get(entry.name, entry.urls)
@@ -319,6 +317,24 @@ class ModelStore:
             f"(https_proxy), or bring the file along and run `fer models fetch {entry.name} --from DIRECTORY`"
         )
         raise ModelError(msg)
+
+
+def _mend(entry: ModelEntry) -> str:
+    return f"run `fer models fetch {entry.name}`" if entry.urls else "build or install the package again"
+
+
+def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
+    """State of an existing file."""
+    try:
+        found = file_sha256(path)
+    except OSError as err:
+        return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {_mend(entry)}")
+    if not entry.sha256:
+        return FileStatus(entry, FileState.NO_HASH, path, "")
+    if found != entry.sha256:
+        message = f"{path} has SHA-256 {found}, expected {entry.sha256}; remove this damaged file and {_mend(entry)}"
+        return FileStatus(entry, FileState.WRONG_HASH, path, message)
+    return FileStatus(entry, FileState.OK, path, "")
 
 
 def _copy(entry: ModelEntry, source: Path) -> bytes:

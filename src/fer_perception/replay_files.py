@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from pathlib import Path
 from typing import TextIO
 
@@ -16,14 +17,15 @@ class JsonLines:
     """One object a frame: the keys of `fer run --json`, and "camera" (the topic).
 
     Args:
-        path: of the file; an older one is replaced.
+        path: of the file; an older one is replaced. None = stdout, which stays open.
 
     Raises:
         SourceError: it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = _create(path)
+    def __init__(self, path: Path | None) -> None:
+        self._own = None if path is None else _create(path)
+        self._file = self._own or sys.stdout
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write one line."""
@@ -31,7 +33,10 @@ class JsonLines:
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        self._file.close()
+        if self._own is None:
+            self._file.flush()
+        else:
+            self._own.close()
 
 
 class CsvTable:

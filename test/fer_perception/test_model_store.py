@@ -125,6 +125,18 @@ class TestFind:
         with pytest.raises(ModelError, match=r"first\.onnx has SHA-256 .* expected .*fer models fetch first"):
             ModelStore(model_directory=tmp_path).find("first")
 
+    def test_a_damaged_file_does_not_hide_a_whole_one(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        named, cache = tmp_path / "named", tmp_path / "cache" / "fer_perception" / "models"
+        for directory, content in ((named, b"torn"), (cache, CONTENT["second.onnx"])):
+            directory.mkdir(parents=True)
+            (directory / "second.onnx").write_bytes(content)
+        store = ModelStore(model_directory=named)
+        assert store.find("second") == cache / "second.onnx"
+        assert f"{named / 'second.onnx'} has SHA-256" in caplog.text
+        assert f"{cache / 'second.onnx'} serves instead" in caplog.text
+        (status,) = store.verify("second")
+        assert (status.state, status.path) == (FileState.WRONG_HASH, named / "second.onnx")
+
     def test_relative_cache_home_is_ignored(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("XDG_CACHE_HOME", "relative")
         monkeypatch.setenv("HOME", str(tmp_path))

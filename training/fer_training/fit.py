@@ -138,13 +138,13 @@ def fit(
     if data is not None:
         recipe = replace(recipe, data=str(data))
     # Which accelerators there are not, and adverts: nothing that a user of this package asked for.
-    logging.getLogger("lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     fit_data = load_fit_data(recipe)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_shares(fit_data, world)
     claim(out, recipe, resume=resume)
-    for note in fit_data.notes:
+    for note in fit_data.notes if rank == 0 else ():
         log.info(note)
     pl.seed_everything(recipe.seed, verbose=False)
     train = batch_loader(fit_data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=rank, world_size=world)

@@ -6,18 +6,24 @@ import json
 import signal
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, progress_bar, tell_shortcomings, wants_progress
+from fer_perception.cli.output import progress_bar, quiet_when_reader_leaves, tell_shortcomings, wants_progress
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
     from fer_perception.replay import ReplayStatistics
+    from fer_perception.replay_summary import SeenFaces
+
+#: Given as a file, by convention.
+STDOUT = Path("-")
+#: How many faces of a camera the summary names.
+MOST_FACES = 10
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +39,8 @@ def replay(
         typer.Option("--out", metavar="BAG", help="New bag (mcap): everything of the old one and /emotions."),
     ] = None,
     jsonl: Annotated[
-        Path | None, typer.Option("--jsonl", metavar="FILE", help="One JSON object a frame, as of fer run --json.")
+        Path | None,
+        typer.Option("--jsonl", metavar="FILE", help="A JSON object a frame, as of fer run --json; - = stdout."),
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="One row a face and frame.")] = None,
     report: Annotated[
@@ -60,23 +67,26 @@ def replay(
     from fer_perception.pipeline import build_pipeline
     from fer_perception.replay import Replay
     from fer_perception.replay_files import CsvTable, JsonLines
+    from fer_perception.replay_summary import SeenFaces
     from fer_perception.report import Report
 
-    _refuse_one_file_twice(out, jsonl, csv, report)
+    lines_on_stdout = jsonl == STDOUT
+    _refuse_one_file_twice(out, jsonl, csv, report, STDOUT if as_json else None)
     settings = load_settings(params, deterministic_ids=True)
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         topics = reader.camera_topics(topic or [])
         page = Report(report, bag) if report is not None else None
-        sinks: list[Any] = []
+        seen = SeenFaces()
+        sinks: list[Any] = [seen]
         if jsonl is not None:
-            sinks.append(JsonLines(jsonl))
+            stack.enter_context(quiet_when_reader_leaves() if lines_on_stdout else nullcontext())
+            sinks.append(JsonLines(None if lines_on_stdout else jsonl))
             stack.callback(sinks[-1].close)
         if csv is not None:
             sinks.append(CsvTable(csv))
             stack.callback(sinks[-1].close)
-        if page is not None:
-            sinks.append(page)
+        sinks += [page] if page is not None else []
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
         tell_shortcomings(pipeline)
@@ -98,7 +108,15 @@ def replay(
         if page is not None:
             page.write(work.statistics, seconds)
     statistics = work.statistics
-    _print_summary(statistics, seconds, [p for p in (out, jsonl, csv, report) if p is not None], as_json=as_json)
+    files = [str(path) for path in (out, jsonl, csv, report) if path not in (None, STDOUT)]
+    told = (_json_summary if as_json else _summary)(statistics, seen, seconds, files)
+    # Whoever reads the lines from stdout wants nothing else there.
+    (sys.stderr.write if lines_on_stdout else sys.stdout.write)(told + "\n")
+    _tell_what_is_missing(statistics, out)
+
+
+def _tell_what_is_missing(statistics: ReplayStatistics, out: Path | None) -> None:
+    """Say on stderr what did not go as wished; status 1 where the bag was not read to its end."""
     for name in statistics.not_copied:
         sys.stderr.write(f"fer: {name} is not in {out}: the old bag does not carry the definition of its type\n")
     if statistics.interrupted:
@@ -112,7 +130,7 @@ def replay(
 def _refuse_one_file_twice(*outputs: Path | None) -> None:
     paths = [path.resolve() for path in outputs if path is not None]
     if len(set(paths)) < len(paths):
-        msg = "--out, --jsonl, --csv and --report would write into one file; name different ones"
+        msg = "two of --out, --jsonl, --csv, --report and --json would write into one file; name different ones"
         raise typer.BadParameter(msg)
 
 
@@ -140,27 +158,37 @@ class _Interruption:
             signal.signal(number, handler)
 
 
-def _print_summary(statistics: ReplayStatistics, seconds: float, files: list[Path], *, as_json: bool) -> None:
+def _json_summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str]) -> str:
     frames = sum(statistics.frames.values())
-    if as_json:
-        summary = {
-            "frames": dict(statistics.frames),
-            "bad": {topic: dict(causes) for topic, causes in statistics.bad.items()},
-            "restarts": dict(statistics.restarts),
-            "seconds": round(seconds, 3),
-            "frames_per_s": round(frames / seconds, 2) if seconds > 0 else None,
-            "emotions_topic": statistics.topic or None,
-            "interrupted": statistics.interrupted,
-            "damage": statistics.damage or None,
-            "files": [str(path) for path in files],
-        }
-        print_line(json.dumps(summary, indent=2))
-        return
-    print_line(f"{frames} frames in {seconds:.1f} s ({frames / max(seconds, 1e-6):.1f} frames/s)")
+    summary = {
+        "frames": dict(statistics.frames),
+        "faces": [face.to_json() for face in seen.faces()],
+        "bad": {topic: dict(causes) for topic, causes in statistics.bad.items()},
+        "restarts": dict(statistics.restarts),
+        "seconds": round(seconds, 3),
+        "frames_per_s": round(frames / seconds, 2) if seconds > 0 else None,
+        "emotions_topic": statistics.topic or None,
+        "interrupted": statistics.interrupted,
+        "damage": statistics.damage or None,
+        "files": files,
+    }
+    return json.dumps(summary, indent=2)
+
+
+def _summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str]) -> str:
+    frames = sum(statistics.frames.values())
+    lines = [f"{frames} frames in {seconds:.1f} s ({frames / max(seconds, 1e-6):.1f} frames/s)"]
     for topic, count in sorted(statistics.frames.items()):
-        print_line(f"  {topic}: {count} frames")
+        faces = seen.faces(topic)
+        people = f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
+        lines.append(f"  {topic}: {count} frames, {seen.seconds(topic):.1f} s, {people}")
+        for face in faces[:MOST_FACES]:
+            mostly = f"{face.emotion} in {face.emotions[face.emotion]} of them" if face.emotion else "undecided"
+            lines.append(f"    {face.face_id}: {face.frames} frames, {mostly}")
+        if len(faces) > MOST_FACES:
+            lines.append(f"    ... and {len(faces) - MOST_FACES} seen in fewer frames")
     for topic, causes in sorted(statistics.bad.items()):
         for cause, count in causes.most_common():
-            print_line(f"  {topic}: {count} unusable ({cause}): {statistics.examples[cause]}")
-    for path in files:
-        print_line(f"wrote {path}")
+            lines.append(f"  {topic}: {count} unusable ({cause}): {statistics.examples[cause]}")
+    lines += [f"wrote {path}" for path in files]
+    return "\n".join(lines)

@@ -34,6 +34,11 @@ def test_every_output(bag: Path, tmp_path: Path) -> None:
     summary = json.loads(done.stdout)
     assert summary["frames"] == {"/cam/compressed": 30}
     assert summary["emotions_topic"] == "/emotions"
+    (face,) = summary["faces"]
+    assert (face["camera"], face["face_id"], face["emotion"]) == ("/cam/compressed", "f00001", "happy")
+    assert 0 < face["frames"] <= 30
+    assert 0.5 < face["share"] <= 1
+    assert face["last"] == pytest.approx((START_NS + 29 * PERIOD) / 1e9)
     assert len(summary["files"]) == 4
     with BagReader(tmp_path / "out") as reader:
         assert reader.count(["/emotions"]) == 30
@@ -49,9 +54,25 @@ def test_for_people_and_other_ids_in_the_file(bag: Path, tmp_path: Path) -> None
     params.write_text("deterministic_ids: false\n")
     done = run_fer("replay", bag, "--params", params, "--jsonl", tmp_path / "a.jsonl")
     assert done.returncode == 0
-    assert "30 frames in" in done.stdout
+    told = done.stdout.splitlines()
+    assert told[0].startswith("30 frames in")
+    assert told[1] == "  /cam/compressed: 30 frames, 1.4 s, 1 face"
+    face, _, rest = told[2].strip().partition(": ")
+    assert face == "f00001"
+    assert "frames, happy in" in rest
     last = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[-1])
     assert last["faces"][0]["face_id"] == "f00001"
+
+
+def test_lines_on_stdout_are_alone_there(bag: Path, tmp_path: Path) -> None:
+    done = run_fer("replay", bag, "--jsonl", "-")
+    assert done.returncode == 0
+    frames = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [frame["frame"] for frame in frames] == list(range(30))
+    assert "30 frames in" in done.stderr
+    assert not Path("-").exists()
+    refused = run_fer("replay", bag, "--jsonl", "-", "--json")
+    assert refused.returncode == 2
 
 
 def test_interrupting_leaves_complete_files(tmp_path: Path) -> None:
