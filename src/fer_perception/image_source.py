@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -160,6 +161,9 @@ def main(args: list[str] | None = None) -> int:
         Exit status: 0 = ended as told or at the end of the source, 1 = the source cannot be read or a parameter is bad.
     """
     node: ImageSource | None = None
+    if threading.current_thread() is threading.main_thread():
+        # As in node.py: rclpy's own handler ends the executor, KeyboardInterrupt besides could arise inside rclpy.
+        signal.signal(signal.SIGINT, lambda *_: None)
     try:
         use_large_shared_memory()
         rclpy.init(args=args)

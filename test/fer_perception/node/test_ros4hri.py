@@ -240,7 +240,6 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     probe.start(ros4hri="consume")
     assert probe.node.count_subscribers("/image_raw") == 0
     probe.until(lambda: tracked.get_subscription_count() > 0)
-    tracked.publish(hri_msgs.IdsList(ids=["other1"]))
     # What a detector would cut out.
     crop = as_message(np.ascontiguousarray(astronaut[35:155, 75:195]))
     topic = "/humans/faces/other1/cropped"
@@ -249,6 +248,8 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     def another() -> bool:
         nonlocal stamp
         stamp += 0.1
+        # Again and again, as detectors do: the two sides of a connection do not come up at the same moment.
+        tracked.publish(hri_msgs.IdsList(ids=["other1"]))
         probe.send(crop, stamp, topic)
         return len(expressions) >= 3
 
@@ -257,7 +258,11 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     assert expressions[-1].header.frame_id == "camera_optical_frame"
     assert expressions[-1].confidence > 0.5
     assert probe.emotions == []
-    assert probe.fresh_status(f"camera {topic}").level == b"\x00"
+    # A busy machine may say overloaded or stale; nothing may be wrong with the pictures.
+    status = probe.fresh_status(f"camera {topic}")
+    assert status.level != b"\x02", status.message
+    assert "bad images" not in status.message
+    assert int({pair.key: pair.value for pair in status.values}["results published"]) >= 3
 
     tracked.publish(hri_msgs.IdsList(ids=[]))
     probe.until(lambda: probe.node.count_subscribers(topic) == 0)
