@@ -132,6 +132,17 @@ class TestCkPlus:
         np.testing.assert_array_equal(samples.images[3], trees.picture(6))
         assert samples.skip_summary() == {"the sequence has no label": 1}
 
+    def test_archives_that_unpack_into_folders_of_their_own(self, trees: Any) -> None:
+        root = trees.ck_plus(SEQUENCES)
+        plain = load_dataset(root)
+        for name, wrapper in (("cohn-kanade-images", "extended-cohn-kanade-images"), ("Emotion", "Emotion_labels")):
+            (root / wrapper).mkdir()
+            (root / name).rename(root / wrapper / name)
+        nested = load_dataset(root)
+        assert names(nested) == names(plain)
+        assert nested.videos is not None
+        assert nested.videos.tolist() == ["S005/001"] * 4 + ["S010/002"] * 4
+
     def test_paper_map_has_contempt_and_no_neutral(self, trees: Any) -> None:
         root = trees.ck_plus({**SEQUENCES, "S011/001": "2"})
         samples = load_dataset(root, label_map="paper")

@@ -25,7 +25,7 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
-from .ck_plus import IMAGES_FOLDER, is_ck48, read_ck48, read_ck_plus
+from .ck_plus import IMAGES_FOLDER, find_folder, is_ck48, read_ck48, read_ck_plus
 from .class_folders import read_class_folders
 from .combination import read_combination
 from .fer_csv import SIDE, read_fer_csv
@@ -201,7 +201,7 @@ def detect_kind(path: Path) -> str:
 
 
 def _detect_folder(path: Path) -> str:
-    if (path / IMAGES_FOLDER).is_dir():
+    if find_folder(path, IMAGES_FOLDER).is_dir():
         return "ck_plus"
     if (path / "fer2013.csv").is_file():
         return "fer_csv"

@@ -28,7 +28,8 @@ def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -
     """List the pictures of the official tree.
 
     Args:
-        root: folder that holds `cohn-kanade-images` and `Emotion`.
+        root: folder that holds `cohn-kanade-images` and `Emotion`, each directly or one folder down (as the archives
+            of the distribution unpack).
         peak_frames: how many frames at the end of a sequence count as its emotion.
         neutral_frames: how many frames at its start count as neutral; 0 leaves neutral out.
 
@@ -38,7 +39,7 @@ def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -
     Raises:
         DatasetError: one of the two folders is missing, or no sequence has a label.
     """
-    images, emotions = root / IMAGES_FOLDER, root / LABELS_FOLDER
+    images, emotions = find_folder(root, IMAGES_FOLDER), find_folder(root, LABELS_FOLDER)
     for folder in (images, emotions):
         if not folder.is_dir():
             msg = (
@@ -66,6 +67,14 @@ def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -
         msg = f"no sequence of {root} has a label ({len(skipped)} left out); is the {LABELS_FOLDER} folder complete?"
         raise DatasetError(msg)
     return Index(records=tuple(records), label_names=EMOTIONS, skipped=tuple(skipped))
+
+
+def find_folder(root: Path, name: str) -> Path:
+    """A folder of this name in `root` or one folder down; where there is none, the place it was expected at."""
+    expected = root / name
+    if expected.is_dir():
+        return expected
+    return next((path for path in sorted(root.glob(f"*/{name}")) if path.is_dir()), expected)
 
 
 def _sequence_label(folder: Path) -> str:
