@@ -146,6 +146,13 @@ def test_teachers(fails: Failure, recipe: Path, tmp_path: Path, tiny_npz: Path) 
     assert "is no teacher file" in said
 
 
+def test_a_recipe_that_wants_votes(fails: Failure, tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "set")
+    said = fails("fit", "--recipe", "arch1_fer2013", "--data", data, "folds=2")
+    assert "has no FER+ votes" in said
+    assert "loss.votes_weight=0 loss.auxiliary_votes=0" in said
+
+
 def test_recipes(fails: Failure, tmp_path: Path, tiny_npz: Path) -> None:
     broken = tmp_path / "broken.yaml"
     broken.write_text("epochs: [1\n")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from quick_recipe import QUICK
 
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
@@ -16,16 +16,6 @@ from fer_training.evaluate import run_model
 from fer_training.expression_module import NonFiniteLossError
 from fer_training.fit import fit
 from fer_training.recipe import RecipeError
-
-QUICK: dict[str, Any] = {
-    "architecture": "lenet",
-    "epochs": 4,
-    "batch_size": 20,
-    "precision": "32-true",
-    "optimizer": {"name": "adam", "lr": 2e-3},
-    "augmentation": {"flip": 0.5, "rotation": 2.0, "zoom": 0.0, "shift": 0.0, "erasing": 0.1, "mixup": 0.2},
-    "ema": 0.5,
-}
 
 
 def test_learns_and_leaves_a_complete_run_directory(tiny_npz: Path, tmp_path: Path) -> None:

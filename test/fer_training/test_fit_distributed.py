@@ -11,18 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quick_recipe import QUICK
 
 from fer_training.fit import fit
 
-QUICK: dict[str, Any] = {
-    "architecture": "lenet",
-    "epochs": 2,
-    "batch_size": 10,
-    "precision": "32-true",
-    "optimizer": {"name": "adam", "lr": 2e-3},
-    "augmentation": {"flip": 0.5, "rotation": 2.0, "zoom": 0.0, "shift": 0.0, "erasing": 0.1, "mixup": 0.2},
-    "ema": 0.5,
-}
+TWO_EPOCHS = {**QUICK, "epochs": 2, "batch_size": 10}
 
 
 def torchrun(data: Path, out: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[str]:
@@ -44,7 +37,7 @@ def test_two_processes_train_one_network(
     """Also where the pictures cannot be shared out evenly."""
     data = npz_of(train, validation)
     out = tmp_path / "run"
-    done = torchrun(data, out, QUICK)
+    done = torchrun(data, out, TWO_EPOCHS)
     assert done.returncode == 0, done.stderr
     figures = json.loads((out / "metrics.json").read_text())
     assert figures["n"] == validation
@@ -60,7 +53,7 @@ def test_two_processes_train_one_network(
 
 def test_more_processes_than_pictures_is_an_error(npz_of: Callable[[int, int], Path], tmp_path: Path) -> None:
     data = npz_of(140, 1)
-    done = torchrun(data, tmp_path / "run", QUICK)
+    done = torchrun(data, tmp_path / "run", TWO_EPOCHS)
     assert done.returncode != 0
     assert "2 processes cannot share 140 training and 1 validation pictures" in done.stderr
-    fit(QUICK, data=data, out=tmp_path / "one", progress=False)
+    fit(TWO_EPOCHS, data=data, out=tmp_path / "one", progress=False)

@@ -10,23 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from quick_recipe import QUICK
 
 from fer_training.checkpoint import load_checkpoint
 from fer_training.fit import fit
-
-QUICK: dict[str, Any] = {
-    "architecture": "lenet",
-    "epochs": 4,
-    "batch_size": 20,
-    "precision": "32-true",
-    "optimizer": {"name": "adam", "lr": 2e-3},
-    "augmentation": {"flip": 0.5, "rotation": 2.0, "zoom": 0.0, "shift": 0.0, "erasing": 0.1, "mixup": 0.2},
-    "ema": 0.5,
-}
 
 #: Runs `fit` and kills itself without warning when the epoch given begins.
 KILLED = """

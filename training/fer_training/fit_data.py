@@ -71,7 +71,10 @@ def load_fit_data(recipe: Recipe) -> FitData:
         )
         raise DatasetError(msg)
     if samples.votes is None and (recipe.loss.auxiliary_votes > 0 or recipe.loss.votes_weight > 0):
-        msg = f"{recipe.data} has no FER+ votes, which loss.auxiliary_votes and loss.votes_weight need; set both to 0"
+        msg = (
+            f"{recipe.data} has no FER+ votes, which the recipe learns from; put fer2013new.csv beside fer2013.csv, or "
+            "train without them: loss.votes_weight=0 loss.auxiliary_votes=0"
+        )
         raise RecipeError(msg)
     skips = tuple(f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items())
     return FitData(
