@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import kornia.augmentation as K  # noqa: N812  (the library's own abbreviation)
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ class Augment(nn.Module):
     """Apply an `Augmentation` to a batch of pictures.
 
     The random numbers depend on the seed given to `forward` alone, not on what ran before: a resumed run sees the very
-    pictures an unbroken one would have seen.
+    pictures an unbroken one would have seen. They are drawn on the processor wherever the pictures are.
     """
 
     def __init__(self, settings: Augmentation) -> None:
@@ -40,6 +42,11 @@ class Augment(nn.Module):
         if settings.erasing:
             steps.append(K.RandomErasing(p=settings.erasing, scale=(0.02, 0.2), value=0.5))
         self.steps = nn.ModuleList(steps)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Augment:
+        """Stay: nothing here has weights, and Kornia would draw on the device and in the precision moved to."""
+        del fn, recurse
+        return self
 
     @torch.no_grad()
     def forward(self, images: Tensor, seed: int) -> Tensor:

@@ -64,11 +64,17 @@ class EpochLines(Checkpoint):
         self._epochs = epochs
         self._begun = 0.0
         self._first = 0
+        self._rate = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A resumed run judges the time left by its own epochs."""
         del pl_module
         self._begun, self._first = time.monotonic(), trainer.current_epoch
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The learning rate as the file of all epochs has it: at the epoch's end a plateau schedule has lowered it."""
+        del pl_module
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """All figures of the epoch are known here."""
@@ -84,4 +90,12 @@ class EpochLines(Checkpoint):
             if f"{part}_loss" in figures
         ]
         left = pace * (self._epochs - done) / 60
-        log.info("epoch %d of %d: %s; %.1f s an epoch, %.0f min left", done, self._epochs, "; ".join(parts), pace, left)
+        log.info(
+            "epoch %d of %d: lr %.4g; %s; %.1f s an epoch, %.0f min left",
+            done,
+            self._epochs,
+            self._rate,
+            "; ".join(parts),
+            pace,
+            left,
+        )

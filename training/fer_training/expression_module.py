@@ -33,6 +33,9 @@ class ExpressionModule(pl.LightningModule):
     While training, the last layer may have eight outputs more than classes: an auxiliary head that predicts the FER+
     votes. `network_state` cuts them off.
 
+    All tensors of a step are made where the batch is; tested with a pretended device, not yet run on CUDA. There sums
+    may be rounded differently from run to run, so that a resumed run equals an unbroken one only nearly.
+
     Args:
         recipe: how to train.
         classes: number of classes of the main output.
