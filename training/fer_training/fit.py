@@ -25,6 +25,7 @@ from fer_training.evaluate import evaluate_probabilities, run_checkpoint
 from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
+from fer_training.interruption import StopBetweenSteps
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 
@@ -158,9 +159,10 @@ def fit(
     )
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data.labels)
-    trainer = _trainer(recipe, out, fit_data.labels, steps_per_epoch=len(train), progress=progress)
+    stop = StopBetweenSteps()
+    trainer = _trainer(recipe, out, fit_data.labels, stop, steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), stop:
         # One process indexes arrays in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
@@ -198,8 +200,10 @@ def _check_shares(data: FitData, processes: int) -> None:
         raise RecipeError(msg)
 
 
-def _trainer(recipe: Recipe, out: Path, labels: tuple[str, ...], *, steps_per_epoch: int, progress: bool) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
+def _trainer(
+    recipe: Recipe, out: Path, labels: tuple[str, ...], stop: pl.Callback, *, steps_per_epoch: int, progress: bool
+) -> pl.Trainer:
+    callbacks: list[pl.Callback] = [stop, SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
     if recipe.ema:
         # Behind those that want the averaged weights at the end of a validation.
         callbacks.append(AveragedWeights(decay=recipe.ema))
