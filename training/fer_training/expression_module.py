@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import lightning as pl
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.utilities.types import LRSchedulerTypeUnion, OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -21,6 +24,7 @@ from fer_training.augmentation import Augment
 from fer_training.batches import Batch
 from fer_training.normalisation import standardise
 from fer_training.recipe import Recipe
+from fer_training.sharpness import ascended
 
 
 class NonFiniteLossError(FerError):
@@ -63,6 +67,9 @@ class ExpressionModule(pl.LightningModule):
         )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.augment = Augment(recipe.augmentation)
+        # The pictures of a step as changed, and the same again while it is passed through a second time.
+        self._augmented: Tensor | None = None
+        self._second_pass: Tensor | None = None
         names = [f"{part}_{figure}" for part in ("train", "validation") for figure in ("loss", "accuracy")]
         self._figures = nn.ModuleDict({name: MeanMetric() for name in names})
 
@@ -84,7 +91,9 @@ class ExpressionModule(pl.LightningModule):
         """One batch: augment, mix, predict, compare."""
         # Depends on the position in the run alone, so that a resumed run repeats an unbroken one.
         seed = hash((self.recipe.seed, self.current_epoch, batch_index, self.global_rank)) & 0x7FFFFFFF
-        images = self.augment(batch["images"].float(), seed)
+        second = self._second_pass is not None
+        images = self.augment(batch["images"].float(), seed) if self._second_pass is None else self._second_pass
+        self._augmented = images
         target = self._target(batch)
         votes, teacher = batch["votes"], batch["teacher"]
         settings = self.recipe.augmentation
@@ -105,9 +114,32 @@ class ExpressionModule(pl.LightningModule):
                 f"(now {self.recipe.optimizer.lr}) or set optimizer.gradient_clip, then resume from the last checkpoint"
             )
             raise NonFiniteLossError(msg)
-        hit = logits[:, : self.classes].argmax(dim=1) == batch["labels"]
-        self._record("train", loss.detach(), hit.float().mean(), len(images))
+        if not second:
+            hit = logits[:, : self.classes].argmax(dim=1) == batch["labels"]
+            self._record("train", loss.detach(), hit.float().mean(), len(images))
         return loss
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: torch.optim.Optimizer | LightningOptimizer,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Called by Lightning; with sharpness-aware minimisation the gradient is taken twice, the second one counts."""
+        radius, closure = self.recipe.optimizer.sam_radius, optimizer_closure
+        if radius > 0 and closure is not None:
+            optimizer_closure = partial(self._twice, closure, radius)
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+    def _twice(self, closure: Callable[[], Any], radius: float) -> Any:
+        closure()
+        self._second_pass = self._augmented
+        try:
+            with ascended(self.network, radius):
+                return closure()
+        finally:
+            self._second_pass = None
 
     def on_train_epoch_end(self) -> None:
         """Step the plateau schedule: Lightning would do so behind the checkpoint, and a resumed run would miss it."""

@@ -31,6 +31,7 @@ class Optimizer:
         momentum: of sgd.
         weight_decay: L2 factor (decoupled for adamw); never applied to biases and batch-norm.
         gradient_clip: largest gradient norm, 0 = no clipping.
+        sam_radius: radius (rho) of sharpness-aware minimisation, 0 = none; it doubles the time of a step.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "sgd"
@@ -38,6 +39,7 @@ class Optimizer:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     gradient_clip: float = 0.0
+    sam_radius: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -311,6 +313,9 @@ def _check_ranges(recipe: Recipe) -> None:
         if not value > 0 or not math.isfinite(value):
             msg = f"{name} is {value}; expected a number above 0"
             raise RecipeError(msg)
+    if not (recipe.optimizer.sam_radius >= 0 and math.isfinite(recipe.optimizer.sam_radius)):
+        msg = f"optimizer.sam_radius is {recipe.optimizer.sam_radius}; expected 0 (none) or a number above it"
+        raise RecipeError(msg)
     if recipe.loss.teacher_weight > 0 and not recipe.loss.teacher:
         msg = "loss.teacher_weight is set but loss.teacher names no file; make one with `fer-train distill`"
         raise RecipeError(msg)
