@@ -140,6 +140,18 @@ def test_batch_normalisation_constants() -> None:
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.01)}
 
 
+def test_gates_of_ires_separable_start_open() -> None:
+    """An h-swish gate that starts at zero lets nothing through; on no signal it must be 1."""
+    network = create("ires_separable")
+    gates = [module for name, module in network.named_modules() if name.endswith("squeeze_excite")]
+    assert len(gates) == 3
+    for gate in gates:
+        channels = gate.squeeze.in_channels
+        assert gate.gate(gate.excite(torch.zeros(1, channels // 4, 1, 1))).flatten().tolist() == pytest.approx(
+            [1.0] * channels
+        )
+
+
 def test_gate_of_ires_separable_is_an_option() -> None:
     torch.manual_seed(0)
     paper = create("ires_separable").eval()

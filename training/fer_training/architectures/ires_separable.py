@@ -38,6 +38,9 @@ PLAN: tuple[BlockPlan, ...] = (
     BlockPlan(88, 5, 40, 1, True),
 )
 
+#: h-swish of it is 1: a gate that starts open. Started at 0 it lets nothing through, with random signs.
+_OPEN = (33**0.5 - 3) / 2
+
 STEM_CHANNELS = 16
 HEAD_CHANNELS = 256
 
@@ -146,6 +149,10 @@ class IresSeparable(nn.Module):
         # On a pooled 1x1 map the paper's last 1x1 convolution is a dense layer.
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
         initialise(self)
+        if gate == "hswish":
+            for module in self.modules():
+                if isinstance(module, ChannelGate) and module.excite.bias is not None:
+                    nn.init.constant_(module.excite.bias, _OPEN)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""
