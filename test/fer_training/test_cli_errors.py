@@ -30,7 +30,7 @@ def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     done = run(
         "fit",
         "--recipe",
-        "arch1_votes",
+        "arch1_fer2013",
         "--data",
         data,
         "--out",
