@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fer_training.readers import Samples
 
 
 def register(app: typer.Typer) -> None:
@@ -20,32 +25,70 @@ def distill(
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str, typer.Option(help="Which split of it.")] = "train",
     label_map: Annotated[str, typer.Option(help="Classes, as in recipes.")] = "fer7",
+    votes: Annotated[
+        bool, typer.Option("--votes", help="Foresee the label from the FER+ votes and the teachers together.")
+    ] = False,
 ) -> None:
-    """Write what teachers say of every picture, averaged over the picture and its mirror image."""
+    """Write what teachers say of every picture, averaged over the picture and its mirror image.
+
+    A teacher trained with `cross_fit_parts` is asked only about the part of the pictures that it has not seen.
+    """
     import numpy as np
 
-    from fer_training.calibration import softmax
-    from fer_training.evaluate import run_model
     from fer_training.readers import load_dataset
     from fer_training.recipe import RecipeError
     from fer_training.teacher_file import write_teacher
+    from fer_training.vote_model import label_given_votes_and_teacher
 
     samples = load_dataset(data, split=split, label_map=label_map)
-    total = np.zeros((len(samples), len(samples.label_names)))
-    for path in model:
-        for images in (samples.images, samples.images[:, :, ::-1]):
-            output = run_model(path, np.ascontiguousarray(images))
-            if output.labels != samples.label_names:
-                msg = (
-                    f"{path} has the classes {list(output.labels)}, the label map {label_map} "
-                    f"{list(samples.label_names)}; give --label-map the teacher's classes (fer8 has contempt)"
-                )
-                raise RecipeError(msg)
-            total += softmax(output.logits, output.temperature)
-    probabilities = total / (2 * len(model))
+    if votes and samples.votes is None:
+        msg = f"--votes needs FER+ votes and {data} has none; put fer2013new.csv beside fer2013.csv, or leave it away"
+        raise RecipeError(msg)
+    hashes = samples.hashes()
+    probabilities = _answers(model, samples, hashes)
     source = ", ".join(path.stem for path in model) + " (mean over each picture and its mirror image)"
-    write_teacher(out, samples.hashes(), probabilities, labels=samples.label_names, source=source)
+    if votes and samples.votes is not None:
+        whole = load_dataset(data, label_map=label_map)
+        elsewhere = np.isin(hashes, whole.take(whole.splits != split).hashes())
+        probabilities = label_given_votes_and_teacher(
+            samples.votes, probabilities, samples.labels, hashes, fitted_on=~elsewhere
+        )
+        source += ", with the FER+ votes"
+    write_teacher(out, hashes, probabilities, labels=samples.label_names, source=source)
     right = float((probabilities.argmax(axis=1) == samples.labels).mean())
     typer.echo(
         f"{out}  {len(samples)} pictures, {out.stat().st_size / 1e6:.2f} MB, teacher right on {right:.4f} of them"
     )
+
+
+def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDArray[Any]:
+    """(N, K) mean of the teachers that may be asked about each picture."""
+    import numpy as np
+
+    from fer_training.calibration import softmax
+    from fer_training.cross_fitting import may_answer
+    from fer_training.evaluate import run_model
+    from fer_training.recipe import RecipeError
+
+    total = np.zeros((len(samples), len(samples.label_names)))
+    asked = np.zeros(len(samples), dtype=np.int64)
+    for path in models:
+        for images in (samples.images, samples.images[:, :, ::-1]):
+            output = run_model(path, np.ascontiguousarray(images))
+            if output.labels != samples.label_names:
+                msg = (
+                    f"{path} has the classes {list(output.labels)}, the data set {list(samples.label_names)}; "
+                    "give --label-map the teacher's classes (fer8 has contempt)"
+                )
+                raise RecipeError(msg)
+            mine = may_answer(output.recipe, hashes)
+            total[mine] += softmax(output.logits[mine], output.temperature)
+            asked += mine
+    if not asked.all():
+        msg = (
+            f"{int((asked == 0).sum())} of {len(samples)} pictures were seen by every teacher that was given; "
+            "give the networks of all parts (cross_fit_part=0, 1, ...), or one trained without cross_fit_parts"
+        )
+        raise RecipeError(msg)
+    mean: NDArray[Any] = total / asked[:, None]
+    return mean

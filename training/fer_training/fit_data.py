@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training.batches import Arrays
+from fer_training.cross_fitting import part_of_pictures
 from fer_training.protocols import make_folds
 from fer_training.readers import DatasetError, Samples, load_dataset
 from fer_training.readers.ferplus import soft_labels
@@ -60,6 +61,14 @@ def load_fit_data(recipe: Recipe) -> FitData:
         raise RecipeError(msg)
     fold = folds[recipe.fold]
     train = fold.train
+    notes = [fold.description]
+    if recipe.cross_fit_parts:
+        seen = part_of_pictures(train.hashes(), recipe.cross_fit_parts) != recipe.cross_fit_part
+        train = train.take(seen)
+        notes.append(
+            f"cross-fitting: {int((~seen).sum())} training pictures left out (part {recipe.cross_fit_part} of "
+            f"{recipe.cross_fit_parts}, from 0); {len(train)} remain"
+        )
     if recipe.limit_train:
         chosen = np.random.default_rng(recipe.seed).permutation(len(train))[: recipe.limit_train]
         train = train.take(np.sort(chosen))
@@ -83,7 +92,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
         leaked=fold.leaked,
         labels=samples.label_names,
         protocol=fold.description,
-        notes=(*skips, fold.description),
+        notes=(*skips, *notes),
     )
 
 

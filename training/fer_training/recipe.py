@@ -134,6 +134,10 @@ class Recipe:
         split_by: what these folds keep together: subject, video or picture (with its exact repeats); "" = the first of
             them that the data set knows.
         split_seed: of the folds and of the paper protocol.
+        cross_fit_parts: for teachers: the training pictures are dealt out to so many parts by the hash of their pixels,
+            and one part is left out, 0 = none. A teacher knows the labels of pictures it has trained on by heart;
+            `fer-train distill` asks each network only about the part that it has not seen.
+        cross_fit_part: which part is left out, from 0.
         initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
         epochs: passes over the data.
         batch_size: per process.
@@ -162,6 +166,8 @@ class Recipe:
     fold: int = 0
     split_by: Literal["", "subject", "video", "picture"] = ""
     split_seed: int = 0
+    cross_fit_parts: int = 0
+    cross_fit_part: int = 0
     initial: str = ""
     epochs: int = 60
     batch_size: int = 128
@@ -315,6 +321,15 @@ def _check_ranges(recipe: Recipe) -> None:
             raise RecipeError(msg)
     if not (recipe.optimizer.sam_radius >= 0 and math.isfinite(recipe.optimizer.sam_radius)):
         msg = f"optimizer.sam_radius is {recipe.optimizer.sam_radius}; expected 0 (none) or a number above it"
+        raise RecipeError(msg)
+    if recipe.cross_fit_parts == 1 or recipe.cross_fit_parts < 0:
+        msg = f"cross_fit_parts is {recipe.cross_fit_parts}; expected 0 (train on all pictures) or at least 2"
+        raise RecipeError(msg)
+    if not 0 <= recipe.cross_fit_part < max(recipe.cross_fit_parts, 1):
+        msg = (
+            f"cross_fit_part is {recipe.cross_fit_part}; expected 0 to {max(recipe.cross_fit_parts, 1) - 1} with "
+            f"cross_fit_parts={recipe.cross_fit_parts}"
+        )
         raise RecipeError(msg)
     if recipe.loss.teacher_weight > 0 and not recipe.loss.teacher:
         msg = "loss.teacher_weight is set but loss.teacher names no file; make one with `fer-train distill`"
