@@ -67,23 +67,26 @@ def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDAr
 
     from fer_training.calibration import softmax
     from fer_training.cross_fitting import may_answer
-    from fer_training.evaluate import run_model
+    from fer_training.evaluate import describe_model, run_model
     from fer_training.recipe import RecipeError
 
     total = np.zeros((len(samples), len(samples.label_names)))
     asked = np.zeros(len(samples), dtype=np.int64)
     for path in models:
-        for images in (samples.images, samples.images[:, :, ::-1]):
+        description = describe_model(path)
+        if description.labels != samples.label_names:
+            msg = (
+                f"{path} has the classes {list(description.labels)}, the data set {list(samples.label_names)}; "
+                "give --label-map the teacher's classes (fer8 has contempt)"
+            )
+            raise RecipeError(msg)
+        mine = np.flatnonzero(may_answer(description.recipe, hashes))
+        if not len(mine):
+            continue
+        asked[mine] += 1
+        for images in (samples.images[mine], samples.images[mine, :, ::-1]):
             output = run_model(path, np.ascontiguousarray(images))
-            if output.labels != samples.label_names:
-                msg = (
-                    f"{path} has the classes {list(output.labels)}, the data set {list(samples.label_names)}; "
-                    "give --label-map the teacher's classes (fer8 has contempt)"
-                )
-                raise RecipeError(msg)
-            mine = may_answer(output.recipe, hashes)
-            total[mine] += softmax(output.logits[mine], output.temperature)
-            asked += mine
+            total[mine] += softmax(output.logits, output.temperature) / 2
     if not asked.all():
         msg = (
             f"{int((asked == 0).sum())} of {len(samples)} pictures were seen by every teacher that was given; "

@@ -60,20 +60,22 @@ class ModelDescription:
     Attributes:
         labels: K class names.
         side: height and width of its input, pixels.
+        recipe: the recipe it was trained with, YAML text; "" where unknown.
     """
 
     labels: tuple[str, ...]
     side: int
+    recipe: str = ""
 
 
 def describe_model(model: Path) -> ModelDescription:
-    """Labels and input size of an ONNX file or a checkpoint; raises as `run_model` does."""
+    """Labels, input size and recipe of an ONNX file or a checkpoint; raises as `run_model` does."""
     if model.suffix == ".onnx":
         graph, _ = load_onnx(model)
         metadata = _metadata(model, graph, "")
-        return ModelDescription(metadata.labels, metadata.input_shape[1])
+        return ModelDescription(metadata.labels, metadata.input_shape[1], metadata.recipe)
     checkpoint = load_checkpoint(model)
-    return ModelDescription(tuple(checkpoint.labels), input_shape(checkpoint)[1])
+    return ModelDescription(tuple(checkpoint.labels), input_shape(checkpoint)[1], checkpoint.recipe)
 
 
 def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
