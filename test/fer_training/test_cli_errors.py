@@ -35,8 +35,6 @@ def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
         data,
         "--out",
         out,
-        "loss.auxiliary_votes=0",
-        "loss.votes_weight=0",
     )
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]

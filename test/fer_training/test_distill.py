@@ -15,9 +15,10 @@ from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, save_checkpoint
 from fer_training.cli import build_app
 from fer_training.evaluate import run_model
+from fer_training.expression_module import ExpressionModule
 from fer_training.fit_data import load_fit_data
 from fer_training.readers import load_dataset
-from fer_training.recipe import RecipeError, recipe_from_mapping
+from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping
 from fer_training.teacher_file import read_teacher, write_teacher
 
 
@@ -94,6 +95,41 @@ def test_a_run_finds_the_teachers_answers_by_picture(tiny_npz: Path, tmp_path: P
     assert np.abs(data.train.teacher[1:] - answers[1:]).max() < 1e-3
     assert not data.train.teacher[0].any()
     assert not data.validation.teacher.any()
+    assert f"the teacher {path} knows 139 of 140 training pictures" in data.notes[-1]
+
+
+def test_recipes_go_on_without_the_votes_and_the_teacher_and_say_so(tiny_npz: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.npz"
+    with np.load(tiny_npz) as arrays:
+        np.savez(bare, **{name: arrays[name] for name in arrays.files if not name.endswith("votes")})
+    taught = load_fit_data(load_recipe("arch1_distilled", [f"data={bare}"]))
+    assert "has no FER+ votes" in taught.notes[-2]
+    assert "knows 0 of 140 training pictures" in taught.notes[-1]
+    voted = load_fit_data(load_recipe("arch1_fer2013", [f"data={bare}"]))
+    assert "put fer2013new.csv beside fer2013.csv" in voted.notes[-1]
+    assert not voted.train.expected.any()
+    assert not any("FER+" in note for note in load_fit_data(load_recipe("arch1_fer2013", [f"data={tiny_npz}"])).notes)
+
+
+def test_a_picture_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) -> None:
+    """The gradient of its logits is the same as with no teacher at all."""
+    loss = {"teacher": "any.npz", "teacher_weight": 0.7, "teacher_temperature": 1.0}
+    logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
+    target, votes = torch.eye(7)[:4], torch.zeros(4, 8)
+    teacher = torch.full((4, 7), 1 / 7)
+    teacher[2:] = 0
+    gradients = []
+    for settings in (loss, {}):
+        values = {"architecture": "lenet", "data": str(tiny_npz), "loss": settings}
+        module = ExpressionModule(
+            recipe_from_mapping(values), classes=7, in_channels=1, input_size=48, steps_per_epoch=1
+        )
+        own = logits.clone().requires_grad_()
+        module._loss(own, target, votes, teacher).backward()
+        gradients.append(own.grad)
+    assert torch.allclose(gradients[0][2:], gradients[1][2:], atol=1e-6)
+    expected = (logits.softmax(dim=1) - (0.3 * target + 0.7 / 7)) / 4
+    assert torch.allclose(gradients[0][:2], expected[:2], atol=1e-6)
 
 
 def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:

@@ -29,5 +29,5 @@ def test_the_teacher_knows_every_training_picture() -> None:
     samples = samples.take((samples.splits == "train") & (samples.labels >= 0))
     found = read_teacher(Path("teacher_fer2013.npz"), samples.hashes(), labels=LABELS)
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
-    # Better than chance by far, and no copy of the labels.
-    assert 0.7 < (found.argmax(axis=1) == samples.labels).mean() < 0.85
+    # Better than the votes alone (0.68), and no copy of the labels.
+    assert 0.7 < (found.argmax(axis=1) == samples.labels).mean() < 0.75

@@ -182,14 +182,16 @@ class ExpressionModule(pl.LightningModule):
     def _loss(self, logits: Tensor, target: Tensor, votes: Tensor, teacher: Tensor) -> Tensor:
         settings = self.recipe.loss
         main = logits[:, : self.classes]
-        loss = F.cross_entropy(main, target)
         if settings.teacher_weight > 0:
-            known = teacher.sum(dim=1) > 0
+            # A picture that the teacher does not know is learnt from its target alone, at full weight.
+            share = settings.teacher_weight * (teacher.sum(dim=1) > 0)
             hot = settings.teacher_temperature
             soft = F.softmax(teacher.clamp_min(1e-6).log() / hot, dim=1)
             student = F.log_softmax(main / hot, dim=1)
-            divergence = (F.kl_div(student, soft, reduction="none").sum(dim=1) * known).mean() * hot * hot
-            loss = (1 - settings.teacher_weight) * loss + settings.teacher_weight * divergence
+            divergence = F.kl_div(student, soft, reduction="none").sum(dim=1) * hot * hot
+            loss = ((1 - share) * F.cross_entropy(main, target, reduction="none") + share * divergence).mean()
+        else:
+            loss = F.cross_entropy(main, target)
         if self._auxiliary:
             extra = F.log_softmax(logits[:, self.classes :], dim=1)
             # Pictures without votes have a row of zeros and add nothing.

@@ -45,7 +45,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
 
     Raises:
         DatasetError: the data set is missing, damaged or cannot be split as asked, or a class has no training picture.
-        RecipeError: the recipe asks for votes that the data set does not have, or for a fold that does not exist.
+        RecipeError: the recipe asks for a fold that does not exist, or its teacher has other classes.
     """
     samples = load_dataset(recipe.data, label_map=recipe.label_map, targets=recipe.targets, size=recipe.input_size)
     folds = make_folds(
@@ -79,15 +79,22 @@ def load_fit_data(recipe: Recipe) -> FitData:
             "take a label map without it or more data"
         )
         raise DatasetError(msg)
-    if samples.votes is None and (recipe.loss.auxiliary_votes > 0 or recipe.loss.votes_weight > 0):
-        msg = (
-            f"{recipe.data} has no FER+ votes, which the recipe learns from; put fer2013new.csv beside fer2013.csv, or "
-            "train without them: loss.votes_weight=0 loss.auxiliary_votes=0"
+    if samples.votes is None and (recipe.loss.votes_weight > 0 or recipe.loss.auxiliary_votes > 0):
+        notes.append(
+            f"{recipe.data} has no FER+ votes, which the recipe would learn from: labels alone count "
+            "(loss.votes_weight and loss.auxiliary_votes have no effect); put fer2013new.csv beside "
+            "fer2013.csv to have them"
         )
-        raise RecipeError(msg)
-    skips = tuple(f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items())
+    skips = [f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items()]
+    arrays = _arrays(train, recipe, training=True)
+    unknown = int((arrays.teacher.sum(axis=1) == 0).sum())
+    if recipe.loss.teacher and unknown:
+        notes.append(
+            f"the teacher {recipe.loss.teacher} knows {len(train) - unknown} of {len(train)} training pictures; the "
+            "others are learnt from their labels alone (`fer-train distill` makes a teacher of your data)"
+        )
     return FitData(
-        train=_arrays(train, recipe, training=True),
+        train=arrays,
         validation=_arrays(fold.validation, recipe, training=False),
         leaked=fold.leaked,
         labels=samples.label_names,
