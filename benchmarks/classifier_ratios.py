@@ -28,7 +28,7 @@ from fer_perception.benchmark.peer_networks import efficientnet_b0, mini_xceptio
 from fer_perception.inference.onnxruntime_classifier import session_options
 
 #: Pictures at once: as `fer benchmark` compares arch1, and what suits each peer.
-BATCHES = {"arch1": 8, "arch1, INT8": 8, "mini_XCEPTION": 8, "EfficientNet-B0": 1}
+BATCHES = {"arch1": 8, "arch1, INT8": 8, "ires_separable": 8, "mini_XCEPTION": 8, "EfficientNet-B0": 1}
 PERCENTILES = (25, 50)
 #: Calls of one network before the next has its turn: the first finds its weights pushed out of the caches.
 _CALLS = 4
@@ -38,6 +38,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--model", type=Path, default=Path("models/arch1_fer2013.onnx"))
+    parser.add_argument("--small", type=Path, default=Path("models/ires_separable.onnx"))
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
@@ -47,6 +48,7 @@ def main() -> None:
             quantised = Path(directory) / "int8.onnx"
             judge_int8(arguments.model, quantised, arguments.data)
             networks["arch1, INT8"] = (quantised.read_bytes(), (1, 48, 48))
+        networks["ires_separable"] = (arguments.small.read_bytes(), (1, 48, 48))
         for name, peer in (("mini_XCEPTION", mini_xception()), ("EfficientNet-B0", efficientnet_b0())):
             networks[name] = (peer.data, peer.input_shape)
         report(time_in_turn(networks, arguments.rounds))
