@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from typer.testing import CliRunner
+from quick_recipe import QUICK
+from random_teacher import distill, random_teacher
 
 from fer_perception.labels import LABELS
-from fer_training import architectures
 from fer_training.calibration import softmax
-from fer_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fer_training.cli import build_app
+from fer_training.checkpoint import load_checkpoint
 from fer_training.cross_fitting import may_answer, part_of_pictures
 from fer_training.evaluate import run_model
 from fer_training.fit import fit
@@ -32,25 +30,10 @@ def hashes_of(count: int) -> np.ndarray:
 
 def teacher(path: Path, part: int | None) -> Path:
     """A network with random weights that claims to have been trained without a part."""
-    torch.manual_seed(0 if part is None else part)
-    arguments = {"in_channels": 1, "input_size": 48, "num_classes": len(LABELS)}
-    recipe = Recipe() if part is None else replace(Recipe(), cross_fit_parts=2, cross_fit_part=part)
-    save_checkpoint(
-        path,
-        Checkpoint(
-            architecture="lenet",
-            arguments=arguments,
-            labels=LABELS,
-            state=architectures.create("lenet", **arguments).state_dict(),
-            recipe=recipe_to_yaml(recipe),
-        ),
-    )
-    return path
-
-
-def distill(*arguments: object) -> None:
-    result = CliRunner().invoke(build_app(), ["distill", *map(str, arguments)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+    if part is None:
+        return random_teacher(path, 0)
+    recipe = replace(Recipe(), cross_fit_parts=2, cross_fit_part=part)
+    return random_teacher(path, part, recipe=recipe_to_yaml(recipe))
 
 
 def test_parts_depend_on_the_picture_alone() -> None:
@@ -77,12 +60,8 @@ def test_a_run_leaves_its_part_out_and_says_so(tiny_npz: Path) -> None:
 
 
 def test_the_weights_of_a_run_know_what_it_has_not_seen(tiny_npz: Path, tmp_path: Path) -> None:
-    recipe = {"architecture": "lenet", "epochs": 1, "batch_size": 16, "precision": "32-true", "ema": 0.0}
-    fit(
-        {**recipe, "data": str(tiny_npz), "cross_fit_parts": 2, "cross_fit_part": 1},
-        out=tmp_path / "run",
-        progress=False,
-    )
+    recipe = {**QUICK, "epochs": 1, "cross_fit_parts": 2, "cross_fit_part": 1}
+    fit(recipe, data=tiny_npz, out=tmp_path / "run", progress=False)
     hashes = load_dataset(tiny_npz, split="train").hashes()
     mine = may_answer(load_checkpoint(tmp_path / "run" / "weights.safetensors").recipe, hashes)
     assert np.array_equal(mine, part_of_pictures(hashes, 2) == 1)
@@ -113,6 +92,16 @@ def test_a_picture_that_every_teacher_has_seen(tiny_npz: Path, tmp_path: Path) -
     # One that was not cross-fitted may answer for all.
     other = teacher(tmp_path / "all.safetensors", None)
     distill("--model", model, "--model", other, "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
+
+
+def test_a_split_by_its_other_name(tiny_npz: Path, tmp_path: Path) -> None:
+    model = teacher(tmp_path / "t.safetensors", None)
+    for split in ("train", "Training"):
+        distill(
+            "--model", model, "--data", tiny_npz, "--out", tmp_path / f"{split}.npz", "--votes", "--split", split
+        )  # fmt: skip
+    with np.load(tmp_path / "train.npz") as one, np.load(tmp_path / "Training.npz") as other:
+        assert np.array_equal(one["probabilities"], other["probabilities"])
 
 
 def test_votes_asked_for_where_there_are_none(tiny_npz: Path, tmp_path: Path) -> None:

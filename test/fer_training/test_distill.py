@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
+from random_teacher import distill, random_teacher
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training import architectures
 from fer_training.calibration import softmax
-from fer_training.checkpoint import Checkpoint, save_checkpoint
-from fer_training.cli import build_app
 from fer_training.evaluate import run_model
 from fer_training.expression_module import ExpressionModule
 from fer_training.fit_data import load_fit_data
@@ -22,23 +19,8 @@ from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping
 from fer_training.teacher_file import read_teacher, write_teacher
 
 
-def teacher(path: Path, seed: int, *, labels: tuple[str, ...] = LABELS) -> Path:
-    """A network with random weights, of which no two say the same."""
-    torch.manual_seed(seed)
-    arguments = {"in_channels": 1, "input_size": 48, "num_classes": len(labels)}
-    state = architectures.create("lenet", **arguments).state_dict()
-    save_checkpoint(path, Checkpoint(architecture="lenet", arguments=arguments, labels=labels, state=state))
-    return path
-
-
-def distill(*arguments: object) -> str:
-    result = CliRunner().invoke(build_app(), ["distill", *map(str, arguments)], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
 def test_several_teachers_are_averaged_over_picture_and_mirror_image(tiny_npz: Path, tmp_path: Path) -> None:
-    models = [teacher(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
+    models = [random_teacher(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
     out = tmp_path / "teacher.npz"
     said = distill("--model", models[0], "--model", models[1], "--data", tiny_npz, "--out", out)
     assert said.startswith(f"{out}  140 pictures, ")
@@ -55,7 +37,7 @@ def test_several_teachers_are_averaged_over_picture_and_mirror_image(tiny_npz: P
 
 
 def test_the_same_teachers_give_the_same_bytes(tiny_npz: Path, tmp_path: Path) -> None:
-    model = teacher(tmp_path / "t.safetensors", 1)
+    model = random_teacher(tmp_path / "t.safetensors", 1)
     for name in ("a.npz", "b.npz"):
         distill("--model", model, "--data", tiny_npz, "--out", tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -133,7 +115,7 @@ def test_a_picture_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) ->
 
 
 def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
-    model = teacher(tmp_path / "t.safetensors", 1, labels=LABELS_WITH_CONTEMPT)
+    model = random_teacher(tmp_path / "t.safetensors", 1, labels=LABELS_WITH_CONTEMPT)
     with pytest.raises(RecipeError, match=r"--label-map the teacher's classes"):
         distill("--model", model, "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
     assert not (tmp_path / "teacher.npz").exists()

@@ -35,12 +35,13 @@ def distill(
     """
     import numpy as np
 
-    from fer_training.readers import load_dataset
+    from fer_training.readers import load_dataset, only_split
     from fer_training.recipe import RecipeError
     from fer_training.teacher_file import write_teacher
     from fer_training.vote_model import label_given_votes_and_teacher
 
-    samples = load_dataset(data, split=split, label_map=label_map)
+    whole = load_dataset(data, label_map=label_map)
+    samples = only_split(whole, split, data)
     if votes and samples.votes is None:
         msg = f"--votes needs FER+ votes and {data} has none; put fer2013new.csv beside fer2013.csv, or leave it away"
         raise RecipeError(msg)
@@ -48,8 +49,8 @@ def distill(
     probabilities = _answers(model, samples, hashes)
     source = ", ".join(path.stem for path in model) + " (mean over each picture and its mirror image)"
     if votes and samples.votes is not None:
-        whole = load_dataset(data, label_map=label_map)
-        elsewhere = np.isin(hashes, whole.take(whole.splits != split).hashes())
+        others = whole.take(~np.isin(whole.splits, samples.splits))
+        elsewhere = np.isin(hashes, others.hashes())
         probabilities = label_given_votes_and_teacher(
             samples.votes, probabilities, samples.labels, hashes, fitted_on=~elsewhere
         )

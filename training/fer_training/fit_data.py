@@ -87,10 +87,10 @@ def load_fit_data(recipe: Recipe) -> FitData:
         )
     skips = [f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items()]
     arrays = _arrays(train, recipe, training=True)
-    unknown = int((arrays.teacher.sum(axis=1) == 0).sum())
-    if recipe.loss.teacher and unknown:
+    known = int(arrays.teacher.any(axis=1).sum())
+    if recipe.loss.teacher and known < len(train):
         notes.append(
-            f"the teacher {recipe.loss.teacher} knows {len(train) - unknown} of {len(train)} training pictures; the "
+            f"the teacher {recipe.loss.teacher} knows {known} of {len(train)} training pictures; the "
             "others are learnt from their labels alone (`fer-train distill` makes a teacher of your data)"
         )
     return FitData(

@@ -7,6 +7,8 @@ neutral). Where a teacher's answers are at hand too, votes and answers together 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -46,13 +48,7 @@ def label_given_votes(
         torch.manual_seed(seed)
         model = nn.Sequential(nn.Linear(features.shape[1], _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, classes))
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-2, weight_decay=1e-5)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-    for _ in range(_STEPS):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(features[known]), target[known])
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.step()
+    _descend(optimizer, _STEPS, lambda: nn.functional.cross_entropy(model(features[known]), target[known]))
     with torch.no_grad():
         probabilities = torch.softmax(model(features), dim=1) * known[:, None]
     result: NDArray[np.float32] = probabilities.numpy()
@@ -109,16 +105,23 @@ def _fit_correction(inputs: Tensor, start: Tensor, target: Tensor, chosen: Tenso
         model = nn.Sequential(nn.Linear(inputs.shape[1], _TEACHER_HIDDEN), nn.ReLU(), nn.Dropout(0.2), last)
         optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.05)
         size = min(len(chosen), _TEACHER_BATCH)
-        steps = _TEACHER_PASSES * len(chosen) // size
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(steps):
+
+        def loss() -> Tensor:
             batch = chosen[torch.randint(len(chosen), (size,))]
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(start[batch] + model(inputs[batch]), target[batch])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+            return nn.functional.cross_entropy(start[batch] + model(inputs[batch]), target[batch])
+
+        _descend(optimizer, _TEACHER_PASSES * len(chosen) // size, loss)
     return model.eval()
+
+
+def _descend(optimizer: torch.optim.Optimizer, steps: int, loss: Callable[[], Tensor]) -> None:
+    """Take so many steps down the loss, at a rate that falls to zero along a cosine."""
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
 
 
 def _vote_features(votes: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:

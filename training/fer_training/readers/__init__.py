@@ -48,6 +48,7 @@ __all__ = [
     "detect_kind",
     "load_dataset",
     "load_index",
+    "only_split",
     "pixel_hash",
 ]
 
@@ -125,7 +126,7 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
         options = replace(options, kind=None)
     # A part without the split asked for simply has nothing to add.
     combined = concatenate([_load(part, replace(options, split=None)) for part in spec])
-    return _only_split(combined, options.split, "the combination")
+    return only_split(combined, options.split, "the combination")
 
 
 def _load_one(path: Path, options: _Options) -> Samples:
@@ -144,7 +145,7 @@ def _load_one(path: Path, options: _Options) -> Samples:
     else:
         neutral = not mapping.labels or "neutral" in mapping.labels
         samples = load_pixels(load_index(path, kind=kind, neutral=neutral), size=options.size)
-    samples = _only_split(samples, options.split, path)
+    samples = only_split(samples, options.split, path)
     if options.use_as is not None:
         samples = replace(samples, splits=np.full(len(samples), _split_name(options.use_as)))
     samples = apply_targets(samples, options.targets, classes=8 if "contempt" in mapping.labels else 7)
@@ -237,7 +238,17 @@ def _fer_csv(path: Path, votes: Path | None) -> Samples:
     return read_fer_csv(file, votes=votes)
 
 
-def _only_split(samples: Samples, split: str | None, where: Path | str) -> Samples:
+def only_split(samples: Samples, split: str | None, where: Path | str) -> Samples:
+    """The pictures of one split.
+
+    Args:
+        samples: all pictures of a data set.
+        split: as in `load_dataset`.
+        where: the data set's name in errors.
+
+    Raises:
+        DatasetError: no such split, or it has no pictures.
+    """
     if split is None or split.lower() == "all":
         return samples
     chosen = samples.splits == _split_name(split)
