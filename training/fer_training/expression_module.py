@@ -22,9 +22,11 @@ from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training import architectures
 from fer_training.augmentation import Augment
 from fer_training.batches import Batch
+from fer_training.mirror_symmetry import make_symmetric, start_symmetric
 from fer_training.normalisation import standardise
 from fer_training.recipe import Recipe
 from fer_training.sharpness import ascended
+from fer_training.teacher_networks import TeacherNetworks
 
 
 class NonFiniteLossError(FerError):
@@ -46,10 +48,18 @@ class ExpressionModule(pl.LightningModule):
         in_channels: of the pictures.
         input_size: side of the pictures, pixels.
         steps_per_epoch: optimiser steps an epoch (for the schedule).
+        teachers: networks to learn from (`loss.teacher_networks`), None where the batches bring what is to be learnt.
     """
 
     def __init__(
-        self, recipe: Recipe, *, classes: int, in_channels: int, input_size: int, steps_per_epoch: int
+        self,
+        recipe: Recipe,
+        *,
+        classes: int,
+        in_channels: int,
+        input_size: int,
+        steps_per_epoch: int,
+        teachers: TeacherNetworks | None = None,
     ) -> None:
         super().__init__()
         self.recipe = recipe
@@ -60,11 +70,17 @@ class ExpressionModule(pl.LightningModule):
             "input_size": input_size,
             "num_classes": classes,
         }
+        self.head = {
+            tensor.rpartition(".")[0] for tensor in architectures.head_tensors(recipe.architecture, **self.arguments)
+        }
         self._auxiliary = len(LABELS_WITH_CONTEMPT) if recipe.loss.auxiliary_votes > 0 else 0
         self._steps_per_epoch = steps_per_epoch
+        self._teachers = teachers
         network = architectures.create(
             recipe.architecture, **{**self.arguments, "num_classes": classes + self._auxiliary}
         )
+        if recipe.mirror_symmetry:
+            start_symmetric(network, self.head)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.augment = Augment(recipe.augmentation)
         # The pictures of a step as changed, and the same again while it is passed through a second time.
@@ -105,6 +121,8 @@ class ExpressionModule(pl.LightningModule):
             target = share * target + (1 - share) * target[order]
             votes = share * votes + (1 - share) * votes[order]
             teacher = share * teacher + (1 - share) * teacher[order]
+        if self._teachers is not None:
+            teacher = self._teachers(images, seed)
         torch.manual_seed(seed)  # dropout
         logits = self(images)
         loss = self._loss(logits, target, votes, teacher)
@@ -126,11 +144,17 @@ class ExpressionModule(pl.LightningModule):
         optimizer: torch.optim.Optimizer | LightningOptimizer,
         optimizer_closure: Callable[[], Any] | None = None,
     ) -> None:
-        """Called by Lightning; with sharpness-aware minimisation the gradient is taken twice, the second one counts."""
+        """Called by Lightning.
+
+        With sharpness-aware minimisation the gradient is taken twice, the second one counts; mirror symmetry, where
+        asked for, is restored after the step.
+        """
         radius, closure = self.recipe.optimizer.sam_radius, optimizer_closure
         if radius > 0 and closure is not None:
             optimizer_closure = partial(self._twice, closure, radius)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        if self.recipe.mirror_symmetry:
+            make_symmetric(self.network, self.head)
 
     def _twice(self, closure: Callable[[], Any], radius: float) -> Any:
         closure()

@@ -26,8 +26,10 @@ from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
 from fer_training.interruption import StopBetweenSteps
+from fer_training.mirror_symmetry import SYMMETRIC, make_symmetric
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
+from fer_training.teacher_networks import TeacherNetworks
 
 log = logging.getLogger(__name__)
 
@@ -150,12 +152,15 @@ def fit(
     pl.seed_everything(recipe.seed, verbose=False)
     train = batch_loader(fit_data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=rank, world_size=world)
     validation = batch_loader(fit_data.validation, 512, shuffle=False, rank=rank, world_size=world)
+    shape = (recipe.in_channels, recipe.input_size, recipe.input_size)
+    names = recipe.loss.teacher_networks if recipe.loss.teacher_weight > 0 else []
     module = ExpressionModule(
         recipe,
         classes=len(fit_data.labels),
         in_channels=recipe.in_channels,
         input_size=recipe.input_size,
         steps_per_epoch=len(train),
+        teachers=TeacherNetworks(names, labels=fit_data.labels, shape=shape) if names else None,
     )
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data.labels)
@@ -239,6 +244,9 @@ def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -
         msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"
         raise CheckpointError(msg)
     module.network.load_state_dict(fitting, strict=False)
+    if module.recipe.mirror_symmetry and make_symmetric(module.network, module.head) > SYMMETRIC:
+        msg = f"{path} is not mirror-symmetric: start from a network that was trained so, or set mirror_symmetry=false"
+        raise CheckpointError(msg)
     log.info("started from %s: %d of %d tensors, the others are new", path, len(fitting), len(own))
 
 

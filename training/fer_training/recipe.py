@@ -102,6 +102,8 @@ class Loss:
         auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes); it is cut off after
             training.
         teacher: file of teacher probabilities (`fer-train distill`), "" = none.
+        teacher_networks: checkpoints that answer for each picture as it is after augmentation and mixing (see
+            `teacher_networks.py`); instead of `teacher`.
         teacher_weight: share of the distillation term, 0 to 1.
         teacher_temperature: softmax temperature of the distillation term.
     """
@@ -110,6 +112,7 @@ class Loss:
     votes_weight: float = 0.0
     auxiliary_votes: float = 0.0
     teacher: str = ""
+    teacher_networks: list[str] = field(default_factory=list)
     teacher_weight: float = 0.0
     teacher_temperature: float = 2.0
 
@@ -121,6 +124,8 @@ class Recipe:
     Attributes:
         architecture: name in the registry.
         arguments: further keyword arguments of the architecture.
+        mirror_symmetry: keep the network's channels in mirrored pairs, so that a face and its mirror image get the
+            same answer (see `mirror_symmetry.py`); convolutional networks only.
         in_channels: 1, or 3 (the gray picture three times) for networks made for colour.
         input_size: side of the pictures, pixels.
         data: file or folder of the training data; `--data` overrides it.
@@ -155,6 +160,7 @@ class Recipe:
 
     architecture: str = "arch1"
     arguments: dict[str, Any] = field(default_factory=dict)
+    mirror_symmetry: bool = False
     in_channels: int = 1
     input_size: int = 48
     data: str = "../shared/data/fer2013_trainval.npz"
@@ -331,6 +337,12 @@ def _check_ranges(recipe: Recipe) -> None:
             f"cross_fit_parts={recipe.cross_fit_parts}"
         )
         raise RecipeError(msg)
-    if recipe.loss.teacher_weight > 0 and not recipe.loss.teacher:
-        msg = "loss.teacher_weight is set but loss.teacher names no file; make one with `fer-train distill`"
+    if recipe.loss.teacher_weight > 0 and not (recipe.loss.teacher or recipe.loss.teacher_networks):
+        msg = (
+            "loss.teacher_weight is set but loss.teacher names no file; make one with `fer-train distill`, or name "
+            "checkpoints in loss.teacher_networks"
+        )
+        raise RecipeError(msg)
+    if recipe.loss.teacher and recipe.loss.teacher_networks:
+        msg = "loss.teacher and loss.teacher_networks are both set; take the file or the networks"
         raise RecipeError(msg)
