@@ -141,6 +141,14 @@ def test_a_pictures_own_label_does_not_decide_its_answer() -> None:
     assert abs((both.argmax(axis=1) == labels).mean() - 1 / 7) < 0.04
 
 
+def test_few_pictures() -> None:
+    votes, answers = np.ones((1, 10), dtype=np.uint8), np.full((1, 7), 1 / 7)
+    with pytest.raises(RecipeError, match=r"too few pictures \(1 whose labels may be used\)"):
+        label_given_votes_and_teacher(votes, answers, np.zeros(1, dtype=np.int64), hashes_of(1))
+    few = label_given_votes_and_teacher(votes.repeat(3, axis=0), answers.repeat(3, axis=0), np.arange(3), hashes_of(3))
+    assert np.allclose(few.sum(axis=1), 1, atol=1e-5)
+
+
 def test_labels_that_may_not_be_used_do_not_matter() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 7, 600)

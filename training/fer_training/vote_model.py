@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_training.cross_fitting import part_of_pictures
+from fer_training.recipe import RecipeError
 
 #: Enough for the loss to stop falling; a few seconds.
 _STEPS = 400
@@ -80,6 +81,9 @@ def label_given_votes_and_teacher(
 
     Returns:
         (N, K) float32, rows sum to 1.
+
+    Raises:
+        RecipeError: there are too few pictures to hold some out and fit the model on the others.
     """
     features, _ = _vote_features(votes)
     start = torch.from_numpy(np.log(np.maximum(teacher, _SMALLEST)).astype(np.float32)).log_softmax(dim=1)
@@ -90,6 +94,14 @@ def label_given_votes_and_teacher(
     result = np.zeros(teacher.shape, dtype=np.float32)
     for fold in range(folds):
         others, own = np.flatnonzero(usable & (fold_of != fold)), np.flatnonzero(fold_of == fold)
+        if not len(own):
+            continue
+        if not len(others):
+            msg = (
+                f"there are too few pictures ({int(usable.sum())} whose labels may be used) to learn from some of them "
+                "what votes and teachers say of the others; take the whole data set, or leave the votes away"
+            )
+            raise RecipeError(msg)
         model = _fit_correction(inputs, start, target, torch.from_numpy(others), seed=fold)
         with torch.no_grad():
             result[own] = torch.softmax(start[own] + model(inputs[own]), dim=1).numpy()
