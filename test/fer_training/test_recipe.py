@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping, recipe_to_yaml
+from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping, recipe_to_yaml, without_folders
 
 
 def test_shipped_recipe_loads_by_name_and_by_documented_path() -> None:
@@ -59,3 +59,24 @@ def test_unreadable_recipes_are_named(tmp_path: Path) -> None:
         load_recipe(str(broken))
     with pytest.raises(RecipeError, match="key=value"):
         load_recipe("arch1_fer2013", ["epochs"])
+
+
+def test_a_recipe_that_is_handed_on_names_no_folder_of_this_machine() -> None:
+    networks = ["/home/someone/runs/a/weights.safetensors", "b.safetensors"]
+    recipe = recipe_from_mapping(
+        {
+            "data": "/home/someone/fer2013.csv",
+            "initial": "/home/someone/runs/first/weights.safetensors",
+            "loss": {"teacher_networks": networks, "teacher_weight": 0.5},
+        }
+    )
+    text = recipe_to_yaml(without_folders(recipe))
+    assert "someone" not in text
+    handed_on = without_folders(recipe)
+    assert handed_on.data == "fer2013.csv"
+    assert handed_on.initial == "first/weights.safetensors"
+    assert handed_on.loss.teacher_networks == ["a/weights.safetensors", "b.safetensors"]
+    assert handed_on.loss.teacher_weight == 0.5
+    plain = recipe_from_mapping({"data": "fer2013.csv", "loss": {"teacher": "/home/someone/teacher.npz"}})
+    assert without_folders(plain).loss.teacher == "teacher.npz"
+    assert without_folders(plain).initial == ""

@@ -27,7 +27,7 @@ from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
 from fer_training.interruption import StopBetweenSteps
 from fer_training.mirror_symmetry import SYMMETRIC, make_symmetric
-from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml
+from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 from fer_training.teacher_networks import TeacherNetworks
 
@@ -89,8 +89,8 @@ class SaveWeights(pl.Callback):
             arguments=pl_module.arguments,
             labels=self._labels,
             state=pl_module.network_state(),
-            # Where the data lies on this machine is nobody else's business; the run directory's recipe keeps it.
-            recipe=recipe_to_yaml(replace(self._recipe, data=Path(self._recipe.data).name)),
+            # The run directory's recipe keeps the folders.
+            recipe=recipe_to_yaml(without_folders(self._recipe)),
             metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
             source_commit=self._commit,
         )

@@ -241,6 +241,23 @@ def recipe_to_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
 
 
+def without_folders(recipe: Recipe) -> Recipe:
+    """The recipe as it may be handed on: where files lie on this machine is nobody else's business.
+
+    The data set and the teacher file keep their names, checkpoints the name of their run directory too.
+    """
+    loss = dataclasses.replace(
+        recipe.loss,
+        teacher=Path(recipe.loss.teacher).name,
+        teacher_networks=[_run_and_name(name) for name in recipe.loss.teacher_networks],
+    )
+    return dataclasses.replace(recipe, data=Path(recipe.data).name, initial=_run_and_name(recipe.initial), loss=loss)
+
+
+def _run_and_name(path: str) -> str:
+    return Path(*Path(path).parts[-2:]).as_posix() if path else ""
+
+
 def _apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
