@@ -23,6 +23,7 @@ from fer_perception.errors import ConfigError, FerError, SourceError
 from fer_perception.media import Media, MediaFrame, open_media
 from fer_perception.node_settings import ImageSourceSettings
 from fer_perception.parameters import Parameters
+from fer_perception.shutdown import ended_by_shutdown
 from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.topics import SOURCE_IMAGES
 
@@ -170,8 +171,9 @@ def main(args: list[str] | None = None) -> int:
         node = ImageSource()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while not node.finished:
-            executor.spin_once(timeout_sec=0.1)
+        with ended_by_shutdown():
+            while not node.finished:
+                executor.spin_once(timeout_sec=0.1)
         if node.failure is not None:
             raise node.failure
     except (KeyboardInterrupt, ExternalShutdownException):

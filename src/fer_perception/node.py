@@ -18,7 +18,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
@@ -39,6 +39,7 @@ from fer_perception.result_outputs import CameraOutput, Output, send
 from fer_perception.ros4hri import load_hri_msgs
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.shutdown import ended_by_shutdown
 from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, Topic
 from fer_perception.worker import RunningPipeline, Work, Worker
@@ -425,9 +426,8 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with ended_by_shutdown():
+            executor.spin()
     finally:
         node.destroy_node()
         rclpy.try_shutdown()

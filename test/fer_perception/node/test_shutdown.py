@@ -1,0 +1,54 @@
+"""The end of a spinning process: a shutdown at any moment is no error, everything else is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+
+from fer_perception.shutdown import ended_by_shutdown
+
+pytestmark = pytest.mark.ros
+
+
+class ShutDownBeforeWaiting(SingleThreadedExecutor):
+    """A signal that arrives after `spin` has seen that the context is up, before it waits for work."""
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        rclpy.try_shutdown()
+        super().spin_once(timeout_sec)
+
+
+@pytest.fixture
+def context() -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.mark.usefixtures("context")
+def test_a_shutdown_just_before_waiting_for_work_is_no_error() -> None:
+    executor = ShutDownBeforeWaiting()
+    executor.add_node(rclpy.create_node("ending"))
+    with pytest.raises(RuntimeError, match="context"):
+        executor.spin()
+    rclpy.init()
+    executor = ShutDownBeforeWaiting()
+    executor.add_node(rclpy.create_node("ending"))
+    with ended_by_shutdown():
+        executor.spin()
+    assert not rclpy.ok()
+
+
+@pytest.mark.usefixtures("context")
+def test_an_error_while_the_context_is_up_is_passed_on() -> None:
+    with pytest.raises(RuntimeError, match="a bug"), ended_by_shutdown():
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.usefixtures("context")
+def test_ctrl_c_ends_it() -> None:
+    with ended_by_shutdown():
+        raise KeyboardInterrupt
