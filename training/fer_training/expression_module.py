@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightning as pl
@@ -70,9 +70,6 @@ class ExpressionModule(pl.LightningModule):
             "input_size": input_size,
             "num_classes": classes,
         }
-        self.head = {
-            tensor.rpartition(".")[0] for tensor in architectures.head_tensors(recipe.architecture, **self.arguments)
-        }
         self._auxiliary = len(LABELS_WITH_CONTEMPT) if recipe.loss.auxiliary_votes > 0 else 0
         self._steps_per_epoch = steps_per_epoch
         self._teachers = teachers
@@ -88,6 +85,12 @@ class ExpressionModule(pl.LightningModule):
         self._second_pass: Tensor | None = None
         names = [f"{part}_{figure}" for part in ("train", "validation") for figure in ("loss", "accuracy")]
         self._figures = nn.ModuleDict({name: MeanMetric() for name in names})
+
+    @cached_property
+    def head(self) -> set[str]:
+        """Name of the layer whose outputs are the classes, dotted, as in `named_modules` of the network."""
+        tensors = architectures.head_tensors(self.recipe.architecture, **self.arguments)
+        return {tensor.rpartition(".")[0] for tensor in tensors}
 
     def network_state(self) -> dict[str, Tensor]:
         """The network's weights without the auxiliary outputs, fitting `architectures.create(**arguments)`."""

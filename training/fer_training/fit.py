@@ -16,7 +16,6 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fer_training.architectures import head_tensors
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -26,7 +25,7 @@ from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
 from fer_training.fit_data import FitData, load_fit_data
 from fer_training.interruption import StopBetweenSteps
-from fer_training.mirror_symmetry import SYMMETRIC, make_symmetric
+from fer_training.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 from fer_training.teacher_networks import TeacherNetworks
@@ -238,13 +237,14 @@ def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -
     initial = load_checkpoint(path, architecture=module.recipe.architecture)
     own = module.network.state_dict()
     # As many classes need not be the same classes.
-    head = set() if initial.labels == labels else head_tensors(module.recipe.architecture, **module.arguments)
-    fitting = {n: v for n, v in initial.state.items() if n in own and n not in head and own[n].shape == v.shape}
+    head = set() if initial.labels == labels else module.head
+    kept = {n: v for n, v in initial.state.items() if n in own and n.rpartition(".")[0] not in head}
+    fitting = {n: v for n, v in kept.items() if own[n].shape == v.shape}
     if len(fitting) < len(own) // 2:
         msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"
         raise CheckpointError(msg)
     module.network.load_state_dict(fitting, strict=False)
-    if module.recipe.mirror_symmetry and make_symmetric(module.network, module.head) > SYMMETRIC:
+    if module.recipe.mirror_symmetry and asymmetry(module.network, module.head) > SYMMETRIC:
         msg = f"{path} is not mirror-symmetric: start from a network that was trained so, or set mirror_symmetry=false"
         raise CheckpointError(msg)
     log.info("started from %s: %d of %d tensors, the others are new", path, len(fitting), len(own))

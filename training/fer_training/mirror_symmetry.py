@@ -11,6 +11,7 @@ exact (arch1 has one, in its residual branch).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 
 import torch
@@ -44,17 +45,14 @@ def start_symmetric(network: nn.Module, head: Collection[str]) -> None:
 
 
 @torch.no_grad()
-def make_symmetric(network: nn.Module, head: Collection[str]) -> float:
+def make_symmetric(network: nn.Module, head: Collection[str]) -> None:
     """Project all weights and batch statistics, in place, onto those of a symmetric network.
 
     Args:
         network: as for `start_symmetric`.
         head: as for `start_symmetric`.
-
-    Returns:
-        The largest relative change of a tensor (L2 norm); 0 for a network that was symmetric.
     """
-    first, change = True, 0.0
+    first = True
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             # The picture is its own pair, and so is every class.
@@ -72,10 +70,24 @@ def make_symmetric(network: nn.Module, head: Collection[str]) -> float:
         else:
             continue
         for value, other in tensors:
-            mean = (value + other) / 2
-            change = max(change, float((mean - value).norm() / (value.norm() + 1e-12)))
-            value.copy_(mean)
-    return change
+            value.copy_((value + other) / 2)
+
+
+def asymmetry(network: nn.Module, head: Collection[str]) -> float:
+    """How far a network is from a symmetric one.
+
+    Args:
+        network: as for `start_symmetric`; it stays as it is.
+        head: as for `start_symmetric`.
+
+    Returns:
+        The largest relative change of a tensor (L2 norm) that `make_symmetric` would make; 0 for a symmetric network.
+    """
+    symmetric = copy.deepcopy(network)
+    make_symmetric(symmetric, head)
+    pairs = zip(network.state_dict().values(), symmetric.state_dict().values(), strict=True)
+    floating = [(own, other) for own, other in pairs if own.is_floating_point()]
+    return max((float((other - own).norm() / (own.norm() + 1e-12)) for own, other in floating), default=0.0)
 
 
 def _swapped(value: Tensor, dim: int) -> Tensor:

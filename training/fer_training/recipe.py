@@ -16,6 +16,9 @@ from fer_perception.errors import ConfigError
 
 R = TypeVar("R")
 
+#: The recipes that come with this package, and the files they name.
+OWN_RECIPES = Path(__file__).parent / "recipes"
+
 
 class RecipeError(ConfigError):
     """A recipe that cannot be read or that asks for something impossible."""
@@ -189,18 +192,23 @@ class Recipe:
     limit_train: int = 0
 
 
+def beside_recipes(name: str | Path) -> Path:
+    """A file that a recipe names: as it stands, else, where there is one, of that name beside our own recipes."""
+    beside = OWN_RECIPES / name
+    return beside if beside.is_file() and not Path(name).is_file() else Path(name)
+
+
 def recipe_path(name: str) -> Path:
     """Find a recipe: a path as it stands, else relative to the recipes that come with this package.
 
     Raises:
         RecipeError: neither exists.
     """
-    own = Path(__file__).parent / "recipes"
     stem = name.removeprefix("recipes/")
-    for candidate in (Path(name), own / stem, own / f"{stem}.yaml"):
+    for candidate in (Path(name), OWN_RECIPES / stem, OWN_RECIPES / f"{stem}.yaml"):
         if candidate.is_file():
             return candidate
-    there = ", ".join(sorted(str(p.relative_to(own)) for p in own.rglob("*.yaml")))
+    there = ", ".join(sorted(str(p.relative_to(OWN_RECIPES)) for p in OWN_RECIPES.rglob("*.yaml")))
     msg = f"there is no recipe {name!r}; give the path of a YAML file or one of: {there}"
     raise RecipeError(msg)
 

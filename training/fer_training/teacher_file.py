@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_training.recipe import RecipeError
+from fer_training.recipe import RecipeError, beside_recipes
 
 #: Bytes of each SHA-256 that are kept: enough to tell 30,000 pictures apart with certainty for all practical purposes.
 HASH_BYTES = 8
@@ -71,8 +71,7 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
     Raises:
         RecipeError: missing or damaged file, or other classes.
     """
-    beside = Path(__file__).parent / "recipes" / path
-    file = path if path.is_file() else beside
+    file = beside_recipes(path)
     if not file.is_file():
         msg = f"there is no teacher file {path}; make one with `fer-train distill`"
         raise RecipeError(msg)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from fer_training.checkpoint import load_checkpoint
 from fer_training.deployed_network import DeployedNetwork, input_shape, load_network
-from fer_training.recipe import RecipeError
+from fer_training.recipe import RecipeError, beside_recipes
 
 
 class TeacherNetworks:
@@ -30,15 +29,14 @@ class TeacherNetworks:
         shape: (C, H, W) of the student's pictures.
 
     Raises:
-        RecipeError: a file is missing, or a network has other classes or takes other pictures.
-        CheckpointError: a file is damaged.
+        RecipeError: a network has other classes or takes other pictures.
+        CheckpointError: a file is missing or damaged.
     """
 
     def __init__(self, paths: Sequence[str], *, labels: Sequence[str], shape: tuple[int, int, int]) -> None:
         self._networks: list[nn.Module] = []
         for name in paths:
-            beside = Path(__file__).parent / "recipes" / name
-            path = Path(name) if Path(name).is_file() or not beside.is_file() else beside
+            path = beside_recipes(name)
             checkpoint = load_checkpoint(path)
             if checkpoint.labels != tuple(labels):
                 msg = f"the teacher {path} has the classes {list(checkpoint.labels)}; the recipe's are {list(labels)}"
@@ -66,9 +64,11 @@ class TeacherNetworks:
         views = torch.where(mirrored[:, None, None, None], images.flip(3), images)
         # Shares differ by a picture where they do not come out even: no network always has the larger one.
         turn = [self._networks[index] for index in random.permutation(len(self._networks))]
-        answers = [
-            network.to(images.device)(views[share].to(memory_format=torch.channels_last)).float()
-            for network, share in zip(turn, order.tensor_split(len(turn)), strict=True)
-            if len(share)
-        ]
-        return torch.empty_like(torch.cat(answers)).index_copy_(0, order, torch.cat(answers))
+        answers = torch.cat(
+            [
+                network.to(images.device)(views[share].to(memory_format=torch.channels_last)).float()
+                for network, share in zip(turn, order.tensor_split(len(turn)), strict=True)
+                if len(share)
+            ]
+        )
+        return torch.empty_like(answers).index_copy_(0, order, answers)
