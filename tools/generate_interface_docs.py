@@ -27,7 +27,8 @@ An explicit launch argument wins over the params file, which wins over the defau
 effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is
 refused with a reason at run time; one given at start keeps the node unconfigured, with the reason in its log and on
 /diagnostics, until it is set right. Every topic also takes
-`qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`.
+`qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`; those that each face has for
+itself (REP-155) take one for all faces, named without the id: `qos_overrides./humans/faces/roi.publisher.depth`.
 """
 
 

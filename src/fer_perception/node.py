@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
@@ -40,7 +41,7 @@ from fer_perception.ros4hri import load_hri_msgs
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.settings import PipelineSettings, declaration_of
 from fer_perception.shutdown import ended_by_shutdown
-from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
+from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
 from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, Topic
 from fer_perception.worker import RunningPipeline, Work, Worker
 
@@ -153,9 +154,11 @@ class FerNode(LifecycleNode):
         mode = self._node_settings.ros4hri
         hri = None if mode == "disabled" else load_hri_msgs()
         # Another node's faces instead of cameras.
-        consumer = FacesConsumer(self, hri, self._face_callbacks()) if hri is not None and mode == "consume" else None
+        consumer = None
+        if hri is not None and mode == "consume":
+            consumer = FacesConsumer(self, hri, self._qos, self._face_callbacks())
         cameras = camera_topics(self, self._parameters_of_node) if consumer is None else []
-        output: Output = consumer or CameraOutput(self, self._create_publisher, hri)
+        output: Output = consumer or CameraOutput(self, self._create_publisher, self._qos, hri)
         settings = self._pipeline_settings
 
         def build() -> RunningPipeline:
@@ -292,9 +295,12 @@ class FerNode(LifecycleNode):
             self._configured.worker.configure(self._pipeline_settings)
 
     def _create_publisher(self, message_type: type, topic: Topic) -> Any:
-        name = self.resolve_topic_name(topic.name)
-        qos = overridden(self._parameters_of_node, name, "publisher", default_qos(topic))
+        qos = self._qos(topic, "publisher")
         return self.create_publisher(message_type, topic.name, qos, qos_overriding_options=NO_OPTIONS)
+
+    def _qos(self, topic: Topic, kind: Kind) -> QoSProfile:
+        name = self.resolve_topic_name(parameter_topic(topic))
+        return overridden(self._parameters_of_node, name, kind, default_qos(topic))
 
     # Images
 

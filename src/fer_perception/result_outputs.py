@@ -19,6 +19,7 @@ from fer_perception.debug_image import DebugImagePublisher
 from fer_perception.messages import emotion_array
 from fer_perception.pipeline_types import FrameResult
 from fer_perception.ros4hri_publish import FacesPublisher
+from fer_perception.topic_qos import TopicQos
 from fer_perception.topics import DEBUG_IMAGE, DEBUG_IMAGE_COMPRESSED, EMOTIONS, Topic
 
 #: Makes a publisher of a message type on a topic.
@@ -47,10 +48,11 @@ class CameraOutput:
     Args:
         node: that publishes.
         create: makes publishers.
+        qos: of the topics of ROS4HRI.
         hri: the module hri_msgs.msg where faces are announced to ROS4HRI as well.
     """
 
-    def __init__(self, node: Node, create: CreatePublisher, hri: ModuleType | None) -> None:
+    def __init__(self, node: Node, create: CreatePublisher, qos: TopicQos, hri: ModuleType | None) -> None:
         self._node = node
         self._made: list[Publisher] = []
         self._faces: FacesPublisher | None = None
@@ -61,7 +63,7 @@ class CameraOutput:
                 self._make(create, CompressedImage, DEBUG_IMAGE_COMPRESSED),
             )
             if hri is not None:
-                self._faces = FacesPublisher(node, hri)
+                self._faces = FacesPublisher(node, hri, qos)
         except Exception:
             self.close()
             raise

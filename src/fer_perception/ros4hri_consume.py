@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +18,11 @@ from fer_perception.camera_slots import Received
 from fer_perception.pipeline_types import FrameResult
 from fer_perception.result_outputs import send
 from fer_perception.ros4hri import expression_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, default_qos
-from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, IMAGES, TRACKED_FACES
+from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
+from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
+
+#: Crops are camera images too: sensor data, the newest counts.
+_CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,16 @@ class FacesConsumer:
     Args:
         node: that subscribes.
         hri: the module hri_msgs.msg.
+        qos: of the topics, asked for here.
         callbacks: told of faces and crops.
     """
 
-    def __init__(self, node: Node, hri: ModuleType, callbacks: FaceCallbacks) -> None:
+    def __init__(self, node: Node, hri: ModuleType, qos: TopicQos, callbacks: FaceCallbacks) -> None:
         self._node = node
         self._hri = hri
+        self._tracked_qos = qos(TRACKED_FACES, "subscription")
+        self._crops_qos = qos(_CROPS, "subscription")
+        self._expression_qos = qos(FACE_EXPRESSION, "publisher")
         self._callbacks = callbacks
         self._faces: dict[str, _Face] = {}
         self._tracked: Subscription | None = None
@@ -67,7 +74,7 @@ class FacesConsumer:
             self._hri.IdsList,
             TRACKED_FACES.name,
             self._follow,
-            default_qos(TRACKED_FACES),
+            self._tracked_qos,
             qos_overriding_options=NO_OPTIONS,
         )
 
@@ -111,14 +118,13 @@ class FacesConsumer:
         expression = self._node.create_publisher(
             self._hri.Expression,
             FACE_EXPRESSION.name.format(id=face_id),
-            default_qos(FACE_EXPRESSION),
+            self._expression_qos,
             qos_overriding_options=NO_OPTIONS,
             event_callbacks=NO_EVENTS,
         )
         self._callbacks.appeared(topic)
-        # Crops are camera images too: sensor data, the newest counts.
         crops = self._node.create_subscription(
-            Image, topic, receive, default_qos(IMAGES), qos_overriding_options=NO_OPTIONS
+            Image, topic, receive, self._crops_qos, qos_overriding_options=NO_OPTIONS
         )
         self._faces[topic] = _Face(crops, expression)
 

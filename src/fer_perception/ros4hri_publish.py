@@ -18,12 +18,13 @@ from fer_perception.crops import crop_transforms
 from fer_perception.debug_image import image_message
 from fer_perception.pipeline_types import FaceResult, FrameResult
 from fer_perception.ros4hri import expression_message, roi_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, default_qos
+from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
 from fer_perception.topics import (
     FACE_ALIGNED,
     FACE_CROPPED,
     FACE_EXPRESSION,
     FACE_ROI,
+    ROS4HRI_TOPICS,
     TRACKED_FACES,
     Topic,
 )
@@ -52,11 +53,13 @@ class FacesPublisher:
     Args:
         node: that publishes.
         hri: the module hri_msgs.msg.
+        qos: of the topics, asked for here.
     """
 
-    def __init__(self, node: Node, hri: ModuleType) -> None:
+    def __init__(self, node: Node, hri: ModuleType, qos: TopicQos) -> None:
         self._node = node
         self._hri = hri
+        self._qos = {topic.name: qos(topic, "publisher") for topic in ROS4HRI_TOPICS}
         self._tracked = self._publisher(hri.IdsList, TRACKED_FACES)
         self._topics: dict[str, _FaceTopics] = {}
         self._of_camera: dict[str, list[str]] = {}
@@ -118,7 +121,7 @@ class FacesPublisher:
         return self._node.create_publisher(
             message_type,
             topic.name.format(id=face_id),
-            default_qos(topic),
+            self._qos[topic.name],
             qos_overriding_options=NO_OPTIONS,
             event_callbacks=NO_EVENTS,
         )

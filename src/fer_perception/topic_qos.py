@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -17,6 +17,11 @@ except ImportError:  # Humble
 from fer_perception.errors import ConfigError
 from fer_perception.parameters import Parameters
 from fer_perception.topics import Topic
+
+Kind = Literal["publisher", "subscription"]
+
+#: What a topic gets as a publisher or a subscription, overrides applied.
+TopicQos = Callable[[Topic, Kind], QoSProfile]
 
 _POLICIES: Mapping[str, Any] = {
     "reliability": ReliabilityPolicy,
@@ -42,7 +47,15 @@ def default_qos(topic: Topic) -> QoSProfile:
     )
 
 
-def overridden(parameters: Parameters, topic: str, kind: str, profile: QoSProfile) -> QoSProfile:
+def parameter_topic(topic: Topic) -> str:
+    """The name by which `qos_overrides` knows a topic: without the id where each face has its own.
+
+    /humans/faces/{id}/roi is `/humans/faces/roi` there, for all faces: nobody knows their ids beforehand.
+    """
+    return topic.name.replace("/{id}", "")
+
+
+def overridden(parameters: Parameters, topic: str, kind: Kind, profile: QoSProfile) -> QoSProfile:
     """Apply `qos_overrides.<topic>.<kind>.{reliability,durability,history,depth}` to a profile.
 
     rclpy would declare them read-only and raise where one is bad; declared here they can be set right before the next
@@ -50,8 +63,8 @@ def overridden(parameters: Parameters, topic: str, kind: str, profile: QoSProfil
 
     Args:
         parameters: of the node.
-        topic: fully resolved name.
-        kind: "publisher" or "subscription".
+        topic: fully resolved name; of a topic for each face see `parameter_topic`.
+        kind: which end of it.
         profile: the default; changed in place.
 
     Returns:

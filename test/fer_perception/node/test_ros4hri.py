@@ -227,7 +227,7 @@ def test_topics_vanish_when_the_camera_falls_silent_and_at_cleanup(hri_msgs: Any
     assert probe.change_state(4)
     assert probe.change_state(2)
     probe.until(lambda: not face_topics(probe))
-    assert not [p for p in probe.fer.publishers if p.topic_name.startswith("/humans")]
+    assert not publishers(probe.fer)
 
 
 @pytest.mark.slow
@@ -270,6 +270,66 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     assert probe.change_state(4)
     assert probe.change_state(3)
     assert probe.state == "active"
+
+
+@pytest.mark.slow
+def test_the_topics_of_all_faces_take_overrides(hri_msgs: Any, probe: Any, astronaut: Any) -> None:
+    del hri_msgs
+    name = "qos_overrides./humans/faces/cropped.publisher"
+    probe.start(
+        wait_for="",
+        ros4hri="publish",
+        **{
+            f"{name}.reliability": "perhaps",
+            f"{name}.depth": 3,
+            "qos_overrides./humans/faces/tracked.publisher.durability": "transient_local",
+        },
+    )
+    assert "expected one of: system_default, reliable" in probe.until_status("fer: node", "perhaps").message
+    assert probe.set(**{f"{name}.reliability": "best_effort"})[0].successful
+    assert probe.change_state(1)
+    assert probe.change_state(3)
+    probe.ask(astronaut, 1.0)
+    probe.ask(astronaut, 1.1)
+    probe.until(lambda: len(face_topics(probe)) == 4)
+    assert policies(probe, "/humans/faces/tracked") == ("RELIABLE", "TRANSIENT_LOCAL")
+    assert policies(probe, "/humans/faces/f00001/cropped") == ("BEST_EFFORT", "VOLATILE")
+    assert policies(probe, "/humans/faces/f00001/aligned") == ("RELIABLE", "VOLATILE")
+    depth = {p.topic_name.rpartition("/")[2]: p.qos_profile.depth for p in publishers(probe.fer)}
+    assert (depth["cropped"], depth["aligned"]) == (3, 1)
+
+
+@pytest.mark.slow
+def test_the_topics_that_are_consumed_take_overrides(hri_msgs: Any, probe: Any) -> None:
+    tracked = probe.node.create_publisher(hri_msgs.IdsList, "/humans/faces/tracked", 1)
+    probe.start(
+        ros4hri="consume",
+        **{
+            "qos_overrides./humans/faces/cropped.subscription.reliability": "reliable",
+            "qos_overrides./humans/faces/expression.publisher.durability": "transient_local",
+        },
+    )
+    topic = "/humans/faces/other1/cropped"
+
+    def followed() -> bool:
+        tracked.publish(hri_msgs.IdsList(ids=["other1"]))
+        return probe.node.count_subscribers(topic) > 0
+
+    probe.until(followed)
+    (reader,) = probe.node.get_subscriptions_info_by_topic(topic)
+    assert reader.qos_profile.reliability.name == "RELIABLE"
+    probe.until(lambda: probe.node.count_publishers("/humans/faces/other1/expression") > 0)
+    assert policies(probe, "/humans/faces/other1/expression") == ("RELIABLE", "TRANSIENT_LOCAL")
+
+
+def publishers(fer: Any) -> list[Any]:
+    return [publisher for publisher in fer.publishers if publisher.topic_name.startswith("/humans")]
+
+
+def policies(probe: Any, topic: str) -> tuple[str, str]:
+    """Reliability and durability of the only publisher, as the network knows them."""
+    (info,) = probe.node.get_publishers_info_by_topic(topic)
+    return info.qos_profile.reliability.name, info.qos_profile.durability.name
 
 
 def face_topics(probe: Any) -> set[str]:
