@@ -34,7 +34,7 @@ def test_icml_columns_with_leading_blanks_and_other_order(trees: Any) -> None:
 def test_file_without_usage_has_no_split(trees: Any) -> None:
     path = trees.fer_csv([trees.fer_row(0, 1, "")[:2]], name="train.csv", header=("emotion", "pixels"))
     assert load_dataset(path).splits.tolist() == [""]
-    with pytest.raises(DatasetError, match="has no train split; it has none at all"):
+    with pytest.raises(DatasetError, match="has no train split; it has no splits at all"):
         load_dataset(path, split="train")
 
 

@@ -59,7 +59,9 @@ def test_unknown_labels_are_counted_and_listed(tmp_path: Path) -> None:
     )
     read = load_dataset(path, split="train")
     assert read.labels.tolist() == [0, 6]
-    assert [(skip.source, skip.reason) for skip in read.skipped] == [("set.npz:train[1]", "the label is unknown")]
+    assert [(skip.source, skip.reason) for skip in read.skipped] == [
+        ("set.npz:train_images[1]", "the label is unknown")
+    ]
 
 
 def test_split_by_any_usual_name(tmp_path: Path) -> None:
@@ -143,3 +145,44 @@ def test_full_disk_leaves_the_previous_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"cannot write .*set.npz \(No space left on device\)"):
         write_npz(path, samples())
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("prefix", "asked"),
+    [
+        ("test_", "test"),
+        ("privatetest_", "test"),
+        ("PrivateTest_", "private_test"),
+        ("private_", "PrivateTest"),
+        ("publictest_", "validation"),
+        ("val_", "public"),
+        ("part7_", "part7"),
+        ("", "all"),
+        ("all_", None),
+    ],
+)
+def test_splits_are_known_by_their_usual_names(tmp_path: Path, prefix: str, asked: str | None) -> None:
+    path = tmp_path / "set.npz"
+    arrays = {f"{prefix}images": np.zeros((2, 48, 48), np.uint8), f"{prefix}labels": np.array([3, 4], np.uint8)}
+    np.savez(path, train_images=np.zeros((1, 48, 48), np.uint8), train_labels=np.array([0], np.uint8), **arrays)
+    read = load_dataset(path, split=asked)
+    expected = [3, 4] if asked not in (None, "all") else [0, 3, 4]
+    assert read.labels.tolist() == expected
+    assert read.sources[-1] == f"set.npz:{prefix}images[1]"
+
+
+def test_a_split_that_is_there_twice(tmp_path: Path) -> None:
+    pictures, labels = np.zeros((2, 48, 48), np.uint8), np.array([3, 4], np.uint8)
+    path = tmp_path / "set.npz"
+    np.savez(path, test_images=pictures, test_labels=labels, private_images=pictures, private_labels=labels)
+    with pytest.raises(DatasetError, match="holds test_images beside another test split; expected each split once"):
+        read_npz(path)
+
+
+def test_a_split_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((2, 48, 48), np.uint8), labels=np.array([3, 4], np.uint8))
+    with pytest.raises(DatasetError, match="no test split; it has no splits at all: ask for the split 'all'"):
+        load_dataset(path, split="test")
+    with pytest.raises(DatasetError, match="there is no split 'tset'; expected train, validation, test or all"):
+        load_dataset(path, split="tset")

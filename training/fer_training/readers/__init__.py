@@ -36,7 +36,7 @@ from .jaffe import read_jaffe
 from .label_maps import LabelMap, apply_label_map, find_label_map
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
-from .records import SPLIT_NAMES, Index, load_pixels
+from .records import Index, known_split, load_pixels
 from .samples import DatasetError, Samples, Skip, concatenate, pixel_hash
 
 __all__ = [
@@ -251,19 +251,22 @@ def only_split(samples: Samples, split: str | None, where: Path | str) -> Sample
     """
     if split is None or split.lower() == "all":
         return samples
-    chosen = samples.splits == _split_name(split)
+    # A prepared file may have splits of its own.
+    chosen = samples.splits == (split if split in samples.splits else _split_name(split))
     if not chosen.any():
-        present = sorted(set(samples.splits.tolist()) - {""})
-        msg = f"{where} has no {split} split; it has {', '.join(present) or 'none at all: use a k-fold protocol'}"
+        present = ", ".join(sorted(set(samples.splits.tolist()) - {""}))
+        nothing = "no splits at all: ask for the split 'all', or use a k-fold protocol"
+        msg = f"{where} has no {split} split; it has {present or nothing}"
         raise DatasetError(msg)
     return samples.take(chosen)
 
 
 def _split_name(name: str) -> str:
-    if name.lower() not in SPLIT_NAMES:
+    split = known_split(name)
+    if split is None:
         msg = f"there is no split {name!r}; expected train, validation, test or all"
         raise DatasetError(msg)
-    return SPLIT_NAMES[name.lower()]
+    return split
 
 
 def _resized(samples: Samples, size: int) -> Samples:

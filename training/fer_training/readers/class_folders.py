@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .images import is_image
-from .records import SPLIT_NAMES, Index, Record
+from .records import Index, Record, known_split
 from .samples import DatasetError, Skip
 
 
@@ -22,11 +22,11 @@ def read_class_folders(root: Path) -> Index:
         DatasetError: the folder is missing or holds no class folder with a picture.
     """
     folders = _folders(root)
-    split_folders = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    split_folders = [(folder, split) for folder in folders if (split := known_split(folder.name)) is not None]
     records: list[Record] = []
     skipped: list[Skip] = []
     names: list[str] = []
-    parts = [(folder, SPLIT_NAMES[folder.name.lower()]) for folder in split_folders] or [(root, "")]
+    parts = split_folders or [(root, "")]
     for part, split in parts:
         for folder in _folders(part):
             found = list(_class_folder(folder, split, skipped))

@@ -10,7 +10,7 @@ import numpy as np
 from fer_perception.labels import LABELS
 
 from .ferplus import read_votes
-from .records import SPLIT_NAMES
+from .records import known_split
 from .samples import DatasetError, Samples, Skip
 
 #: Side of the pictures in pixels.
@@ -119,7 +119,8 @@ def _label(text: str | None) -> int:
 def _split(usage: str) -> str:
     if not usage:
         return ""
-    if usage.lower() not in SPLIT_NAMES:
+    split = known_split(usage)
+    if split is None:
         msg = f"unknown usage {usage!r}, expected Training, PublicTest or PrivateTest"
         raise DatasetError(msg)
-    return SPLIT_NAMES[usage.lower()]
+    return split

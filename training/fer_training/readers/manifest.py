@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from .images import is_image
-from .records import SPLIT_NAMES, Index, Record
+from .records import Index, Record, known_split
 from .samples import DatasetError, Skip
 
 _PATH_COLUMNS = ("path", "file", "image", "filename")
@@ -72,13 +72,14 @@ def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Rec
     if not value(_LABEL_COLUMNS):
         msg = "the label is missing"
         raise DatasetError(msg)
-    if split and split.lower() not in SPLIT_NAMES:
+    known = known_split(split) if split else ""
+    if known is None:
         msg = f"unknown split {split!r}"
         raise DatasetError(msg)
     return Record(
         path=file,
         label=value(_LABEL_COLUMNS),
-        split=SPLIT_NAMES.get(split.lower(), ""),
+        split=known,
         subject=value(_SUBJECT_COLUMNS),
         video=value(_VIDEO_COLUMNS),
     )

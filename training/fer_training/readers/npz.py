@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS
 
+from .records import known_split
 from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
 
 #: `<split>_labels` of a picture whose class is not known.
@@ -26,7 +27,9 @@ def read_npz(path: Path) -> Samples:
 
     For each split S ("train", "validation", "test", "all" = no split) the file holds `S_images` (N, H, W) uint8 and
     `S_labels` (N,) uint8 with 255 = unknown, and may hold `S_votes` (N, 10) uint8, `S_subjects`, `S_videos` and
-    `S_sources` (N,) str. `label_names` (K,) str gives the classes; without it they are the seven of FER2013.
+    `S_sources` (N,) str. Files of others may have the usual other names of these splits (`privatetest_images`), splits
+    of their own, or one without a name (`images`, `labels`). `label_names` (K,) str gives the classes; without it they
+    are the seven of FER2013.
 
     Raises:
         DatasetError: missing, damaged, pickled, or arrays that do not fit one another.
@@ -41,48 +44,58 @@ def read_npz(path: Path) -> Samples:
         msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
         raise DatasetError(msg) from err
     label_names = tuple(str(name) for name in arrays["label_names"]) if "label_names" in arrays else LABELS
-    splits = [name.removesuffix("_images") for name in arrays if name.endswith("_images")]
+    splits = [name.removesuffix("images") for name in arrays if name == "images" or name.endswith("_images")]
     if not splits:
         msg = f"{path} holds {sorted(arrays)}; expected at least one pair like train_images and train_labels"
         raise DatasetError(msg)
-    return concatenate([_split(path, arrays, split, label_names) for split in splits])
+    names = [_split_name(prefix) for prefix in splits]
+    for name, prefix in zip(names, splits, strict=True):
+        if names.count(name) > 1:
+            msg = f"{path} holds {prefix}images beside another {name or 'nameless'} split; expected each split once"
+            raise DatasetError(msg)
+    return concatenate([_split(path, arrays, prefix, label_names) for prefix in splits])
 
 
-def _split(path: Path, arrays: dict[str, NDArray[np.generic]], split: str, label_names: tuple[str, ...]) -> Samples:
-    images = arrays[f"{split}_images"]
-    if f"{split}_labels" not in arrays:
-        msg = f"{path} has {split}_images but no {split}_labels; expected one label for every picture"
+def _split_name(prefix: str) -> str:
+    name = prefix.removesuffix("_")
+    return "" if name.lower() == "all" else known_split(name) or name
+
+
+def _split(path: Path, arrays: dict[str, NDArray[np.generic]], prefix: str, label_names: tuple[str, ...]) -> Samples:
+    images = arrays[f"{prefix}images"]
+    if f"{prefix}labels" not in arrays:
+        msg = f"{path} has {prefix}images but no {prefix}labels; expected one label for every picture"
         raise DatasetError(msg)
-    raw = arrays[f"{split}_labels"]
+    raw = arrays[f"{prefix}labels"]
     if images.ndim != 3 or images.dtype != np.uint8:
-        msg = f"{path}: {split}_images is {images.dtype} {images.shape}; expected uint8 (N, H, W)"
+        msg = f"{path}: {prefix}images is {images.dtype} {images.shape}; expected uint8 (N, H, W)"
         raise DatasetError(msg)
     if raw.shape != images.shape[:1] or raw.dtype.kind not in "iu":
-        msg = f"{path}: {split}_labels is {raw.dtype} {raw.shape}; expected {len(images)} integers"
+        msg = f"{path}: {prefix}labels is {raw.dtype} {raw.shape}; expected {len(images)} integers"
         raise DatasetError(msg)
     labels = raw.astype(np.int64)
     labels[labels == UNKNOWN_BYTE] = UNKNOWN
     foreign = np.flatnonzero((labels < UNKNOWN) | (labels >= len(label_names)))
     if len(foreign):
         msg = (
-            f"{path}: {split}_labels[{foreign[0]}] is {labels[foreign[0]]}; "
+            f"{path}: {prefix}labels[{foreign[0]}] is {labels[foreign[0]]}; "
             f"expected 0 to {len(label_names) - 1}, or {UNKNOWN_BYTE} for unknown"
         )
         raise DatasetError(msg)
-    extra = {name: arrays.get(f"{split}_{name}") for name in _OPTIONAL}
+    extra = {name: arrays.get(f"{prefix}{name}") for name in _OPTIONAL}
     for name, value in extra.items():
         shape = (len(images), len(FERPLUS_COLUMNS)) if name == "votes" else (len(images),)
         if value is not None and value.shape != shape:
-            msg = f"{path}: {split}_{name} has the shape {value.shape}; expected {shape}"
+            msg = f"{path}: {prefix}{name} has the shape {value.shape}; expected {shape}"
             raise DatasetError(msg)
     sources = extra["sources"]
     if sources is None:
-        sources = np.array([f"{path.name}:{split}[{index}]" for index in range(len(images))], dtype=np.str_)
+        sources = np.array([f"{path.name}:{prefix}images[{index}]" for index in range(len(images))], dtype=np.str_)
     return Samples(
         images=images.astype(np.uint8, copy=False),
         labels=labels,
         label_names=label_names,
-        splits=np.full(len(images), "" if split == "all" else split),
+        splits=np.full(len(images), _split_name(prefix)),
         sources=sources.astype(np.str_),
         votes=None if extra["votes"] is None else extra["votes"].astype(np.uint8),
         subjects=None if extra["subjects"] is None else extra["subjects"].astype(np.str_),

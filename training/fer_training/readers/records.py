@@ -15,18 +15,26 @@ from .samples import DatasetError, Samples, Skip
 
 LOG = logging.getLogger(__name__)
 
-#: The names under which the usual splits travel (lower case).
-SPLIT_NAMES: dict[str, str] = {
+#: The names under which the usual splits travel (lower case, letters alone).
+_SPLITS: dict[str, str] = {
     "train": "train",
     "training": "train",
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
+    "dev": "validation",
+    "public": "validation",
     "publictest": "validation",
     "test": "test",
     "testing": "test",
+    "private": "test",
     "privatetest": "test",
 }
+
+
+def known_split(name: str) -> str | None:
+    """train, validation or test, by whatever usual name (PublicTest, private_test, val, ...); None = none of them."""
+    return _SPLITS.get("".join(letter for letter in name.lower() if letter not in " _-"))
 
 
 @dataclass(frozen=True)
