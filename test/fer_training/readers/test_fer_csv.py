@@ -31,8 +31,16 @@ def test_icml_columns_with_leading_blanks_and_other_order(trees: Any) -> None:
     np.testing.assert_array_equal(samples.images[0], trees.picture(7))
 
 
+def test_file_without_usage_that_is_named_after_a_split_is_that_split(trees: Any) -> None:
+    path = trees.fer_csv([trees.fer_row(0, 1, "")[:2]], name="test.csv", header=("emotion", "pixels"))
+    assert load_dataset(path).splits.tolist() == [""]
+    assert load_dataset(path, split="PrivateTest").splits.tolist() == ["test"]
+    with pytest.raises(DatasetError, match="has no train split"):
+        load_dataset(path, split="train")
+
+
 def test_file_without_usage_has_no_split(trees: Any) -> None:
-    path = trees.fer_csv([trees.fer_row(0, 1, "")[:2]], name="train.csv", header=("emotion", "pixels"))
+    path = trees.fer_csv([trees.fer_row(0, 1, "")[:2]], name="faces.csv", header=("emotion", "pixels"))
     assert load_dataset(path).splits.tolist() == [""]
     with pytest.raises(DatasetError, match="has no train split; it has no splits at all"):
         load_dataset(path, split="train")

@@ -41,6 +41,15 @@ class TestClassFolders:
         assert set(samples.splits.tolist()) == {""}
         assert samples.videos is None
 
+    def test_the_folder_of_one_split(self, trees: Any) -> None:
+        for part in ("PrivateTest", "train"):
+            trees.write_picture(f"{part}/happy/1.png", 1)
+        for asked in ("test", "PrivateTest"):
+            samples = load_dataset(trees.root / "PrivateTest", split=asked)
+            assert (names(samples), samples.splits.tolist()) == (["happy"], ["test"])
+        with pytest.raises(DatasetError, match="has no train split; it has no splits at all"):
+            load_dataset(trees.root / "PrivateTest", split="train")
+
     def test_folders_below_a_class_are_recordings(self, trees: Any) -> None:
         for clip, frame in (("a", 1), ("a", 2), ("b", 3)):
             trees.write_picture(f"happy/clip_{clip}/{frame}.png", frame)

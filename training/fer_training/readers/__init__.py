@@ -244,7 +244,7 @@ def only_split(samples: Samples, split: str | None, where: Path | str) -> Sample
     Args:
         samples: all pictures of a data set.
         split: as in `load_dataset`.
-        where: the data set's name in errors.
+        where: the data set: its name in errors, and the split that it is, where it is named after one and knows none.
 
     Raises:
         DatasetError: no such split, or it has no pictures.
@@ -252,7 +252,11 @@ def only_split(samples: Samples, split: str | None, where: Path | str) -> Sample
     if split is None or split.lower() == "all":
         return samples
     # A prepared file may have splits of its own.
-    chosen = samples.splits == (split if split in samples.splits else _split_name(split))
+    wanted = split if split in samples.splits else _split_name(split)
+    chosen = samples.splits == wanted
+    if (samples.splits == "").all() and known_split(Path(where).stem) == wanted:
+        # One split of a larger set, called after it: `--data fer2013/test --split test`, `--data test.csv`.
+        return replace(samples, splits=np.full(len(samples), wanted))
     if not chosen.any():
         present = ", ".join(sorted(set(samples.splits.tolist()) - {""}))
         nothing = "no splits at all: ask for the split 'all', or use a k-fold protocol"
