@@ -253,10 +253,10 @@ def only_split(samples: Samples, split: str | None, where: Path | str) -> Sample
         return samples
     # A prepared file may have splits of its own.
     wanted = split if split in samples.splits else _split_name(split)
-    chosen = samples.splits == wanted
     if (samples.splits == "").all() and known_split(Path(where).stem) == wanted:
         # One split of a larger set, called after it: `--data fer2013/test --split test`, `--data test.csv`.
-        return replace(samples, splits=np.full(len(samples), wanted))
+        samples = replace(samples, splits=np.full(len(samples), wanted))
+    chosen = samples.splits == wanted
     if not chosen.any():
         present = ", ".join(sorted(set(samples.splits.tolist()) - {""}))
         nothing = "no splits at all: ask for the split 'all', or use a k-fold protocol"

@@ -44,16 +44,22 @@ def read_npz(path: Path) -> Samples:
         msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
         raise DatasetError(msg) from err
     label_names = tuple(str(name) for name in arrays["label_names"]) if "label_names" in arrays else LABELS
-    splits = [name.removesuffix("images") for name in arrays if name == "images" or name.endswith("_images")]
-    if not splits:
+    prefixes: dict[str, str] = {}
+    for key in arrays:
+        if key == "images" or key.endswith("_images"):
+            prefix = key.removesuffix("images")
+            name = _split_name(prefix)
+            if name in prefixes:
+                msg = (
+                    f"{path} holds {prefixes[name]}images beside another {name or 'nameless'} split; "
+                    "expected each split once"
+                )
+                raise DatasetError(msg)
+            prefixes[name] = prefix
+    if not prefixes:
         msg = f"{path} holds {sorted(arrays)}; expected at least one pair like train_images and train_labels"
         raise DatasetError(msg)
-    names = [_split_name(prefix) for prefix in splits]
-    for name, prefix in zip(names, splits, strict=True):
-        if names.count(name) > 1:
-            msg = f"{path} holds {prefix}images beside another {name or 'nameless'} split; expected each split once"
-            raise DatasetError(msg)
-    return concatenate([_split(path, arrays, prefix, label_names) for prefix in splits])
+    return concatenate([_split(path, arrays, name, prefix, label_names) for name, prefix in prefixes.items()])
 
 
 def _split_name(prefix: str) -> str:
@@ -61,7 +67,9 @@ def _split_name(prefix: str) -> str:
     return "" if name.lower() == "all" else known_split(name) or name
 
 
-def _split(path: Path, arrays: dict[str, NDArray[np.generic]], prefix: str, label_names: tuple[str, ...]) -> Samples:
+def _split(
+    path: Path, arrays: dict[str, NDArray[np.generic]], split: str, prefix: str, label_names: tuple[str, ...]
+) -> Samples:
     images = arrays[f"{prefix}images"]
     if f"{prefix}labels" not in arrays:
         msg = f"{path} has {prefix}images but no {prefix}labels; expected one label for every picture"
@@ -95,7 +103,7 @@ def _split(path: Path, arrays: dict[str, NDArray[np.generic]], prefix: str, labe
         images=images.astype(np.uint8, copy=False),
         labels=labels,
         label_names=label_names,
-        splits=np.full(len(images), _split_name(prefix)),
+        splits=np.full(len(images), split),
         sources=sources.astype(np.str_),
         votes=None if extra["votes"] is None else extra["votes"].astype(np.uint8),
         subjects=None if extra["subjects"] is None else extra["subjects"].astype(np.str_),
