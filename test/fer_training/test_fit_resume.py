@@ -106,6 +106,19 @@ def test_plateau_early_stopping_and_the_best_epoch_survive_kills(tiny_npz: Path,
     assert fit(recipe, data=tiny_npz, out=out, progress=False) == whole
 
 
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+def test_what_an_optimizer_remembers_survives_a_kill(tiny_npz: Path, tmp_path: Path, name: str) -> None:
+    recipe = {**QUICK, "optimizer": {"name": name, "lr": 0.005}}
+    whole = fit(recipe, data=tiny_npz, out=tmp_path / "whole", progress=False)
+    out = tmp_path / "broken"
+    command = [sys.executable, "-c", KILLED, json.dumps(recipe), str(tiny_npz), str(out), "2"]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert fit(recipe, data=tiny_npz, out=out, progress=False) == whole
+    a, b = (load_checkpoint(d / "weights.safetensors").state for d in (tmp_path / "whole", out))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
 def test_finished_run_is_not_trained_again(tiny_npz: Path, tmp_path: Path) -> None:
     first = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
     again = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)

@@ -36,7 +36,7 @@ def test_resolved_recipe_is_the_recipe(tmp_path: Path) -> None:
         ({"epoch": 3}, "did you mean epochs"),
         ({"optimizer": {"learning_rate": 3}}, r"no recipe key optimizer\.learning_rate"),
         ({"optimizer": 3}, "expected a group"),
-        ({"optimizer": {"name": "lion"}}, "expected one of: sgd, adam, adamw"),
+        ({"optimizer": {"name": "lion"}}, "expected one of: sgd, adam, adamw, muon"),
         ({"epochs": "many"}, "expected int"),
         ({"epochs": True}, "expected int"),
         ({"epochs": 0}, "above 0"),

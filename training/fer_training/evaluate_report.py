@@ -50,7 +50,7 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         ("negative log-likelihood (nats)", figures["nll"]),
         ("Brier score", figures["brier"]),
         ("expected calibration error, 15 bins", figures["ece"]),
-        ("  its 95 % bootstrap interval", f"{low:.4f} to {high:.4f}"),
+        ("  its 95 % bootstrap interval (resampled sets lie a little higher)", f"{low:.4f} to {high:.4f}"),
         ("  of a perfectly calibrated model with these confidences", figures["ece_perfect"]),
         ("temperature", figures["temperature"]),
         ("protocol of training", figures["protocol"]),

@@ -24,6 +24,7 @@ from fer_training.augmentation import Augment
 from fer_training.batches import Batch
 from fer_training.mirror_symmetry import make_symmetric, start_symmetric
 from fer_training.normalisation import standardise
+from fer_training.orthogonalised_momentum import Muon
 from fer_training.recipe import Recipe
 from fer_training.sharpness import ascended
 from fer_training.teacher_networks import TeacherNetworks
@@ -241,6 +242,15 @@ class ExpressionModule(pl.LightningModule):
             )
         elif settings.name == "adam":
             optimizer = torch.optim.Adam(groups, lr=settings.lr)
+        elif settings.name == "muon":
+            # The last layer, and kernels of one channel each, are no maps between features.
+            head = {id(self.network.get_submodule(name).weight) for name in self.head}
+            matrices = [p for p in decayed if p.shape[1] > 1 and id(p) not in head]
+            taken = {id(p) for p in matrices}
+            groups[0]["params"] = [p for p in decayed if id(p) not in taken]
+            optimizer = Muon(
+                matrices, groups, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+            )
         else:
             optimizer = torch.optim.AdamW(groups, lr=settings.lr)
         schedule = self.recipe.schedule

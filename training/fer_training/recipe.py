@@ -29,15 +29,16 @@ class Optimizer:
     """How weights are updated.
 
     Attributes:
-        name: sgd (Nesterov momentum), adam or adamw.
+        name: sgd (Nesterov momentum), adam, adamw or muon (orthogonalised momentum for the convolutions, adamw for the
+            rest).
         lr: peak learning rate.
-        momentum: of sgd.
-        weight_decay: L2 factor (decoupled for adamw); never applied to biases and batch-norm.
+        momentum: of sgd and muon.
+        weight_decay: L2 factor (decoupled for adamw and muon); never applied to biases and batch-norm.
         gradient_clip: largest gradient norm, 0 = no clipping.
         sam_radius: radius (rho) of sharpness-aware minimisation, 0 = none; it doubles the time of a step.
     """
 
-    name: Literal["sgd", "adam", "adamw"] = "sgd"
+    name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
