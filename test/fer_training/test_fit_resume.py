@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,12 @@ class Kill(module.EpochLines):
 module.EpochLines = Kill
 module.fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)
 """
+
+
+def _fit_killed_in_epoch(epoch: int, recipe: dict[str, Any], *, data: Path, out: Path) -> None:
+    command = [sys.executable, "-c", KILLED, json.dumps(recipe), str(data), str(out), str(epoch)]
+    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
 
 
 def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Path) -> None:
@@ -93,9 +100,7 @@ def test_plateau_early_stopping_and_the_best_epoch_survive_kills(tiny_npz: Path,
     assert len(rates) > 1, "the schedule must have acted, or it shows nothing"
     out = tmp_path / "broken"
     for epoch in (2, whole["epochs"] - 1):
-        command = [sys.executable, "-c", KILLED, json.dumps(recipe), str(tiny_npz), str(out), str(epoch)]
-        killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        _fit_killed_in_epoch(epoch, recipe, data=tiny_npz, out=out)
     resumed = fit(recipe, data=tiny_npz, out=out, progress=False)
     assert (out / "epochs.csv").read_text() == rows
     assert resumed == whole
@@ -111,9 +116,7 @@ def test_what_an_optimizer_remembers_survives_a_kill(tiny_npz: Path, tmp_path: P
     recipe = {**QUICK, "optimizer": {"name": name, "lr": 0.005}}
     whole = fit(recipe, data=tiny_npz, out=tmp_path / "whole", progress=False)
     out = tmp_path / "broken"
-    command = [sys.executable, "-c", KILLED, json.dumps(recipe), str(tiny_npz), str(out), "2"]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    _fit_killed_in_epoch(2, recipe, data=tiny_npz, out=out)
     assert fit(recipe, data=tiny_npz, out=out, progress=False) == whole
     a, b = (load_checkpoint(d / "weights.safetensors").state for d in (tmp_path / "whole", out))
     assert all(torch.equal(a[key], b[key]) for key in a)

@@ -245,9 +245,11 @@ class ExpressionModule(pl.LightningModule):
         elif settings.name == "muon":
             # The last layer, and kernels of one channel each, are no maps between features.
             head = {id(self.network.get_submodule(name).weight) for name in self.head}
-            matrices = [p for p in decayed if p.shape[1] > 1 and id(p) not in head]
-            taken = {id(p) for p in matrices}
-            groups[0]["params"] = [p for p in decayed if id(p) not in taken]
+            matrices: list[nn.Parameter] = []
+            others: list[nn.Parameter] = []
+            for p in decayed:
+                (matrices if p.shape[1] > 1 and id(p) not in head else others).append(p)
+            groups[0]["params"] = others
             optimizer = Muon(
                 matrices, groups, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
             )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Coefficients of the quintic iteration, which trade an exact limit for speed: singular values end in [0.7, 1.2].
+#: Coefficients of the quintic iteration, which trade an exact limit for speed: singular values end near 1, not at it.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 #: Root mean square of an update of AdamW; a matrix' update is scaled to it, so that both take one learning rate.
