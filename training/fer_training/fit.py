@@ -6,13 +6,13 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as pl
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -126,7 +126,8 @@ def fit(
 
     Returns:
         The final figures, also in `metrics.json`: what `evaluate_probabilities` gives on the validation pictures, and
-        "validation_accuracy", "validation_accuracy_without_leaks", "epochs", "train_pictures", "protocol".
+        "validation_accuracy", "validation_accuracy_without_leaks", "epochs", "train_pictures", "protocol", and
+        "training_seconds" of all the calls together, up to the last finished epoch of those that were interrupted.
 
     Raises:
         RecipeError: the recipe cannot be carried out, or the directory holds a run of another recipe.
@@ -163,8 +164,8 @@ def fit(
     )
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data.labels)
-    stop = StopBetweenSteps()
-    trainer = _trainer(recipe, out, fit_data.labels, stop, steps_per_epoch=len(train), progress=progress)
+    stop, timer = StopBetweenSteps(), Timer()
+    trainer = _trainer(recipe, out, fit_data.labels, [stop, timer], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
     with warnings.catch_warnings(), stop:
         # One process indexes arrays in memory: worker processes would only cost.
@@ -190,7 +191,7 @@ def fit(
             raise CheckpointError(msg) from err
     if not trainer.is_global_zero:
         return {}
-    return _finish(out, trainer.current_epoch, recipe, fit_data)
+    return _finish(out, trainer.current_epoch, timer.time_elapsed(), recipe, fit_data)
 
 
 def _check_shares(data: FitData, processes: int) -> None:
@@ -205,9 +206,15 @@ def _check_shares(data: FitData, processes: int) -> None:
 
 
 def _trainer(
-    recipe: Recipe, out: Path, labels: tuple[str, ...], stop: pl.Callback, *, steps_per_epoch: int, progress: bool
+    recipe: Recipe,
+    out: Path,
+    labels: tuple[str, ...],
+    watchers: Sequence[pl.Callback],
+    *,
+    steps_per_epoch: int,
+    progress: bool,
 ) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [stop, SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
+    callbacks: list[pl.Callback] = [*watchers, SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
     if recipe.ema:
         # Behind those that want the averaged weights at the end of a validation.
         callbacks.append(AveragedWeights(decay=recipe.ema))
@@ -250,7 +257,7 @@ def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -
     log.info("started from %s: %d of %d tensors, the others are new", path, len(fitting), len(own))
 
 
-def _finish(out: Path, epochs: int, recipe: Recipe, data: FitData) -> dict[str, Any]:
+def _finish(out: Path, epochs: int, seconds: float, recipe: Recipe, data: FitData) -> dict[str, Any]:
     """Measure the written weights once more in float32, draw the curves and write the figures."""
     checkpoint = load_checkpoint(out / WEIGHTS, architecture=recipe.architecture)
     output = run_checkpoint(checkpoint, data.validation.images)
@@ -263,6 +270,7 @@ def _finish(out: Path, epochs: int, recipe: Recipe, data: FitData) -> dict[str, 
         "validation_accuracy": float(right.mean()),
         "validation_accuracy_without_leaks": float(right[~data.leaked].mean()) if not data.leaked.all() else None,
         "epochs": epochs,
+        "training_seconds": seconds,
         "train_pictures": len(data.train),
         "protocol": data.protocol,
         "source_commit": checkpoint.source_commit,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -58,7 +57,7 @@ class Result:
         accuracy: share of right answers, pooled over the folds.
         accuracy_without_leaks: the same without validation pictures that training repeats; None where all are such.
         parameters: all of them, running statistics included.
-        seconds: training time, all folds together.
+        seconds: training time, all folds together, with what was done before interruptions.
         folds: how many were trained.
         pictures: validation pictures, all folds together.
         protocol: in words, of the first fold.
@@ -163,12 +162,7 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
     finished = _read_result(out / RESULT, recipe, count)
     if finished is not None:
         return finished
-    seconds = 0.0
-    figures = []
-    for fold in range(count):
-        started = time.monotonic()
-        figures.append(fit(replace(recipe, fold=fold), out=out / f"fold{fold}", progress=progress))
-        seconds += time.monotonic() - started
+    figures = [fit(replace(recipe, fold=fold), out=out / f"fold{fold}", progress=progress) for fold in range(count)]
     pictures = [int(figure["n"]) for figure in figures]
     clean = [figure["validation_accuracy_without_leaks"] for figure in figures]
     labels = list(figures[0]["per_class"])
@@ -187,7 +181,7 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
         accuracy=sum(f["validation_accuracy"] * n for f, n in zip(figures, pictures, strict=True)) / sum(pictures),
         accuracy_without_leaks=None if None in clean else sum(clean) / len(clean),
         parameters=count_parameters(network)[0],
-        seconds=seconds,
+        seconds=sum(figure["training_seconds"] for figure in figures),
         folds=count,
         pictures=sum(pictures),
         protocol=figures[0]["protocol"],
