@@ -161,6 +161,20 @@ class TestCommand:
         assert [Path(row["source"]).name for row in rows] == ["cut.png", "wall.png"]
         assert rows[1]["reason"] == "no face found"
 
+    def test_manifest_with_absolute_paths(
+        self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8]
+    ) -> None:
+        """Pictures below the manifest's folder keep their place in it, others their name: nothing of this machine."""
+        elsewhere = tmp_path / "elsewhere" / "face.png"
+        elsewhere.parent.mkdir()
+        cv2.imwrite(str(elsewhere), astronaut)
+        rows = [f"{raw / 'happy/astronaut.png'},happy", f"{elsewhere},happy"]
+        (raw / "list.csv").write_text("\n".join(["path,label", *rows]) + "\n", encoding="utf-8")
+        monkeypatch.chdir(raw)
+        result = CliRunner().invoke(self.app(), ["prepare", "list.csv", str(tmp_path / "set.npz")])
+        assert result.exit_code == 0, result.output
+        assert load_dataset(tmp_path / "set.npz").sources.tolist() == ["happy/astronaut.png", "face.png"]
+
     def test_unknown_detector_is_a_clear_error(self, raw: Path, tmp_path: Path) -> None:
         arguments = ["prepare", str(raw), str(tmp_path / "x.npz"), "--detector", "eyes"]
         result = CliRunner().invoke(self.app(), arguments)

@@ -78,6 +78,14 @@ class TestClean:
 
 
 class TestFolds:
+    def test_people_on_both_sides_of_a_split_of_the_set_are_said(self) -> None:
+        samples = make([1, 2, 3], splits=["train", "test", "test"], subjects=["KA", "KA", "KM"])
+        for protocol in ("clean", "official"):
+            fold = make_folds(protocol, samples, held_out=["test"])[0]
+            assert "1 of 2 subjects validated on are in training too" in fold.description
+        apart = make([1, 2], splits=["train", "test"], subjects=["KA", "KM"])
+        assert "subjects" not in make_folds("clean", apart, held_out=["test"])[0].description
+
     def test_subjects_are_never_cut(self) -> None:
         subjects = [f"S{index % 6}" for index in range(36)]
         folds = clean_folds(make(list(range(36)), subjects=subjects), folds=3)
@@ -155,7 +163,7 @@ class TestOfficial:
 
     def test_set_without_the_held_out_part_says_which_there_are(self) -> None:
         samples = make([1, 2], splits=["train", "test"])
-        with pytest.raises(DatasetError, match=r"it has test, train: measure on them \(held_out: \[test\]\)"):
+        with pytest.raises(DatasetError, match=r"it has test, train: measure on them \('held_out=\[test\]'\)"):
             make_folds("clean", samples)
 
     def test_pictures_of_no_part_are_not_lost_in_silence(self) -> None:

@@ -55,8 +55,9 @@ def prepare_command(
             index, finder, size=size, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
     # Paths of this machine are of no use in the file that travels.
-    folder = data if data.is_dir() else data.parent
-    sources = [Path(source).relative_to(folder).as_posix() for source in samples.sources]
+    folder = (data if data.is_dir() else data.parent).absolute()
+    files = [Path(source).absolute() for source in samples.sources]
+    sources = [(file.relative_to(folder).as_posix() if file.is_relative_to(folder) else file.name) for file in files]
     write_npz(out, replace(samples, sources=np.array(sources, dtype=np.str_)))
     skipped = out.with_name(out.name + ".skipped.csv")
     write_skipped(skipped, samples)

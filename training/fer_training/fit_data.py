@@ -74,9 +74,10 @@ def load_fit_data(recipe: Recipe) -> FitData:
         train = train.take(np.sort(chosen))
     empty = [name for name, count in train.class_counts().items() if not count]
     if empty:
+        lost = "".join(f"; {count} pictures were left out: {why}" for why, count in samples.skip_summary().items())
         msg = (
             f"no training picture shows {', '.join(empty)}: the network would never name it; "
-            "take a label map without it or more data"
+            f"take a label map without it or more data{lost}"
         )
         raise DatasetError(msg)
     if samples.votes is None and (recipe.loss.votes_weight > 0 or recipe.loss.auxiliary_votes > 0):

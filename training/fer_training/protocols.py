@@ -58,6 +58,7 @@ def clean_split(train: Samples, validation: Samples, *, description: str = "clea
     words = (
         f"{description}: {len(train) - dropped} to train, {len(validation)} to validate; {dropped} training "
         f"pictures left out because {int(leaked.sum())} validation pictures equal them"
+        f"{_shared_subjects(train, validation)}"
     )
     return Fold(train=train.take(~doubled), validation=validation, leaked=leaked, dropped=dropped, description=words)
 
@@ -77,7 +78,7 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
     if not len(train) or not len(validation):
         present = sorted(set(samples.splits.tolist()) - {""})
         others = [name for name in present if name != "train"]
-        mend = f"measure on them (held_out: [{', '.join(others)}])" if others else "use the clean protocol with folds"
+        mend = f"measure on them ('held_out=[{', '.join(others)}]')" if others else "use the clean protocol with folds"
         msg = (
             f"a split by the data set's own parts needs train and {' or '.join(held_out)}; it has "
             f"{', '.join(present) or 'no parts'}: {mend}"
@@ -90,9 +91,18 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
     leaked = np.isin(validation.hashes(), train.hashes())
     words = (
         f"official: {len(train)} to train, {len(validation)} to validate, {int(leaked.sum())} of which are "
-        "byte-identical to training pictures"
+        f"byte-identical to training pictures{_shared_subjects(train, validation)}"
     )
     return Fold(train=train, validation=validation, leaked=leaked, dropped=0, description=words)
+
+
+def _shared_subjects(train: Samples, validation: Samples) -> str:
+    """What must be said of a split with people on both sides; "" of one without, or where they are not known."""
+    if train.subjects is None or validation.subjects is None:
+        return ""
+    people = set(validation.subjects.tolist()) - {""}
+    shared = people & set(train.subjects.tolist())
+    return f"; {len(shared)} of {len(people)} subjects validated on are in training too" if shared else ""
 
 
 def paper_split(samples: Samples, *, train_share: float = 0.87, seed: int = 0) -> Fold:

@@ -140,6 +140,19 @@ class TestFerPlus:
         assert samples.soft[0, neutral] == pytest.approx(0.1)
         assert samples.soft[3, LABELS_WITH_CONTEMPT.index("scared")] == pytest.approx(1.0)
 
+    def test_votes_belong_to_fer2013_alone(self, trees: Any) -> None:
+        """Another file of the same challenge in that folder has other rows."""
+        trees.votes_csv([("Training", "fer0000000.png", votes(happiness=10))])
+        path = trees.fer_csv([trees.fer_row(3, 1, ""), trees.fer_row(4, 2, "")], name="extended.csv")
+        assert load_dataset(path).votes is None
+
+    def test_icml_file_in_a_folder(self, trees: Any) -> None:
+        trees.fer_csv([trees.fer_row(3, 1, "Training")], name="icml_face_data.csv")
+        trees.votes_csv([("Training", "fer0000000.png", votes(happiness=10))])
+        samples = load_dataset(trees.root)
+        assert samples.votes is not None
+        assert len(samples) == 1
+
     def test_votes_by_name_in_another_folder(self, trees: Any, tmp_path: Path) -> None:
         path = self.rows(trees)
         other = tmp_path / "elsewhere"

@@ -121,6 +121,21 @@ def test_damaged_files_are_an_error(tmp_path: Path) -> None:
             load_dataset(path)
 
 
+def test_one_array_by_the_name_of_many_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    with path.open("wb") as file:
+        np.save(file, GOOD["train_images"])
+    with pytest.raises(DatasetError, match="expected at least one pair like train_images and train_labels"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("label_names", [np.array([b"sad", b"happy"]), np.array(["Sadness", "joy"])])
+def test_class_names_of_any_text_type(tmp_path: Path, label_names: np.ndarray) -> None:
+    np.savez(tmp_path / "set.npz", **{**GOOD, "train_labels": np.array([0, 1], np.uint8)}, label_names=label_names)
+    samples = load_dataset(tmp_path / "set.npz")
+    assert [LABELS[label] for label in samples.labels] == ["sad", "happy"]
+
+
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, train_images=np.array([object()]), train_labels=np.zeros(1, np.uint8))

@@ -75,6 +75,26 @@ class TestClassFolders:
             "sad": "empty class folder",
         }
 
+    @pytest.mark.parametrize("wrapped", ["images", "images/images"])
+    def test_folders_that_archives_wrap_around_the_data_are_no_classes(self, trees: Any, wrapped: str) -> None:
+        trees.write_picture(f"{wrapped}/train/angry/1.png", 1)
+        trees.write_picture(f"{wrapped}/validation/fear/2.png", 2)
+        trees.write_picture("__MACOSX/images/train/angry/1.png", 3)
+        samples = load_dataset(trees.root)
+        assert names(samples) == ["angry", "scared"]
+        assert samples.splits.tolist() == ["train", "validation"]
+
+    def test_what_lies_beside_the_split_folders_is_listed(self, trees: Any) -> None:
+        for name in ("train/angry/1", "test/angry/2", "extra/angry/3", "train/4", "5"):
+            trees.write_picture(f"{name}.png", 1)
+        samples = load_dataset(trees.root)
+        assert len(samples) == 2
+        assert [(Path(skip.source).name, skip.reason) for skip in samples.skipped] == [
+            ("extra", "a folder beside those of the splits"),
+            ("5.png", "a picture outside of the class folders"),
+            ("4.png", "a picture outside of the class folders"),
+        ]
+
     def test_unknown_class_is_an_error_that_names_the_ways_out(self, trees: Any) -> None:
         trees.write_picture("happy/1.png", 1)
         trees.write_picture("bored/2.png", 2)
@@ -152,6 +172,20 @@ class TestCkPlus:
         assert nested.videos is not None
         assert nested.videos.tolist() == ["S005/001"] * 4 + ["S010/002"] * 4
 
+    def test_what_a_mac_puts_into_archives_is_passed_over(self, trees: Any) -> None:
+        root = trees.ck_plus({"S005/001": "3"})
+        (root / "cohn-kanade-images").rename(root / "images_archive")
+        (root / "extended").mkdir()
+        (root / "images_archive").rename(root / "extended/cohn-kanade-images")
+        trees.write_picture("__MACOSX/cohn-kanade-images/S005/001/._S005_001_00000001.png", 1)
+        assert detect_kind(root) == "ck_plus"
+        assert names(load_dataset(root)) == ["neutral", "disgusted", "disgusted", "disgusted"]
+
+    def test_pictures_without_the_labels_are_refused(self, trees: Any) -> None:
+        root = trees.ck_plus({"S005/001": "3"})
+        with pytest.raises(DatasetError, match="without their labels; give the folder above it, beside Emotion"):
+            load_dataset(root / "cohn-kanade-images")
+
     def test_paper_map_has_contempt_and_no_neutral(self, trees: Any) -> None:
         root = trees.ck_plus({**SEQUENCES, "S011/001": "2"})
         samples = load_dataset(root, label_map="paper")
@@ -218,6 +252,16 @@ class TestJaffe:
         assert samples.subjects.tolist() == ["KA", "KM", "TM", "UY", "YM"]
         assert samples.images.shape == (5, 48, 48)
         assert samples.skip_summary() == {"not named as in JAFFE (KA.AN1.39.tiff)": 1}
+
+    def test_upper_case_and_folders_of_splits(self, trees: Any) -> None:
+        trees.write_picture("train/ANGRY/KA.AN1.39.TIFF", 1)
+        trees.write_picture("test/ANGRY/KM.AN2.18.TIFF", 2)
+        samples = load_dataset(trees.root)
+        assert samples.subjects is not None
+        assert sorted(zip(samples.subjects.tolist(), samples.splits.tolist(), strict=True)) == [
+            ("KA", "train"),
+            ("KM", "test"),
+        ]
 
     def test_other_names_are_an_error(self, trees: Any) -> None:
         trees.write_picture("a.tiff", 1)
@@ -303,6 +347,44 @@ class TestSpecs:
         trees.write_picture("b/happy/1.png", 1)
         with pytest.raises(DatasetError, match="cannot combine data sets with the classes"):
             load_dataset([{"path": trees.root / "a", "label_map": "fer8"}, trees.root / "b"])
+
+    def test_sets_with_their_own_classes_get_those_of_both(self, trees: Any) -> None:
+        csv_file = trees.fer_csv([trees.fer_row(4, 2, "Training")])
+        trees.write_picture("folders/smile/1.png", 1)
+        trees.write_picture("folders/contempt/3.png", 3)
+        samples = load_dataset([trees.root / "folders", csv_file], label_map="own")
+        assert samples.label_names == (*LABELS_WITH_CONTEMPT, "smile")
+        assert names(samples) == ["contempt", "smile", "sad"]
+
+    def test_renamed_classes_stay_with_the_classes_of_the_set(self, trees: Any) -> None:
+        trees.write_picture("angry/1.png", 1)
+        trees.write_picture("grin/2.png", 2)
+        spec = {"path": trees.root, "rename": {"Grin": "Happiness"}}
+        assert names(load_dataset(spec)) == ["angry", "happy"]
+        samples = load_dataset(spec, label_map="own")
+        assert (names(samples), samples.skipped) == (["angry", "happy"], ())
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ({"split": 1}, "split of a data set is 1; expected a name"),
+            ({"votes": 3}, "votes of a data set is 3; expected a path"),
+            ({"size": "big"}, "size of a data set is 'big'; expected a number of pixels"),
+            ({"label_map": 3}, "label_map of a data set is 3; expected a name or a list"),
+            ({"rename": ["a", "b"]}, r"rename of a data set is \['a', 'b'\]; expected a mapping"),
+            ({"rename": {"a": 1}}, r"rename of a data set is \{'a': 1\}; expected a mapping"),
+        ],
+    )
+    def test_options_of_another_type_are_named(self, trees: Any, options: dict[str, Any], expected: str) -> None:
+        trees.write_picture("angry/1.png", 1)
+        with pytest.raises(DatasetError, match=expected):
+            load_dataset({"path": trees.root, **options})
+
+    def test_an_option_without_a_value_is_as_if_it_were_not_there(self, trees: Any) -> None:
+        trees.write_picture("faces/angry/1.png", 1)
+        path = trees.root / "all.yaml"
+        path.write_text("- {path: faces, votes: null, rename: null, use_as: null}\n", encoding="utf-8")
+        assert names(load_dataset(path)) == ["angry"]
 
     def test_unknown_option_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match=r"described by path and any of kind, .*; got \['crop', 'path'\]"):

@@ -25,15 +25,15 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
-from .ck_plus import IMAGES_FOLDER, find_folder, is_ck48, read_ck48, read_ck_plus
-from .class_folders import read_class_folders
+from .ck_plus import IMAGES_FOLDER, LABELS_FOLDER, find_folder, is_ck48, read_ck48, read_ck_plus
+from .class_folders import inner_root, read_class_folders
 from .combination import read_combination
 from .fer_csv import SIDE, read_fer_csv
 from .ferplus import apply_targets
 from .images import fit_square
 from .jaffe import NAME as JAFFE_NAME
 from .jaffe import read_jaffe
-from .label_maps import LabelMap, apply_label_map, find_label_map
+from .label_maps import LabelMap, apply_label_map, canonical, find_label_map, with_common_names
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
 from .records import Index, known_split, load_pixels
@@ -56,6 +56,9 @@ KINDS = ("npz", "fer_csv", "manifest", "ck_plus", "ck48", "jaffe", "class_folder
 
 #: Data sets whose pictures come as files.
 TREE_KINDS = ("manifest", "ck_plus", "ck48", "jaffe", "class_folders")
+
+#: The files that hold FER2013; FER+ votes beside one of them are taken without being named.
+FER_FILES = ("fer2013.csv", "icml_face_data.csv")
 
 Spec = str | PathLike[str] | Mapping[str, Any]
 
@@ -117,6 +120,7 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
             msg = f"a data set is described by path and any of {', '.join(sorted(allowed))}; got {sorted(spec)}"
             raise DatasetError(msg)
         own = {key: value for key, value in spec.items() if key != "path"}
+        _check_options(own)
         return _load(spec["path"], replace(options, **own))
     if isinstance(spec, str | PathLike):
         path = Path(spec)
@@ -125,15 +129,43 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
         spec = read_combination(path)
         options = replace(options, kind=None)
     # A part without the split asked for simply has nothing to add.
-    combined = concatenate([_load(part, replace(options, split=None)) for part in spec])
+    parts = [_load(part, replace(options, split=None)) for part in spec]
+    if not find_label_map(options.label_map).labels:
+        parts = with_common_names(parts)
+    combined = concatenate(parts)
     return only_split(combined, options.split, "the combination")
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """What a YAML file says of a data set can be of any type."""
+    names = {"split", "targets", "kind", "use_as"}
+    for key, value in options.items():
+        if key in names and not isinstance(value, str | None):
+            expected = "a name"
+        elif key == "votes" and not isinstance(value, str | PathLike | None):
+            expected = "a path"
+        elif key == "size" and not (isinstance(value, int) and value > 0):
+            expected = "a number of pixels above 0"
+        elif key == "label_map" and not isinstance(value, str | list | tuple | LabelMap):
+            expected = "a name or a list of class names"
+        elif key == "rename" and not (
+            isinstance(value, Mapping | None) and all(isinstance(n, str | None) for n in (value or {}).values())
+        ):
+            expected = "a mapping of the data set's class names to ours, or to null"
+        else:
+            continue
+        msg = f"{key} of a data set is {value!r}; expected {expected}"
+        raise DatasetError(msg)
 
 
 def _load_one(path: Path, options: _Options) -> Samples:
     mapping = find_label_map(options.label_map)
     if options.rename:
-        renamed = tuple((str(name).strip().lower(), target) for name, target in options.rename.items())
-        mapping = replace(mapping, renamed=renamed)
+        renamed = {
+            str(name).strip().lower(): None if target is None else canonical(target)
+            for name, target in options.rename.items()
+        }
+        mapping = replace(mapping, renamed=tuple(renamed.items()))
     if options.targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
         msg = f"{options.targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
         raise DatasetError(msg)
@@ -204,10 +236,14 @@ def detect_kind(path: Path) -> str:
 def _detect_folder(path: Path) -> str:
     if find_folder(path, IMAGES_FOLDER).is_dir():
         return "ck_plus"
-    if (path / "fer2013.csv").is_file():
+    if path.name == IMAGES_FOLDER:
+        msg = f"{path} holds the pictures of CK+ without their labels; give the folder above it, beside {LABELS_FOLDER}"
+        raise DatasetError(msg)
+    if any((path / name).is_file() for name in FER_FILES):
         return "fer_csv"
-    if any(JAFFE_NAME.match(file.name) for file in path.rglob("*.tif*")):
+    if any(JAFFE_NAME.match(file.name) for file in path.rglob("*.[tT][iI][fF]*")):
         return "jaffe"
+    path = inner_root(path)
     return "ck48" if is_ck48(path) else "class_folders"
 
 
@@ -231,9 +267,9 @@ def _detect_csv(path: Path) -> str:
 
 
 def _fer_csv(path: Path, votes: Path | None) -> Samples:
-    file = path / "fer2013.csv" if path.is_dir() else path
+    file = next(path / name for name in FER_FILES if (path / name).is_file()) if path.is_dir() else path
     beside = file.with_name("fer2013new.csv")
-    if votes is None and beside.is_file():
+    if votes is None and file.name in FER_FILES and beside.is_file():
         votes = beside
     return read_fer_csv(file, votes=votes)
 

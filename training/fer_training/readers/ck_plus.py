@@ -74,7 +74,8 @@ def find_folder(root: Path, name: str) -> Path:
     expected = root / name
     if expected.is_dir():
         return expected
-    return next((path for path in sorted(root.glob(f"*/{name}")) if path.is_dir()), expected)
+    found = (path for path in sorted(root.glob(f"*/{name}")) if path.is_dir() and path.parent.name != "__MACOSX")
+    return next(found, expected)
 
 
 def _sequence_label(folder: Path) -> str:

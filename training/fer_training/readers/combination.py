@@ -40,7 +40,7 @@ def read_combination(path: Path) -> list[dict[str, Any]]:
             msg = f"{path} has the entry {entry!r}; expected a path, or a mapping with path and options"
             raise DatasetError(msg)
         for key in ("path", "votes"):
-            if key in spec:
+            if isinstance(spec.get(key), str):
                 spec[key] = path.parent / spec[key]
         result.append(spec)
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .records import Index, Record
+from .records import Index, Record, known_split
 from .samples import DatasetError, Skip
 
 #: Subject, expression code, take, running number.
@@ -15,7 +15,7 @@ EXPRESSIONS = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
 
 
 def read_jaffe(root: Path) -> Index:
-    """List the pictures of JAFFE, in any depth below `root`.
+    """List the pictures of JAFFE, in any depth below `root`; folders called like splits say which split.
 
     Raises:
         DatasetError: no picture is named as in JAFFE.
@@ -29,7 +29,8 @@ def read_jaffe(root: Path) -> Index:
         if match is None or match[2].upper() not in EXPRESSIONS:
             skipped.append(Skip(str(path), "not named as in JAFFE (KA.AN1.39.tiff)"))
             continue
-        records.append(Record(path=path, label=match[2].upper(), subject=match[1].upper()))
+        split = known_split(path.relative_to(root).parts[0]) or ""
+        records.append(Record(path=path, label=match[2].upper(), split=split, subject=match[1].upper()))
     if not records:
         msg = f"{root} holds no picture named as in JAFFE; expected names like KA.AN1.39.tiff"
         raise DatasetError(msg)

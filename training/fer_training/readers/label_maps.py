@@ -27,6 +27,7 @@ ALIASES: dict[str, str] = {
     "sadness": "sad",
     "sa": "sad",
     "surprise": "surprised",
+    "suprise": "surprised",
     "su": "surprised",
     "ne": "neutral",
     "neutrality": "neutral",
@@ -103,13 +104,12 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
     """
     mapping = find_label_map(spec)
     renamed = dict(mapping.renamed)
-    own = tuple(canonical(name) for name in samples.label_names)
-    labels = mapping.labels or tuple(dict.fromkeys(own))
+    names = [renamed.get(raw.strip().lower(), canonical(raw)) for raw in samples.label_names]
+    labels = mapping.labels or tuple(dict.fromkeys(name for name in names if name is not None))
     used = set(samples.labels.tolist())
-    target = np.full(len(own), UNKNOWN, dtype=np.int64)
+    target = np.full(len(names), UNKNOWN, dtype=np.int64)
     reasons: dict[int, str] = {UNKNOWN: "the label is unknown"}
-    for index, (raw, name) in enumerate(zip(samples.label_names, own, strict=True)):
-        wanted = renamed.get(raw.strip().lower(), name)
+    for index, (raw, wanted) in enumerate(zip(samples.label_names, names, strict=True)):
         if wanted in labels:
             target[index] = labels.index(wanted)
         elif wanted is None or wanted in LABELS_WITH_CONTEMPT or mapping.skip_unknown or index not in used:
@@ -128,3 +128,25 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
         msg = f"no picture is left after the label map {mapping.name}: {dict(kept.skip_summary())}"
         raise DatasetError(msg)
     return replace(kept, skipped=(*samples.skipped, *skipped))
+
+
+def with_common_names(parts: Sequence[Samples]) -> list[Samples]:
+    """Give data sets that were read with their own classes the same ones, in the same order: all that any of them has.
+
+    Args:
+        parts: without soft targets.
+
+    Returns:
+        The same pictures; the known classes come first in our order, others as they are met.
+    """
+    met = dict.fromkeys(name for part in parts for name in part.label_names)
+    names = (
+        *(name for name in LABELS_WITH_CONTEMPT if name in met),
+        *(n for n in met if n not in LABELS_WITH_CONTEMPT),
+    )
+    result = []
+    for part in parts:
+        # The last place is that of unknown labels, which are -1.
+        places = np.array([*(names.index(name) for name in part.label_names), UNKNOWN], dtype=np.int64)
+        result.append(replace(part, labels=places[part.labels], label_names=names))
+    return result

@@ -7,6 +7,7 @@ import os
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,16 @@ def read_npz(path: Path) -> Samples:
         DatasetError: missing, damaged, pickled, or arrays that do not fit one another.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _arrays(path)
+        label_names = tuple(
+            arrays["label_names"].astype(np.str_).reshape(-1).tolist() if "label_names" in arrays else LABELS
+        )
     except FileNotFoundError:
         msg = f"there is no file {path}; expected a data set written by `fer-train prepare`"
         raise DatasetError(msg) from None
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as err:
         msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
         raise DatasetError(msg) from err
-    label_names = tuple(str(name) for name in arrays["label_names"]) if "label_names" in arrays else LABELS
     prefixes: dict[str, str] = {}
     for key in arrays:
         if key == "images" or key.endswith("_images"):
@@ -60,6 +62,15 @@ def read_npz(path: Path) -> Samples:
         msg = f"{path} holds {sorted(arrays)}; expected at least one pair like train_images and train_labels"
         raise DatasetError(msg)
     return concatenate([_split(path, arrays, name, prefix, label_names) for name, prefix in prefixes.items()])
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    file = np.load(path, allow_pickle=False)
+    if isinstance(file, np.ndarray):
+        # An npy file by another name: one array without a name.
+        return {}
+    with file:
+        return {name: file[name] for name in file.files}
 
 
 def _split_name(prefix: str) -> str:
