@@ -231,6 +231,9 @@ class ModelStore:
                 message
                 says how to mend it.
         """
+        if source is not None and not source.is_dir():
+            msg = f"there is no folder {source} to take model files from"
+            raise ModelError(msg)
         entry = self._entry(name)
         wanted = [entry, *(self._entry(other) for other in entry.with_it)]
         paths: list[Path] = []

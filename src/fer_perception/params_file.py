@@ -43,6 +43,9 @@ def read_parameters(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: the file cannot be read, is no YAML, or is no mapping of names to values.
     """
+    if path.is_fifo():
+        msg = f"{path} is a pipe, which can be read only once; write the parameters to a file"
+        raise ConfigError(msg)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as err:

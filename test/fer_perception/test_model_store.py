@@ -249,6 +249,8 @@ class TestFetch:
         (stick / "second.onnx").unlink()
         with pytest.raises(ModelError, match=r"second\.onnx cannot be read"):
             store.fetch("second", source=stick)
+        with pytest.raises(ModelError, match=r"there is no folder .*nowhere to take model files from"):
+            store.fetch("first", source=tmp_path / "nowhere")
 
     def test_recorded_addresses_must_be_https(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(model_store, "FOREIGN_MODELS", (entry("second", urls=("http://192.0.2.1/x", "file:///x")),))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,14 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(ConfigError, match="not UTF-8"):
         read_parameters(tmp_path / "binary.yaml")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """`--params <(...)` of a shell: what is read twice would be empty the second time, and the defaults would count."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigError, match="is a pipe, which can be read only once"):
+        read_parameters(pipe)
 
 
 def test_the_shipped_configurations_are_accepted(repository: Path) -> None:

@@ -46,3 +46,30 @@ def test_short_help() -> None:
     done = run("evaluate", "-h")
     assert done.returncode == 0
     assert "--model" in done.stdout
+
+
+def test_an_interrupted_command_says_so() -> None:
+    """Ctrl-C anywhere, not only while a network is trained."""
+    program = """
+import typer
+import fer_training.cli as cli
+
+def app():
+    result = typer.Typer()
+    @result.command()
+    def command():
+        raise KeyboardInterrupt
+    return result
+
+cli.build_app = app
+cli.main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 130
+    assert done.stderr.startswith("fer-train: interrupted; of fit and reproduce")
+
+
+def test_names_of_files_that_would_not_be_found_again_are_refused(tmp_path: Path) -> None:
+    done = run("prepare", tmp_path, tmp_path / "out.csv")
+    assert done.returncode == 1
+    assert "would be no .npz file by its name; call it out.npz" in done.stderr

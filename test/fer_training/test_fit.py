@@ -11,6 +11,7 @@ import torch
 from quick_recipe import QUICK
 
 from fer_training import architectures
+from fer_training.architectures import ArchitectureError
 from fer_training.checkpoint import CheckpointError, load_checkpoint
 from fer_training.evaluate import run_model
 from fer_training.expression_module import NonFiniteLossError
@@ -53,15 +54,33 @@ def test_the_weights_that_are_saved_are_the_ones_that_were_measured(tiny_npz: Pa
 
 def test_another_recipe_does_not_take_over_a_run(tiny_npz: Path, tmp_path: Path) -> None:
     fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path, progress=False)
-    with pytest.raises(RecipeError, match="another recipe"):
-        fit({**QUICK, "epochs": 2}, data=tiny_npz, out=tmp_path, progress=False)
-    fit({**QUICK, "epochs": 2}, data=tiny_npz, out=tmp_path, resume=False, progress=False)
+    other = {**QUICK, "epochs": 2, "optimizer": {**QUICK["optimizer"], "lr": 1e-3}}
+    expected = r"another recipe \(epochs is 1 there, 2 asked for, optimizer\.lr is 0\.002 there, 0\.001 asked for\)"
+    with pytest.raises(RecipeError, match=expected):
+        fit(other, data=tiny_npz, out=tmp_path, progress=False)
+    fit(other, data=tiny_npz, out=tmp_path, resume=False, progress=False)
+
+
+def test_an_attempt_that_failed_at_once_does_not_keep_the_directory(tiny_npz: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArchitectureError):
+        fit({**QUICK, "epochs": 1, "arguments": {"dropuot": 0.5}}, data=tiny_npz, out=tmp_path, progress=False)
+    assert (tmp_path / "recipe.yaml").is_file()
+    fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path, progress=False)
 
 
 def test_divergence_is_an_error_that_names_the_learning_rate(tiny_npz: Path, tmp_path: Path) -> None:
     recipe = {**QUICK, "optimizer": {"name": "sgd", "lr": 1e30, "momentum": 0.0}}
     with pytest.raises(NonFiniteLossError, match=r"optimizer\.lr"):
         fit(recipe, data=tiny_npz, out=tmp_path, progress=False)
+
+
+def test_divergence_in_the_last_step_is_an_error_too(tiny_npz: Path, tmp_path: Path) -> None:
+    """One step an epoch: only the validation after it can see what it has done."""
+    recipe = {**QUICK, "epochs": 1, "batch_size": 1000, "optimizer": {"name": "sgd", "lr": 1e38, "momentum": 0.0}}
+    recipe["schedule"] = {"name": "constant", "warmup_epochs": 0.0}
+    with pytest.raises(NonFiniteLossError, match=r"the validation loss is \w+ in epoch 0: training has diverged"):
+        fit(recipe, data=tiny_npz, out=tmp_path, progress=False)
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 def test_fine_tuning_keeps_the_features_and_renews_the_head(tiny_npz: Path, tmp_path: Path) -> None:

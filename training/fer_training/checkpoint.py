@@ -88,13 +88,18 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
         CheckpointError: missing, damaged, foreign, or of another architecture.
     """
     if not path.is_file():
-        msg = f"there is no checkpoint {path}; expected a .safetensors file written by `fer-train fit`"
+        inside = path / "weights.safetensors"
+        hint = f"; did you mean {inside}?" if inside.is_file() else ""
+        msg = f"there is no checkpoint {path}; expected a .safetensors file written by `fer-train fit`{hint}"
         raise CheckpointError(msg)
     try:
         with safe_open(path, framework="pt") as file:
             info = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as err:
+        if path.suffix == ".onnx":
+            msg = f"{path} is an exported model; expected the checkpoint (.safetensors) that `fer-train fit` wrote"
+            raise CheckpointError(msg) from err
         msg = f"{path} is damaged or not a safetensors file ({err}); train again or take another checkpoint"
         raise CheckpointError(msg) from err
     if info.get("format") != FORMAT:

@@ -12,6 +12,8 @@ import typer
 import fer_training
 from fer_perception.errors import FerError
 
+_INTERRUPTED = 130
+
 
 def build_app() -> typer.Typer:
     """The application with all its commands."""
@@ -30,15 +32,20 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point. Exit status: 0 done, 1 failed or interrupted, 2 wrong usage."""
+    """Entry point. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     try:
         build_app()()
     except FerError as err:
         print(f"fer-train: {err}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("fer-train: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
-        sys.exit(1)
+    except SystemExit as end:
+        # What typer makes of Ctrl-C.
+        if end.code == _INTERRUPTED:
+            print(
+                "fer-train: interrupted; of fit and reproduce, the same command goes on from the last finished epoch",
+                file=sys.stderr,
+            )
+        raise
     except BrokenPipeError:
         # The reader of stdout has gone (`| head`): nothing is wrong. Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -35,11 +35,13 @@ def distill(
     """
     import numpy as np
 
+    from fer_training.output_files import ready_for
     from fer_training.readers import load_dataset, only_split
     from fer_training.recipe import RecipeError
     from fer_training.teacher_file import write_teacher
     from fer_training.vote_model import label_given_votes_and_teacher
 
+    ready_for(out, ".npz")
     whole = load_dataset(data, label_map=label_map)
     samples = only_split(whole, split, data)
     if votes and samples.votes is None:

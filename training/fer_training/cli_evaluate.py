@@ -40,14 +40,18 @@ def evaluate(
     from fer_training.evaluate import describe_model, evaluate_output, run_model
     from fer_training.evaluate_report import write_report
     from fer_training.evaluation_data import load_evaluation_data
+    from fer_training.output_files import ready_for
 
+    to_stdout = str(json_file) == "-"
+    for path in (None if to_stdout else json_file, report):
+        if path is not None:
+            ready_for(path)
     description = describe_model(model)
     evaluation = load_evaluation_data(
         data, split=split, size=description.side, targets=targets, contempt="contempt" in description.labels
     )
     output = run_model(model, evaluation.images)
     figures = evaluate_output(output, evaluation, cross_fitted=cross_fit)
-    to_stdout = json_file is not None and str(json_file) == "-"
     typer.echo(table(figures), err=to_stdout)
     text = json.dumps(figures, indent=2, allow_nan=False) + "\n"
     if to_stdout:
@@ -99,7 +103,6 @@ def table(figures: dict[str, Any]) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as err:
         msg = f"cannot write {path}: {err}; choose another place or free some space"

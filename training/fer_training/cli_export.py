@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from fer_perception.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fer_training.evaluation_data import EvaluationData
 
 
 def register(app: typer.Typer) -> None:
@@ -42,12 +43,15 @@ def export(
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.export import export_checkpoint
     from fer_training.export_fp16 import export_fp16, half_path
+    from fer_training.output_files import ready_for
 
+    # Not over the checkpoint, and so that every command knows the file for what it is.
+    ready_for(out, ".onnx")
     if (int8 or calibrate) and data is None:
         msg = "--int8 and --calibrate need pictures; name a data set with --data"
         raise ConfigError(msg)
     loaded = load_checkpoint(checkpoint)
-    images: NDArray[np.uint8] | None = None
+    evaluation: EvaluationData | None = None
     if data is not None:
         evaluation = load_evaluation_data(
             data,
@@ -56,11 +60,10 @@ def export(
             targets=targets,
             contempt="contempt" in loaded.labels,
         )
-        images = evaluation.images
         if calibrate:
             loaded = calibrate_checkpoint(loaded, evaluation)
             typer.echo(f"temperature {loaded.temperature:.4f} fitted on {split}", err=True)
-    real = None if images is None else images[:256]
+    real = None if evaluation is None else evaluation.images[:256]
     metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
     typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")
     if not fp16 and half_path(out).is_file():
@@ -71,20 +74,19 @@ def export(
             f"{half.path}  {half.path.stat().st_size / 1e6:.2f} MB  {half.half_nodes} operators in FP16, "
             f"largest difference in a probability {half.max_difference:.2e}"
         )
-    if int8 and data is not None:
-        _export_int8(out, data, split, input_shape(loaded)[1])
+    if int8 and data is not None and evaluation is not None:
+        _export_int8(out, data, evaluation)
 
 
-def _export_int8(model: Path, data: Path, split: str, size: int) -> None:
+def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
     from fer_training.evaluate import evaluate_model
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.quantise import quantise_int8
     from fer_training.readers import DatasetError
 
-    judged = load_evaluation_data(data, split=split, size=size)
     try:
-        calibration = load_evaluation_data(data, split="train", size=size).images
+        calibration = load_evaluation_data(data, split="train", size=judged.images.shape[1]).images
     except DatasetError:
         calibration = judged.images
         typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)

@@ -28,9 +28,11 @@ def feature_maps_command(
     from fer_training.checkpoint import load_checkpoint
     from fer_training.deployed_network import input_shape, load_network
     from fer_training.feature_maps import feature_maps, write_feature_maps
+    from fer_training.output_files import ready_for
     from fer_training.readers.images import fit_square, read_gray
     from fer_training.readers.samples import DatasetError
 
+    ready_for(out, ".png")
     checkpoint = load_checkpoint(model)
     channels, side, _ = input_shape(checkpoint)
     try:

@@ -33,25 +33,24 @@ def fit(
     import torch
 
     from fer_training.fit import fit as run
+    from fer_training.output_files import ready_for
     from fer_training.recipe import load_recipe
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     if threads:
         torch.set_num_threads(threads)
+    if json_file is not None:
+        ready_for(json_file)
     loaded = load_recipe(recipe, overrides or [])
     directory = out or Path("runs") / Path(recipe).stem
-    try:
-        figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
-    except KeyboardInterrupt:
-        typer.echo("fer-train: interrupted; the same command goes on from the last finished epoch", err=True)
-        raise typer.Exit(130) from None
+    figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
     if not figures:
         return  # another process of a distributed run reports
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     without = figures["validation_accuracy_without_leaks"]
     typer.echo(
         f"validation accuracy {figures['validation_accuracy']:.4f}"
         + ("" if without is None else f" ({without:.4f} without pictures that the training part repeats)")
         + f", {figures['n']} pictures, after {figures['epochs']} epochs; {directory}"
     )
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")

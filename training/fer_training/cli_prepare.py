@@ -33,10 +33,13 @@ def prepare_command(
 
     from fer_perception.detection import create_detector
     from fer_perception.settings import PipelineSettings
+    from fer_training.output_files import ready_for
     from fer_training.prepare import prepare, write_skipped
     from fer_training.readers import load_index
     from fer_training.readers.npz import write_npz
 
+    ready_for(out, ".npz")
+    index = load_index(data, kind=kind)
     settings = PipelineSettings()
     finder = create_detector(
         detector,
@@ -47,7 +50,6 @@ def prepare_command(
         threads=settings.threads,
     )
     typer.echo(finder.reason, err=True)
-    index = load_index(data, kind=kind)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as bar:
         task = bar.add_task("finding faces", total=len(index.records))

@@ -26,12 +26,16 @@ def summary(
 ) -> None:
     """List a network's layers with output shapes and parameters, and their totals."""
     from fer_training.architectures import create
+    from fer_training.output_files import ready_for
     from fer_training.summary import summarise
 
+    to_stdout = str(json_file) == "-"
+    if json_file is not None and not to_stdout:
+        ready_for(json_file)
     network = create(name, in_channels=in_channels, input_size=input_size, num_classes=num_classes)
     result = summarise(network, in_channels=in_channels, input_size=input_size)
     text = json.dumps(result.as_dict(), indent=2) + "\n"
-    if str(json_file) == "-":
+    if to_stdout:
         typer.echo(text, nl=False)
         return
     width = max(len(row.name) for row in result.layers)

@@ -131,11 +131,7 @@ class ExpressionModule(pl.LightningModule):
         logits = self(images)
         loss = self._loss(logits, target, votes, teacher)
         if not torch.isfinite(loss):
-            msg = (
-                f"the loss is {loss.item()} in epoch {self.current_epoch}, batch {batch_index}; lower optimizer.lr "
-                f"(now {self.recipe.optimizer.lr}) or set optimizer.gradient_clip, then resume from the last checkpoint"
-            )
-            raise NonFiniteLossError(msg)
+            raise NonFiniteLossError(self._diverged(f"the loss of batch {batch_index} is {loss.item()}"))
         if not second:
             hit = logits[:, : self.classes].argmax(dim=1) == batch["labels"]
             self._record("train", loss.detach(), hit.float().mean(), len(images))
@@ -185,8 +181,16 @@ class ExpressionModule(pl.LightningModule):
         del batch_index
         logits = self(batch["images"].float())[:, : self.classes]
         loss = F.cross_entropy(logits, batch["labels"])
+        if not torch.isfinite(loss):
+            raise NonFiniteLossError(self._diverged(f"the validation loss is {loss.item()}"))
         hit = (logits.argmax(dim=1) == batch["labels"]).float().mean()
         self._record("validation", loss, hit, len(logits))
+
+    def _diverged(self, what: str) -> str:
+        return (
+            f"{what} in epoch {self.current_epoch}: training has diverged; lower optimizer.lr (now "
+            f"{self.recipe.optimizer.lr}) or set optimizer.gradient_clip, and start again with --fresh or another --out"
+        )
 
     def _record(self, part: str, loss: Tensor, accuracy: Tensor, size: int) -> None:
         """Add a batch to an epoch's figures: exact also where processes have unequal shares."""

@@ -224,7 +224,7 @@ def _trainer(
     callbacks.append(RichProgressBar() if progress else EpochLines(recipe.epochs))
     return pl.Trainer(
         max_epochs=recipe.epochs,
-        precision=recipe.precision,  # type: ignore[arg-type]
+        precision=recipe.precision,
         gradient_clip_val=recipe.optimizer.gradient_clip or None,
         callbacks=callbacks,
         logger=TensorBoardLogger(out, name="", version="tensorboard"),

@@ -57,7 +57,8 @@ def load_fit_data(recipe: Recipe) -> FitData:
         held_out=recipe.held_out,
     )
     if not 0 <= recipe.fold < len(folds):
-        msg = f"fold is {recipe.fold}; expected 0 to {len(folds) - 1} with this data set and protocol"
+        one = "the data set is split in one way only, so that fold must be 0"
+        msg = f"fold is {recipe.fold}; " + (one if len(folds) == 1 else f"expected 0 to {len(folds) - 1}")
         raise RecipeError(msg)
     fold = folds[recipe.fold]
     train = fold.train

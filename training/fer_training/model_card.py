@@ -16,7 +16,7 @@ import yaml
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_training import architectures
-from fer_training.onnx_file import load_onnx, onnx_sha256
+from fer_training.onnx_file import load_onnx, onnx_sha256, repeats_figures
 
 #: Keys an evaluation must have to be shown.
 _NEEDED = (
@@ -75,6 +75,9 @@ def read_card_source(
     figures: dict[str, dict[str, Any]] = {}
     for path in evaluations:
         figures |= _read_evaluation(path, metadata)
+    if not evaluations and repeats_figures(model):
+        msg = f"{model} records the figures of the FP32 file it was made from; name its own with --evaluation"
+        raise ModelError(msg)
     if not evaluations:
         recorded = {split: value for split, value in metadata.metrics.items() if _complete(value)}
         figures = {f"{value.get('data', 'the data')}, {split}": value for split, value in recorded.items()}

@@ -15,6 +15,14 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
 
+#: Ends of the names of a model's other versions.
+VERSIONS = ("_fp16", "_int8")
+
+
+def repeats_figures(path: Path) -> bool:
+    """Whether a file is the FP16 or INT8 version of a model: its metadata holds the figures of the FP32 file."""
+    return path.stem.endswith(VERSIONS)
+
 
 def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
     """Read a graph and the bytes it is made of.
@@ -30,6 +38,9 @@ def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
         msg = f"there is no model {path}; expected an .onnx file written by `fer-train export`"
         raise ModelError(msg) from None
     except (OSError, DecodeError, onnx.checker.ValidationError) as err:
+        if path.suffix == ".safetensors":
+            msg = f"{path} is a checkpoint; expected an .onnx file, which `fer-train export` makes of it"
+            raise ModelError(msg) from err
         msg = f"{path} is damaged or not an ONNX file ({err}); export it again"
         raise ModelError(msg) from err
     return model, data

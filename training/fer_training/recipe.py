@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from fer_perception.errors import ConfigError
+from fer_training import architectures
+from fer_training.recipe_numbers import number_fault
 
 R = TypeVar("R")
 
@@ -188,7 +189,7 @@ class Recipe:
     ema: float = 0.999
     early_stopping: int = 0
     keep: Literal["last", "best"] = "last"
-    precision: str = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"] = "bf16-mixed"
     seed: int = 0
     limit_train: int = 0
 
@@ -327,32 +328,11 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
 
 
 def _check_ranges(recipe: Recipe) -> None:
-    unit = {
-        "ema": recipe.ema,
-        "augmentation.flip": recipe.augmentation.flip,
-        "augmentation.erasing": recipe.augmentation.erasing,
-        "augmentation.blur": recipe.augmentation.blur,
-        "augmentation.mixup_probability": recipe.augmentation.mixup_probability,
-        "loss.label_smoothing": recipe.loss.label_smoothing,
-        "loss.votes_weight": recipe.loss.votes_weight,
-        "loss.teacher_weight": recipe.loss.teacher_weight,
-    }
-    for name, value in unit.items():
-        if not 0 <= value <= 1:
-            msg = f"{name} is {value}; expected a number from 0 to 1"
-            raise RecipeError(msg)
-    positive = {
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "optimizer.lr": recipe.optimizer.lr,
-        "loss.teacher_temperature": recipe.loss.teacher_temperature,
-    }
-    for name, value in positive.items():
-        if not value > 0 or not math.isfinite(value):
-            msg = f"{name} is {value}; expected a number above 0"
-            raise RecipeError(msg)
-    if not (recipe.optimizer.sam_radius >= 0 and math.isfinite(recipe.optimizer.sam_radius)):
-        msg = f"optimizer.sam_radius is {recipe.optimizer.sam_radius}; expected 0 (none) or a number above it"
+    fault = number_fault(recipe)
+    if fault:
+        raise RecipeError(fault)
+    if recipe.architecture not in architectures.names():
+        msg = f"architecture is {recipe.architecture!r}; expected one of {', '.join(architectures.names())}"
         raise RecipeError(msg)
     if recipe.cross_fit_parts == 1 or recipe.cross_fit_parts < 0:
         msg = f"cross_fit_parts is {recipe.cross_fit_parts}; expected 0 (train on all pictures) or at least 2"

@@ -10,13 +10,11 @@ from typing import Any
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_training.model_card import markdown_table, parameter_count, parse_recipe
-from fer_training.onnx_file import load_onnx, onnx_sha256
+from fer_training.onnx_file import load_onnx, onnx_sha256, repeats_figures
 from fer_training.published import PUBLISHED
 
 #: Name of the block in a page.
 BLOCK = "results"
-#: Versions of a model that carry its metadata, and so the figures of the FP32 file.
-_VERSIONS = ("_fp16", "_int8")
 
 _NOTE = """\
 Ours: one crop, no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`:
@@ -57,6 +55,9 @@ def read_result(path: Path, *, split: str = "validation") -> ModelResult:
     Raises:
         ModelError: no model of this project, or without figures of `split`.
     """
+    if repeats_figures(path):
+        msg = f"{path} repeats the figures of the FP32 file it was made from; name that file"
+        raise ModelError(msg)
     graph, data = load_onnx(path)
     props = {entry.key: entry.value for entry in graph.metadata_props}
     metadata = ModelMetadata.from_props(props, path=str(path), sha256=onnx_sha256(data))
@@ -74,7 +75,7 @@ def find_models(directory: Path) -> list[Path]:
     Raises:
         ModelError: there is none.
     """
-    found = sorted(path for path in directory.glob("*.onnx") if not path.stem.endswith(_VERSIONS))
+    found = sorted(path for path in directory.glob("*.onnx") if not repeats_figures(path))
     if not found:
         msg = f"there is no model in {directory}; expected .onnx files written by `fer-train export`"
         raise ModelError(msg)

@@ -29,6 +29,8 @@ EPOCHS = "epochs.csv"
 def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make the run directory, or take up an interrupted run in it.
 
+    A run that never finished an epoch leaves nothing to lose: its directory is free for any recipe.
+
     Args:
         out: the directory.
         recipe: what will be trained.
@@ -40,15 +42,26 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
     written = out / RECIPE
     text = recipe_to_yaml(recipe)
-    if resume and written.is_file() and yaml.safe_load(written.read_text(encoding="utf-8")) != yaml.safe_load(text):
-        msg = f"{out} holds a run of another recipe; take another --out, or --fresh to start over"
-        raise RecipeError(msg)
+    if resume and written.is_file() and ((out / RESUME).is_file() or (out / WEIGHTS).is_file()):
+        other = _differences(yaml.safe_load(written.read_text(encoding="utf-8")), yaml.safe_load(text))
+        if other:
+            msg = f"{out} holds a run of another recipe ({other}); take another --out, or --fresh to start over"
+            raise RecipeError(msg)
     if not resume:
         shutil.rmtree(out / "tensorboard", ignore_errors=True)
         for name in (RESUME, METRICS, WEIGHTS, EPOCHS):
             (out / name).unlink(missing_ok=True)
     written.write_text(text, encoding="utf-8")
     (out / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
+
+
+def _differences(there: object, asked: object, key: str = "") -> str:
+    """The keys in which two recipes differ, with both values; "" where they are equal."""
+    if isinstance(there, dict) and isinstance(asked, dict):
+        names = dict.fromkeys((*there, *asked))
+        parts = [_differences(there.get(n), asked.get(n), f"{key}.{n}" if key else str(n)) for n in names]
+        return ", ".join(part for part in parts if part)
+    return "" if there == asked else f"{key} is {there!r} there, {asked!r} asked for"
 
 
 def source_commit() -> str:

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, ModelError
 from fer_training import cli_card, cli_evaluate, cli_export
-from fer_training.checkpoint import Checkpoint, save_checkpoint
+from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from fer_training.results_table import read_result
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,63 @@ def test_int8_is_written_and_both_accuracies_said(
     )
     assert f"accuracy {quantised['accuracy']:.4f} against {single['accuracy']:.4f} in FP32" in printed
     assert (tmp_path / "m_int8.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
+
+
+def test_int8_is_judged_by_the_targets_asked_for(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    weights = shipped.with_name("weights.safetensors")
+    by_votes = ("--data", drawn_npz, "--targets", "ferplus_majority")
+    printed = run("export", "--checkpoint", weights, "--out", tmp_path / "m.onnx", "--int8", *by_votes)
+    figures = json.loads(run("evaluate", "--model", tmp_path / "m_int8.onnx", *by_votes, "--json", "-"))
+    by_labels = json.loads(run("evaluate", "--model", tmp_path / "m_int8.onnx", "--data", drawn_npz, "--json", "-"))
+    assert figures["n"] != by_labels["n"], "the targets must differ, or it shows nothing"
+    assert f"accuracy {figures['accuracy']:.4f} against" in printed
+    assert f"(n {figures['n']})" in printed
+
+
+def test_figures_of_the_fp32_file_are_not_passed_off_as_those_of_its_versions(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    half, card = shipped.with_name("arch1_drawn_fp16.onnx"), tmp_path / "card.md"
+    with pytest.raises(ModelError, match="name its own with --evaluation"):
+        run("card", "--model", half, "--out", card)
+    with pytest.raises(ModelError, match="repeats the figures of the FP32 file"):
+        read_result(half)
+    run("evaluate", "--model", half, "--data", drawn_npz, "--json", tmp_path / "half.json")
+    run("card", "--model", half, "--out", card, "--evaluation", tmp_path / "half.json")
+    assert "arch1_drawn_fp16.onnx" in card.read_text()
+
+
+def test_an_export_is_never_written_over_its_checkpoint(run: Callable[..., str], shipped: Path) -> None:
+    weights = shipped.with_name("weights.safetensors")
+    before = weights.read_bytes()
+    for out in (weights, shipped.with_name("arch1")):
+        with pytest.raises(ConfigError, match=r"would be no \.onnx file by its name; call it \w+\.onnx"):
+            run("export", "--checkpoint", weights, "--out", out)
+    assert weights.read_bytes() == before
+
+
+def test_checkpoints_and_models_are_told_apart(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+    weights, model = shipped.with_name("weights.safetensors"), tmp_path / "m.onnx"
+    with pytest.raises(CheckpointError, match=r"is an exported model; expected the checkpoint"):
+        run("export", "--checkpoint", shipped, "--out", model)
+    with pytest.raises(ModelError, match=r"is a checkpoint; expected an \.onnx file, which `fer-train export` makes"):
+        run("card", "--model", weights, "--out", tmp_path / "card.md")
+    with pytest.raises(CheckpointError, match=r"did you mean .*weights\.safetensors\?"):
+        run("export", "--checkpoint", weights.parent, "--out", model)
+
+
+def test_places_that_cannot_be_written_are_named_before_the_work(
+    run: Callable[..., str], shipped: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for option, place, words in (
+        ("--json", tmp_path / "file" / "f.json", "cannot be made"),
+        ("--report", tmp_path, "is a folder"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            run("evaluate", "--model", shipped, "--data", tmp_path / "no data set", option, place)
 
 
 def test_evaluate_prints_a_table_and_writes_json_and_page(
