@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
+from fer_perception.media import opencv_name
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -18,7 +19,7 @@ class AnnotatedOutput:
     """Collects annotated frames in a directory: stills as pictures, everything else as one video a camera.
 
     `NAME.jpg` becomes `NAME_annotated.jpg`; formats OpenCV does not write become PNG; videos become
-    `NAME_annotated.mp4`.
+    `NAME_annotated.mp4`. Older files of these names are replaced.
 
     Attributes:
         files: what was written, in order.
@@ -114,7 +115,9 @@ class VideoFile:
         # The codec wants even sides.
         self.size = (max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2))
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(path), fourcc, rate, self.size)
+        self._path = path
+        self._open = True
+        self._writer = cv2.VideoWriter(opencv_name(path), fourcc, rate, self.size)
         if not self._writer.isOpened():
             msg = f"{path} cannot be written as MPEG-4: is the directory writable, and was OpenCV built with FFmpeg?"
             raise SourceError(msg)
@@ -126,5 +129,18 @@ class VideoFile:
         self._writer.write(image)
 
     def close(self) -> None:
-        """Write the index; idempotent."""
+        """Write the index; idempotent.
+
+        Raises:
+            SourceError: the file is not whole: OpenCV says nothing of a full disk.
+        """
+        if not self._open:
+            return
+        self._open = False
         self._writer.release()
+        written = cv2.VideoCapture(str(self._path))
+        whole = written.isOpened()
+        written.release()
+        if not whole:
+            msg = f"{self._path} could not be written whole; is the disk full?"
+            raise SourceError(msg)

@@ -308,10 +308,18 @@ class BagWriter:
             raise SourceError(msg) from None
 
     def close(self) -> None:
-        """Write index and metadata; idempotent."""
+        """Write index and metadata; idempotent.
+
+        Raises:
+            SourceError: the disk is full or gone.
+        """
         if self._open:
             self._open = False
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OSError as err:
+                msg = f"{self.path} cannot be finished: {err.strerror}; its last messages and its index are missing"
+                raise SourceError(msg) from None
 
     def __enter__(self) -> BagWriter:
         return self

@@ -29,7 +29,12 @@ def check_topic(topic: str, wait_s: float) -> list[Check]:
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        return _Look(node, executor, node.resolve_topic_name(topic), wait_s).checks()
+        name = node.resolve_topic_name(topic)
+    except (RuntimeError, ValueError) as err:
+        mend = "give a name of letters, digits, _ and /, no part of which begins with a digit"
+        return [Check("images", Verdict.FAILED, f"{topic!r} is no topic name: {' '.join(str(err).split())}", mend)]
+    else:
+        return _Look(node, executor, name, wait_s).checks()
     finally:
         executor.shutdown()
         node.destroy_node()

@@ -193,6 +193,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
 
 
 def _open_file(path: Path) -> Media:
+    if path.is_fifo():
+        msg = f"{path} is a pipe, which can be read only once; write it to a file"
+        raise SourceError(msg)
     try:
         with path.open("rb") as file:
             head = file.read(16)
@@ -203,9 +206,9 @@ def _open_file(path: Path) -> Media:
         msg = f"{path} is empty (0 bytes); expected a picture or a video"
         raise SourceError(msg)
     animated = head[:4] == b"GIF8"
-    if not animated and (cv2.haveImageReader(str(path)) or path.suffix.lower() in PICTURE_SUFFIXES):
+    if not animated and (path.suffix.lower() in PICTURE_SUFFIXES or cv2.haveImageReader(opencv_name(path))):
         return _picture(path)
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(opencv_name(path))
     if not capture.isOpened() or (animated and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 1):
         capture.release()
         if animated:
@@ -213,6 +216,21 @@ def _open_file(path: Path) -> Media:
         msg = f"{path} is neither a picture nor a video this OpenCV can read, or it is damaged"
         raise SourceError(msg)
     return _recording(capture, path.name)
+
+
+def opencv_name(path: Path) -> str:
+    """A path as OpenCV takes it; it crashes on names that are no text.
+
+    Raises:
+        SourceError: the name is not UTF-8.
+    """
+    name = str(path)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        msg = f"{path} has a name that is not UTF-8, which OpenCV cannot open; rename it"
+        raise SourceError(msg) from None
+    return name
 
 
 def _recording(capture: cv2.VideoCapture, name: str) -> Media:

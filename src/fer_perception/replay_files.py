@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from fer_perception.errors import SourceError
 from fer_perception.replay import ReplayedFrame
 from fer_perception.results_json import frame_to_json, json_line
+from fer_perception.stdout import drop_stdout
 
 
 class JsonLines:
@@ -19,24 +22,41 @@ class JsonLines:
     Args:
         path: of the file; an older one is replaced. None = stdout, which stays open.
 
+    Attributes:
+        reader_left: whoever read stdout has seen enough (`| head`); further lines go nowhere.
+
     Raises:
-        SourceError: it cannot be written.
+        SourceError: it cannot be written; from every method.
     """
 
     def __init__(self, path: Path | None) -> None:
+        self.reader_left = False
+        self._path = path or Path("stdout")
         self._own = None if path is None else _create(path)
         self._file = self._own or sys.stdout
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write one line."""
-        self._file.write(json_line({**frame_to_json(frame.index, frame.result), "camera": frame.result.camera}) + "\n")
+        line = json_line({**frame_to_json(frame.index, frame.result), "camera": frame.result.camera})
+        with self._troubles():
+            self._file.write(line + "\n")
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        if self._own is None:
-            self._file.flush()
-        else:
-            self._own.close()
+        with self._troubles():
+            if self._own is None:
+                self._file.flush()
+            else:
+                self._own.close()
+
+    @contextmanager
+    def _troubles(self) -> Iterator[None]:
+        try:
+            with _told(self._path):
+                yield
+        except BrokenPipeError:
+            self.reader_left = True
+            drop_stdout()
 
 
 class CsvTable:
@@ -46,28 +66,32 @@ class CsvTable:
 
     Args:
         path: of the file; an older one is replaced.
+        labels: K class names of the scores.
 
     Raises:
-        SourceError: it cannot be written.
+        SourceError: it cannot be written; from every method.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, labels: Sequence[str]) -> None:
+        self._path = path
         self._file = _create(path)
         self._writer = csv.writer(self._file)
-        self._labels: tuple[str, ...] = ()
-        self._columns = 0
+        self._labels = tuple(labels)
+        heading = ["camera", "frame", "stamp", "face_id", "emotion", "confidence", "phase", "valence", "arousal"]
+        heading += ["observed", "x", "y", "width", "height", "detection_confidence", "quality", "tracked_for"]
+        heading += [f"score_{label}" for label in self._labels] + [f"raw_{label}" for label in self._labels]
+        self._columns = len(heading)
+        with _told(self._path):
+            self._writer.writerow(heading)
 
     def add(self, frame: ReplayedFrame) -> None:
-        """Write the rows of one frame, before the first one the heading."""
+        """Write the rows of one frame."""
+        with _told(self._path):
+            self._add(frame)
+
+    def _add(self, frame: ReplayedFrame) -> None:
         result = frame.result
-        if not self._labels:
-            self._labels = result.labels
-            heading = ["camera", "frame", "stamp", "face_id", "emotion", "confidence", "phase", "valence", "arousal"]
-            heading += ["observed", "x", "y", "width", "height", "detection_confidence", "quality", "tracked_for"]
-            heading += [f"score_{label}" for label in self._labels] + [f"raw_{label}" for label in self._labels]
-            self._writer.writerow(heading)
-            self._columns = len(heading)
-        start = [result.camera, frame.index, f"{result.stamp_ns / 1e9:.9f}"]
+        start = [result.camera, frame.index, _seconds(result.stamp_ns)]
         if not result.faces:
             self._writer.writerow([*start, *[""] * (self._columns - len(start))])
         for face in result.faces:
@@ -85,7 +109,26 @@ class CsvTable:
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        self._file.close()
+        with _told(self._path):
+            self._file.close()
+
+
+def _seconds(stamp_ns: int) -> str:
+    """All nine digits of a stamp: a float of this size has fewer."""
+    whole, rest = divmod(abs(stamp_ns), 10**9)
+    return f"{'-' if stamp_ns < 0 else ''}{whole}.{rest:09d}"
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what the disk says into an error that names the file; a reader that has left is the caller's business."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as err:
+        msg = f"{path} cannot be written: {err.strerror}"
+        raise SourceError(msg) from None
 
 
 def _number(value: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer_perception.replay import ReplayedFrame
+from fer_perception.results_json import seconds
 
 
 @dataclass
@@ -43,8 +44,8 @@ class SeenFace:
         return {
             "camera": self.camera,
             "face_id": self.face_id,
-            "first": self.first_ns / 1e9,
-            "last": self.last_ns / 1e9,
+            "first": seconds(self.first_ns),
+            "last": seconds(self.last_ns),
             "frames": self.frames,
             "emotion": self.emotion,
             "share": round(self.emotions[self.emotion] / self.frames, 4),
@@ -61,8 +62,8 @@ class SeenFaces:
     def add(self, frame: ReplayedFrame) -> None:
         """Take one frame."""
         result = frame.result
-        first, _ = self._span.get(result.camera, (result.stamp_ns, 0))
-        self._span[result.camera] = (first, result.stamp_ns)
+        first, _ = self._span.get(result.camera, (frame.received_ns, 0))
+        self._span[result.camera] = (first, frame.received_ns)
         for face in result.faces:
             seen = self._faces.setdefault(
                 (result.camera, face.face_id),
@@ -72,9 +73,9 @@ class SeenFaces:
             seen.emotions[face.emotion] += 1
 
     def seconds(self, camera: str) -> float:
-        """From the first to the last stamp of a camera's frames, s."""
+        """From the first to the last frame of a camera as recorded, s: header stamps may begin anew in between."""
         first, last = self._span.get(camera, (0, 0))
-        return (last - first) / 1e9
+        return seconds(last - first)
 
     def faces(self, camera: str | None = None) -> list[SeenFace]:
         """The faces of one camera or of all, the longest seen first."""

@@ -55,7 +55,6 @@ class _Face:
 
 @dataclass
 class _Camera:
-    first_ns: int
     last_ns: int
     size: tuple[int, int]
     frames: int = 0
@@ -75,6 +74,7 @@ class Report:
         self._path = path
         self._bag = bag
         self._start_ns: int | None = None
+        self._end_ns = 0
         self._faces: dict[str, _Face] = {}
         self._cameras: dict[str, _Camera] = {}
         self._timings: dict[str, list[float]] = {}
@@ -84,18 +84,19 @@ class Report:
     def add(self, frame: ReplayedFrame) -> None:
         """Take one frame."""
         result = frame.result
+        # Time as recorded: header stamps may begin anew (a bag of a looping bag) or differ between cameras.
         if self._start_ns is None:
-            self._start_ns = result.stamp_ns
-        t = (result.stamp_ns - self._start_ns) / 1e9
+            self._start_ns = frame.received_ns
+        self._end_ns = max(self._end_ns, frame.received_ns)
+        t = (frame.received_ns - self._start_ns) / 1e9
         self._labels, self._model_id = result.labels, result.model_id
         camera = self._cameras.get(result.camera)
         if camera is None:
-            camera = _Camera(result.stamp_ns, result.stamp_ns, (result.width, result.height))
+            camera = _Camera(result.stamp_ns, (result.width, result.height))
             self._cameras[result.camera] = camera
         else:
             camera.gaps_ms.append((result.stamp_ns - camera.last_ns) / 1e6)
-        camera.last_ns = max(camera.last_ns, result.stamp_ns)
-        camera.first_ns = min(camera.first_ns, result.stamp_ns)
+        camera.last_ns = result.stamp_ns
         camera.frames += 1
         camera.empty += not result.faces
         for stage, seconds in result.timings.items():
@@ -135,9 +136,7 @@ class Report:
 
     @property
     def _duration(self) -> float:
-        if self._start_ns is None:
-            return 0.0
-        return max((camera.last_ns - self._start_ns) / 1e9 for camera in self._cameras.values())
+        return 0.0 if self._start_ns is None else (self._end_ns - self._start_ns) / 1e9
 
     def _page(self, statistics: ReplayStatistics, seconds: float) -> str:
         body = [self._heading(statistics), self._tiles(statistics, seconds)]
@@ -149,8 +148,8 @@ class Report:
         body.append(self._tables(statistics))
         body.append(
             "<footer>An expression is what a face shows, not what a person feels. Scores are calibrated probabilities "
-            f"of the model {escape(self._model_id or 'unknown')}; times are header stamps from the first frame on."
-            "</footer>"
+            f"of the model {escape(self._model_id or 'unknown')}; times are those of the recording, from the first "
+            "frame on.</footer>"
         )
         title = f"Faces in {escape(self._bag.name)}"
         return (

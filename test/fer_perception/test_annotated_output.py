@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -55,3 +57,29 @@ def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:
         output.add_picture("a.PNG", np.full((4, 4, 3), 255, np.uint8))
     assert len(set(output.files)) == 2
     assert [int(cv2.imread(str(path)).max()) for path in output.files] == [0, 255]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the file size are set as on Linux")
+def test_a_full_disk_is_no_success(tmp_path: Path) -> None:
+    """OpenCV says nothing of frames it could not write."""
+    program = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from fer_perception.annotated_output import VideoFile
+from fer_perception.errors import SourceError
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+video = VideoFile(Path(sys.argv[1]), (320, 240), 25.0)
+random = np.random.default_rng(0)
+for _ in range(30):
+    video.add(random.integers(0, 256, (240, 320, 3), dtype=np.uint8))
+try:
+    video.close()
+except SourceError as err:
+    print(err)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "noise.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "noise.mp4 could not be written whole; is the disk full?" in done.stdout

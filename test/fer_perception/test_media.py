@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import struct
 import threading
 import zlib
@@ -264,3 +265,21 @@ def test_an_escaped_file_address(tmp_path: Path) -> None:
 def test_an_empty_name_is_not_the_working_directory() -> None:
     with pytest.raises(SourceError, match="name is empty"):
         open_media("")
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """What is read of it to tell its kind would be missing afterwards."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="is a pipe, which can be read only once"):
+        open_media(str(tmp_path / "pipe"))
+
+
+def test_a_name_that_is_no_text(tmp_path: Path) -> None:
+    """OpenCV would end the process."""
+    picture = tmp_path / os.fsdecode(b"bad\xff.png")
+    picture.write_bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
+    with open_media(str(picture)) as media:
+        assert len(list(media)) == 1
+    video = picture.rename(tmp_path / os.fsdecode(b"bad\xff.mp4"))
+    with pytest.raises(SourceError, match="has a name that is not UTF-8"):
+        open_media(str(video))

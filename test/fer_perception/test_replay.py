@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def test_stopping_leaves_a_readable_bag(tmp_path: Path, clip: list[np.ndarray], 
 
 def test_json_lines_and_csv_say_the_same(tmp_path: Path, clip: list[np.ndarray], pipeline: Pipeline) -> None:
     collector, _ = replay(clip_bag(tmp_path / "bag", clip), pipeline)
-    lines, table = JsonLines(tmp_path / "a.jsonl"), CsvTable(tmp_path / "a.csv")
+    lines, table = JsonLines(tmp_path / "a.jsonl"), CsvTable(tmp_path / "a.csv", pipeline.labels)
     for frame in collector.frames:
         lines.add(frame)
         table.add(frame)
@@ -221,6 +222,10 @@ def test_json_lines_and_csv_say_the_same(tmp_path: Path, clip: list[np.ndarray],
         cells = list(csv.DictReader(file))
     assert [int(cell["frame"]) for cell in cells] == list(range(30))
     assert cells[0]["face_id"] == ""
+    # All digits of the header, in both.
+    stamps = [frame.result.stamp_ns for frame in collector.frames]
+    assert [int(cell["stamp"].replace(".", "")) for cell in cells] == stamps
+    assert [row["stamp"] for row in rows] == [float(Fraction(stamp, 10**9)) for stamp in stamps]
     face = rows[-1]["faces"][0]
     assert cells[-1]["face_id"] == face["face_id"]
     assert cells[-1]["emotion"] == "happy"

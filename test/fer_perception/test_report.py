@@ -13,6 +13,7 @@ from fer_perception.drawing import hex_colour
 from fer_perception.errors import SourceError
 from fer_perception.pipeline_types import Phase
 from fer_perception.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.replay_summary import SeenFaces
 from fer_perception.report import MAX_THUMBNAILS, Report, thumbnail
 from fer_perception.report_charts import MAX_POINTS
 
@@ -131,11 +132,34 @@ def test_phases_and_unseen_stretches(tmp_path: Path) -> None:
         for phase, observed in ((Phase.ONSET, True), (Phase.APEX, True), (Phase.APEX, False))
         for _ in range(10)
     ]
-    frames = [ReplayedFrame(i, 0, IMAGE, make_result(face, stamp_ns=START + i * 10**8)) for i, face in enumerate(faces)]
+    frames = [
+        ReplayedFrame(i, stamp, IMAGE, make_result(face, stamp_ns=stamp))
+        for i, face in enumerate(faces)
+        for stamp in (START + i * 10**8,)
+    ]
     page, _ = written(tmp_path, frames)
     assert "<title>onset, 0.00 to 1.00 s</title>" in page
     assert "<title>apex, 1.00 to 2.90 s</title>" in page
     assert "<title>not seen, 2.00 to 2.90 s</title>" in page
+
+
+def test_stamps_that_begin_anew_do_not_bend_time(tmp_path: Path) -> None:
+    """A bag recorded from a looping one, from the middle of a loop on."""
+    looping = [
+        ReplayedFrame(
+            i, START + i * 10**8, IMAGE, make_result(make_face("f1", "happy", (9, 9, 50, 50)), stamp_ns=stamp)
+        )
+        for i in range(20)
+        for stamp in (START + (i + 10) % 20 * 10**8,)
+    ]
+    _, checker = written(tmp_path, looping)
+    text = " ".join(checker.text)
+    assert "1.9 s" in text
+    assert "0.0 to 1.9 s" in text
+    seen = SeenFaces()
+    for frame in looping:
+        seen.add(frame)
+    assert seen.seconds("/camera") == pytest.approx(1.9)
 
 
 def test_unusable_frames_and_cameras(tmp_path: Path) -> None:

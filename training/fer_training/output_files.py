@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from fer_perception.errors import ConfigError
+from fer_perception.output_place import require_writable
 
 
 def ready_for(path: Path, suffix: str = "") -> None:
@@ -16,19 +16,15 @@ def ready_for(path: Path, suffix: str = "") -> None:
         suffix: what its name must end with, with the dot; "" = anything.
 
     Raises:
-        ConfigError: another ending, a folder of that name, or a folder that cannot be made or written.
+        ConfigError: another ending, or a folder that cannot be made.
+        SourceError: the file cannot be written there.
     """
     if suffix and path.suffix.lower() != suffix:
         msg = f"{path} would be no {suffix} file by its name; call it {path.with_suffix(suffix).name}"
-        raise ConfigError(msg)
-    if path.is_dir():
-        msg = f"{path} is a folder; expected the name of a file to write"
         raise ConfigError(msg)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         msg = f"the folder {path.parent} for {path.name} cannot be made ({err.strerror}); choose another place"
         raise ConfigError(msg) from err
-    if not os.access(path.parent, os.W_OK):
-        msg = f"nothing can be written to the folder {path.parent}; choose another place for {path.name}"
-        raise ConfigError(msg)
+    require_writable(path)

@@ -19,6 +19,7 @@ import typer
 
 from fer_perception import __version__
 from fer_perception.errors import FerError
+from fer_perception.stdout import drop_stdout
 
 #: The commands, in the order of `fer --help`; each is a module of this package.
 COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
@@ -57,11 +58,6 @@ for _name in COMMANDS:
         importlib.import_module(f"{__name__}.{_name}").register(app)
 
 
-def _drop_stdout() -> None:
-    """Give the interpreter, which flushes stdout at its end, somewhere to write to."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def main() -> None:
     """Run the command line of this process and exit."""
     # A service may have closed them; Python then has None instead.
@@ -81,7 +77,7 @@ def main() -> None:
     except OSError as err:
         # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.
         logging.getLogger(__name__).info("where it happened", exc_info=True)
-        _drop_stdout()
+        drop_stdout()
         sys.stderr.write(f"fer: {err.filename or 'stdout'} cannot be used: {err.strerror or err}\n")
         sys.exit(1)
     except SystemExit as end:

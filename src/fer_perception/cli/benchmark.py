@@ -57,14 +57,10 @@ def benchmark(
 
 def _require_writable(json_file: str) -> None:
     """Refuse a place nothing can be written to before minutes of measuring, not after."""
-    from fer_perception.errors import FerError
+    from fer_perception.output_place import require_writable
 
-    if json_file in {"", "-"}:
-        return
-    folder = Path(json_file).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(json_file).is_dir():
-        msg = f"{json_file} cannot be written; name a file in a directory that exists and is writable"
-        raise FerError(msg)
+    if json_file not in {"", "-"}:
+        require_writable(Path(json_file))
 
 
 def _measure(part: str, *, full: bool) -> dict[str, float] | None:

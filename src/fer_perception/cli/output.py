@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from fer_perception.stdout import drop_stdout
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -60,11 +62,18 @@ def tell_shortcomings(pipeline: Pipeline) -> None:
         sys.stderr.write(f"fer: warning: {told}; `fer doctor` says why\n")
 
 
+def tell_choices(pipeline: Pipeline) -> None:
+    """Log what was chosen and why (`fer -v`)."""
+    classifier = pipeline.classifier
+    log = logging.getLogger(__name__)
+    log.info("detector: %s", pipeline.detector.reason)
+    log.info("%s on %s: %s", classifier.metadata.model_id, classifier.backend, classifier.reason)
+
+
 @contextmanager
 def quiet_when_reader_leaves() -> Iterator[None]:
     """End quietly, status 0, when whoever reads stdout has seen enough (`fer run ... | head`)."""
     try:
         yield
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()

@@ -6,18 +6,18 @@ import json
 import signal
 import sys
 import time
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import progress_bar, quiet_when_reader_leaves, tell_shortcomings, wants_progress
+from fer_perception.cli.output import progress_bar, tell_choices, tell_shortcomings, wants_progress
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
-    from fer_perception.replay import ReplayStatistics
+    from fer_perception.replay import FrameSink, ReplayStatistics
     from fer_perception.replay_summary import SeenFaces
 
 #: Given as a file, by convention.
@@ -59,7 +59,8 @@ def replay(
 ) -> None:
     """Run the pipeline over BAG as fast as this machine allows.
 
-    Nothing is dropped, and the same bag gives the same bytes on the same machine. Ctrl-C ends early and leaves complete
+    Nothing is dropped, and the same bag gives the same bytes on the same machine (but for the times measured in
+    --report). Older files of the names given are replaced, an older bag is not. Ctrl-C ends early and leaves complete
     files (exit status 1).
     """
     from fer_perception.bags import BagReader, BagWriter
@@ -71,26 +72,28 @@ def replay(
     from fer_perception.report import Report
 
     lines_on_stdout = jsonl == STDOUT
-    _refuse_one_file_twice(out, jsonl, csv, report, STDOUT if as_json else None)
+    _check_outputs(bag, out=out, jsonl=jsonl, csv=csv, report=report)
+    if lines_on_stdout and as_json:
+        msg = "--jsonl - and --json would both write to stdout; name a file for one of them"
+        raise typer.BadParameter(msg)
     settings = load_settings(params, deterministic_ids=True)
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         topics = reader.camera_topics(topic or [])
-        page = Report(report, bag) if report is not None else None
-        seen = SeenFaces()
-        sinks: list[Any] = [seen]
-        if jsonl is not None:
-            stack.enter_context(quiet_when_reader_leaves() if lines_on_stdout else nullcontext())
-            sinks.append(JsonLines(None if lines_on_stdout else jsonl))
-            stack.callback(sinks[-1].close)
-        if csv is not None:
-            sinks.append(CsvTable(csv))
-            stack.callback(sinks[-1].close)
-        sinks += [page] if page is not None else []
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
         tell_shortcomings(pipeline)
+        tell_choices(pipeline)
         writer = stack.enter_context(BagWriter(out)) if out is not None else None
+        # Only now, when nothing is left that could refuse, are older files replaced.
+        seen = SeenFaces()
+        lines = JsonLines(None if lines_on_stdout else jsonl) if jsonl is not None else None
+        table = CsvTable(csv, pipeline.labels) if csv is not None else None
+        for file in (lines, table):
+            if file is not None:
+                stack.callback(file.close)
+        page = Report(report, bag) if report is not None else None
+        sinks: list[FrameSink] = [sink for sink in (seen, lines, table, page) if sink is not None]
         work = Replay(reader, pipeline, topics, sinks=sinks, writer=writer)
         stop = stack.enter_context(_Interruption())
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=True)))
@@ -101,6 +104,8 @@ def replay(
             for _ in work.run(stop.requested):
                 done += 1
                 bar.update(task, advance=1, speed=f"{done / max(time.monotonic() - started, 1e-6):.1f} frames/s")
+                if lines is not None and lines.reader_left and not (out or csv or report):
+                    break
         except SourceError as err:
             # What came before the damage is worth keeping: the files are finished, then the reason is told.
             work.statistics.damage = str(err)
@@ -127,11 +132,35 @@ def _tell_what_is_missing(statistics: ReplayStatistics, out: Path | None) -> Non
         raise typer.Exit(1)
 
 
-def _refuse_one_file_twice(*outputs: Path | None) -> None:
-    paths = [path.resolve() for path in outputs if path is not None]
-    if len(set(paths)) < len(paths):
-        msg = "two of --out, --jsonl, --csv, --report and --json would write into one file; name different ones"
+def _check_outputs(bag: Path, **outputs: Path | None) -> None:
+    """Refuse what would lose something: stdout or one file for two outputs, the bag itself, a place that is none."""
+    from fer_perception.output_place import require_writable
+
+    named = {option: path for option, path in outputs.items() if path is not None}
+    for option, path in named.items():
+        if path == STDOUT:
+            if option != "jsonl":
+                msg = f"--{option} - is not possible: only --jsonl writes to stdout; name a file"
+                raise typer.BadParameter(msg)
+        elif option != "out":
+            require_writable(path)
+    files = [_identity(path) for path in named.values()]
+    if len(set(files)) < len(files):
+        msg = "two of --out, --jsonl, --csv and --report would write into one file; name different ones"
         raise typer.BadParameter(msg)
+    parts = {_identity(path) for path in (bag, *(bag.iterdir() if bag.is_dir() else ()))}
+    if parts & set(files):
+        msg = f"one of --out, --jsonl, --csv and --report would overwrite {bag}, which is read; name another file"
+        raise typer.BadParameter(msg)
+
+
+def _identity(path: Path) -> object:
+    """Equal for two names of one file, links included."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
 
 
 class _Interruption:
@@ -187,6 +216,8 @@ def _summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, file
             lines.append(f"    {face.face_id}: {face.frames} frames, {mostly}")
         if len(faces) > MOST_FACES:
             lines.append(f"    ... and {len(faces) - MOST_FACES} seen in fewer frames")
+        if statistics.restarts[topic]:
+            lines.append(f"    the stamps began anew {statistics.restarts[topic]} times; every time the faces were new")
     for topic, causes in sorted(statistics.bad.items()):
         for cause, count in causes.most_common():
             lines.append(f"  {topic}: {count} unusable ({cause}): {statistics.examples[cause]}")

@@ -15,6 +15,7 @@ from fer_perception.cli.output import (
     print_line,
     progress_bar,
     quiet_when_reader_leaves,
+    tell_choices,
     tell_shortcomings,
     wants_progress,
 )
@@ -44,7 +45,8 @@ def run(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a frame on stdout.")] = False,
     save: Annotated[
-        Path | None, typer.Option("--save", metavar="DIR", help="Write annotated pictures or a video there.")
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Write annotated pictures or a video there, over older ones."),
     ] = None,
     params: ParamsOption = None,
     view: Annotated[bool, typer.Option("--view", help="Show the annotated frames in a window.")] = False,
@@ -66,6 +68,9 @@ def run(
     from fer_perception.media import open_media
     from fer_perception.pipeline import build_pipeline
 
+    if save is not None and Path(source).is_dir() and save.resolve() == Path(source).resolve():
+        msg = f"--save {save} is the directory that is read: next time its results would be inputs; name another"
+        raise typer.BadParameter(msg)
     settings = load_settings(params)
     started = time.monotonic()
     tally = Tally()
@@ -76,6 +81,7 @@ def run(
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
         tell_shortcomings(pipeline)
+        tell_choices(pipeline)
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=as_json)))
         task = bar.add_task(media.name, total=media.total, speed="")
         try:

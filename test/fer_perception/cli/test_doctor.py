@@ -151,10 +151,16 @@ class TestTopic:
         assert done.returncode == 1
         assert "image topics: /cam/image_raw" in rows_of(done)["publisher"]["message"]
 
+    @pytest.mark.parametrize("name", ["", "bad topic", "/a//b", "1abc"])
+    def test_no_topic_name(self, name: str) -> None:
+        done = run_fer("doctor", "--json", "--topic", name, "--wait", "1")
+        assert done.returncode == 1
+        assert "is no topic name" in rows_of(done)["images"]["message"]
+
     def test_not_an_image(self, publish: Callable[[str, Any], None]) -> None:
         from std_msgs.msg import String
 
         publish("/talk", String(data="hello"))
-        done = run_fer("doctor", "--json", "--topic", "/talk", "--wait", "3")
+        done = run_fer("doctor", "--json", "--topic", "/talk", "--wait", "10")
         assert done.returncode == 1
         assert "std_msgs/msg/String" in rows_of(done)["images"]["message"]

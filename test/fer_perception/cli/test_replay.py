@@ -96,7 +96,57 @@ def test_interrupting_leaves_complete_files(tmp_path: Path) -> None:
         assert len(list(reader.messages())) == reader.count(["/emotions", "/cam"])
 
 
+def test_a_reader_that_has_seen_enough_takes_nothing_from_the_other_files(bag: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "replay", str(bag), "--jsonl", "-",
+               "--csv", str(tmp_path / "a.csv"), "--report", str(tmp_path / "a.html")]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        # Gone before the first line: the pipe breaks whenever the lines leave the buffer.
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(timeout=60) == 0, said
+    assert "Traceback" not in said
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 31
+    assert "Who showed what when" in (tmp_path / "a.html").read_text()
+
+
 class TestFailures:
+    def test_what_cannot_start_leaves_older_files_alone(self, bag: Path, tmp_path: Path) -> None:
+        (tmp_path / "out").mkdir()
+        older = {tmp_path / name: f"older {name}" for name in ("a.jsonl", "a.csv", "a.html")}
+        for path, words in older.items():
+            path.write_text(words)
+        names = ("--jsonl", tmp_path / "a.jsonl", "--csv", tmp_path / "a.csv", "--report", tmp_path / "a.html")
+        assert run_fer("replay", bag, *names, "--out", tmp_path / "out").returncode == 1
+        done = run_fer("replay", bag, *names[:4], "--report", tmp_path / "no" / "a.html")
+        assert done.returncode == 1
+        assert "cannot be written: there is no directory" in done.stderr
+        assert {path: path.read_text() for path in older} == older
+
+    @pytest.mark.parametrize("option", ["--jsonl", "--csv", "--report"])
+    def test_the_bag_itself_is_never_overwritten(self, bag: Path, option: str) -> None:
+        file = bag / "walk.mcap"
+        before = file.read_bytes()
+        for given in (bag, file):
+            done = run_fer("replay", given, option, file)
+            assert done.returncode == 2
+            assert "which is read; name another file" in " ".join(done.stderr.replace("│", " ").split())
+        assert file.read_bytes() == before
+
+    @pytest.mark.parametrize("option", ["--csv", "--report", "--out"])
+    def test_only_lines_go_to_stdout(self, bag: Path, option: str) -> None:
+        done = run_fer("replay", bag, option, "-")
+        assert done.returncode == 2
+        assert "only --jsonl writes to stdout" in " ".join(done.stderr.replace("│", " ").split())
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux")
+    @pytest.mark.parametrize("option", ["--jsonl", "--csv"])
+    def test_a_full_disk_is_named(self, bag: Path, option: str) -> None:
+        done = run_fer("replay", bag, option, "/dev/full")
+        assert done.returncode == 1
+        assert "/dev/full cannot be written: No space left on device" in done.stderr
+
     def test_an_existing_output(self, bag: Path, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
         done = run_fer("replay", bag, "--out", tmp_path / "out")

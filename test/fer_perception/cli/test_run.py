@@ -77,6 +77,19 @@ class TestPictures:
         assert drawn.shape == plain.shape
         assert (drawn != plain).any()
 
+    def test_results_do_not_go_among_the_inputs(self, pictures: Path) -> None:
+        before = sorted(pictures.iterdir())
+        done = run_fer("run", pictures, "--save", pictures)
+        assert done.returncode == 2
+        assert "is the directory that is read" in " ".join(done.stderr.replace("│", " ").split())
+        assert sorted(pictures.iterdir()) == before
+
+    def test_what_was_chosen_is_logged_on_request(self, pictures: Path) -> None:
+        picture = next(path for path in sorted(pictures.iterdir()) if path.suffix in {".png", ".jpg"})
+        said = run_fer("-v", "run", picture).stderr
+        assert "INFO: detector: " in said
+        assert "INFO: arch1_fer2013@" in said
+
     def test_for_people(self, pictures: Path) -> None:
         done = run_fer("run", pictures / "a2.png")
         assert done.returncode == 0

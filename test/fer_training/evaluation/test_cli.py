@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from fer_perception.errors import ConfigError, ModelError
+from fer_perception.errors import ConfigError, FerError, ModelError
 from fer_training import cli_card, cli_evaluate, cli_export
 from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from fer_training.results_table import read_result
@@ -122,9 +122,9 @@ def test_places_that_cannot_be_written_are_named_before_the_work(
     (tmp_path / "file").write_text("in the way")
     for option, place, words in (
         ("--json", tmp_path / "file" / "f.json", "cannot be made"),
-        ("--report", tmp_path, "is a folder"),
+        ("--report", tmp_path, "cannot be written: it is a directory"),
     ):
-        with pytest.raises(ConfigError, match=words):
+        with pytest.raises(FerError, match=words):
             run("evaluate", "--model", shipped, "--data", tmp_path / "no data set", option, place)
 
 
