@@ -25,10 +25,11 @@ NOTE = "Made by tools/generate_interface_docs.py from the declarations in the co
 RULES = """\
 An explicit launch argument wins over the params file, which wins over the default. A parameter that is not live takes
 effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is
-refused with a reason at run time; one given at start keeps the node unconfigured, with the reason in its log and on
-/diagnostics, until it is set right. Every topic also takes
-`qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`; those that each face has for
-itself (REP-155) take one for all faces, named without the id: `qos_overrides./humans/faces/roi.publisher.depth`.
+refused with a reason at run time (whether topics and files of that name can be used shows at configure); one given at
+start keeps the node unconfigured, with the reason in its log and on /diagnostics, until it is set right. Every topic
+also takes `qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`; those that each
+face has for itself (REP-155) take one for all faces, named without the id, for example
+`qos_overrides./humans/faces/roi.publisher.depth`.
 """
 
 

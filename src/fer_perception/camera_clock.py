@@ -8,6 +8,8 @@ from enum import Enum, auto
 
 #: Time back by less than this (ns) is frames out of order; by this or more it is a bag that starts again.
 RESTART_NS = 500_000_000
+#: So many equal stamps in a row are a clock that stands.
+STANDING = 15
 
 
 class Verdict(Enum):
@@ -26,11 +28,13 @@ class Judged:
         stamp_ns: time for the filters, ns.
         verdict: use it, drop it (out of order), or use it after the camera's tracks were reset.
         unstamped: the header had a zero stamp, so `stamp_ns` is the time of receipt.
+        standing: the stamp has not changed for `STANDING` frames.
     """
 
     stamp_ns: int
     verdict: Verdict
     unstamped: bool
+    standing: bool = False
 
 
 class CameraClock:
@@ -38,6 +42,7 @@ class CameraClock:
 
     def __init__(self) -> None:
         self._last_ns: int | None = None
+        self._equal = 0
         # Wall time that never jumps.
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
 
@@ -54,8 +59,10 @@ class CameraClock:
         back_ns = 0 if self._last_ns is None else self._last_ns - stamp_ns
         if 0 < back_ns < RESTART_NS:
             return Judged(stamp_ns, Verdict.DROP, unstamped)
+        self._equal = self._equal + 1 if stamp_ns == self._last_ns else 0
         self._last_ns = stamp_ns
-        return Judged(stamp_ns, Verdict.RESTART if back_ns >= RESTART_NS else Verdict.USE, unstamped)
+        verdict = Verdict.RESTART if back_ns >= RESTART_NS else Verdict.USE
+        return Judged(stamp_ns, verdict, unstamped, standing=self._equal >= STANDING)
 
     def forget(self) -> None:
         """Take the next stamp as it comes."""

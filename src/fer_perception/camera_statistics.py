@@ -49,6 +49,8 @@ class CameraSnapshot:
         faces: in the last result.
         last_received_age: s since the last frame arrived; None = never.
         last_error: of the last frame that could not be used.
+        interval: mean s between two frames, in the window; 0 for fewer than two.
+        noticed_recently: what was odd about the stamps, by cause ("restart", "standing_stamp"), in the window.
     """
 
     received_hz: float
@@ -64,6 +66,8 @@ class CameraSnapshot:
     faces: int
     last_received_age: float | None
     last_error: str
+    interval: float = 0.0
+    noticed_recently: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class CameraStatistics:
         self._dequeued: deque[tuple[float, float]] = deque()
         self._published: deque[_Published] = deque()
         self._dropped_recently: deque[tuple[float, str]] = deque()
+        self._noticed_recently: deque[tuple[float, str]] = deque()
         self._received_total = 0
         self._published_total = 0
         self._dropped: Counter[str] = Counter()
@@ -106,6 +111,11 @@ class CameraStatistics:
             self._dropped[cause] += 1
             self._dropped_recently.append((now, cause))
             self._last_error = error or self._last_error
+
+    def noticed(self, now: float, cause: str) -> None:
+        """Something about a frame's stamp was odd, but the frame was used."""
+        with self._lock:
+            self._noticed_recently.append((now, cause))
 
     def dequeued(self, now: float, age_s: float) -> None:
         """Work on a frame begins."""
@@ -148,7 +158,14 @@ class CameraStatistics:
                 faces=self._faces,
                 last_received_age=None if self._last_received_s is None else now - self._last_received_s,
                 last_error=self._last_error,
+                interval=self._interval(),
+                noticed_recently=dict(Counter(cause for _, cause in self._noticed_recently)),
             )
+
+    def _interval(self) -> float:
+        if len(self._received) < 2:
+            return 0.0
+        return (self._received[-1] - self._received[0]) / (len(self._received) - 1)
 
     def _trim(self, now: float) -> None:
         oldest = now - WINDOW_S
@@ -158,5 +175,6 @@ class CameraStatistics:
             self._dequeued.popleft()
         while self._published and self._published[0].time_s < oldest:
             self._published.popleft()
-        while self._dropped_recently and self._dropped_recently[0][0] < oldest:
-            self._dropped_recently.popleft()
+        for noted in (self._dropped_recently, self._noticed_recently):
+            while noted and noted[0][0] < oldest:
+                noted.popleft()

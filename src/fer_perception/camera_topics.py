@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -57,6 +57,28 @@ def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
         qos = overridden(parameters, name, "subscription", default_qos(IMAGES))
         cameras.append(CameraTopic(name, CompressedImage if compressed else Image, qos))
     return cameras
+
+
+def mismatch(node: Node, camera: CameraTopic) -> str:
+    """Why nothing of what is published on a topic can arrive: another type, or a quality of service that does not fit.
+
+    Returns:
+        A sentence; "" where nobody publishes, or something can arrive.
+    """
+    offers = node.get_publishers_info_by_topic(camera.name)
+    expected = f"sensor_msgs/msg/{camera.message_type.__name__}"
+    fitting = [offer for offer in offers if offer.topic_type == expected]
+    if offers and not fitting:
+        found = ", ".join(sorted({offer.topic_type for offer in offers}))
+        return f"the topic carries {found}, expected {expected}: remap it, or set image_transports"
+    reasons = []
+    for offer in fitting:
+        compatible, reason = qos_check_compatible(offer.qos_profile, camera.qos)
+        # Equal, but of another class than the one rclpy shows.
+        if compatible != QoSCompatibility.ERROR:
+            return ""
+        reasons.append(" ".join(reason.removeprefix("ERROR: ").split()).rstrip(";"))
+    return f"the offered quality of service does not fit ({'; '.join(reasons)})" if reasons else ""
 
 
 def _resolve(node: Node, name: str) -> str:

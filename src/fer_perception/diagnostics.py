@@ -14,6 +14,8 @@ from fer_perception.camera_statistics import CameraSnapshot
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
 #: From this share of frames dropped because a newer one came, the machine counts as overloaded.
 OVERLOAD_SHARE = 0.1
+#: A camera of few images is stale after so many intervals without one.
+_MISSED = 2.5
 
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
@@ -85,7 +87,9 @@ def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
     return _status(name, state.name, 1 if troubles else 0, message, values)
 
 
-def camera_status(state: NodeState, camera: str, snapshot: CameraSnapshot, publishers: int) -> DiagnosticStatus:
+def camera_status(
+    state: NodeState, camera: str, snapshot: CameraSnapshot, publishers: int, mismatch: str = ""
+) -> DiagnosticStatus:
     """Rates, ages and drops of one camera.
 
     Args:
@@ -93,6 +97,7 @@ def camera_status(state: NodeState, camera: str, snapshot: CameraSnapshot, publi
         camera: resolved topic.
         snapshot: its figures.
         publishers: how many publishers its topic has.
+        mismatch: why nothing of what they send can arrive; "" where it can.
     """
     values: dict[str, str] = {
         "input rate (Hz)": f"{snapshot.received_hz:.1f}",
@@ -113,14 +118,29 @@ def camera_status(state: NodeState, camera: str, snapshot: CameraSnapshot, publi
     values |= {f"dropped {cause}": str(count) for cause, count in sorted(snapshot.dropped.items())}
     if snapshot.last_error:
         values["last error"] = snapshot.last_error
-    level, message = _judge_camera(state, snapshot, publishers)
+    level, message = _judge_camera(state, snapshot, publishers, mismatch)
     return _status(f"{state.name}: camera {camera}", camera, level, message, values)
 
 
-def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int) -> tuple[int, str]:
+def faces_status(state: NodeState, topic: str, publishers: int, faces: int) -> DiagnosticStatus:
+    """Whether another node tells which faces there are (`ros4hri: consume`).
+
+    Args:
+        state: of the node.
+        topic: where it does so.
+        publishers: how many publishers the topic has.
+        faces: that are followed now.
+    """
+    alone = state.running and publishers == 0
+    message = "nobody publishes faces: start a face detector of ROS4HRI" if alone else f"{faces} faces followed"
+    values = {"publishers": str(publishers), "faces followed": str(faces)}
+    return _status(f"{state.name}: faces {topic}", topic, 1 if alone else 0, message, values)
+
+
+def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismatch: str) -> tuple[int, str]:
     if not state.running:
         return 0, "not looked at"
-    troubles = [_silence(state, snapshot, publishers)]
+    troubles = [_silence(state, snapshot, publishers, mismatch)]
     recent = snapshot.dropped_recently
     overtaken = recent.get("overtaken", 0)
     if snapshot.received_recently and overtaken > OVERLOAD_SHARE * snapshot.received_recently:
@@ -134,18 +154,26 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int) -
         troubles.append(f"bad images ({counts}): {snapshot.last_error}")
     if recent.get("out_of_order"):
         troubles.append(f"{recent['out_of_order']} images out of order")
+    noticed = snapshot.noticed_recently
+    if noticed.get("restart", 0) > 1:
+        several = f"; {publishers} publishers send to this topic, one should" if publishers > 1 else ""
+        troubles.append(f"time went back {noticed['restart']} times, which ends all tracks{several}")
+    if noticed.get("standing_stamp"):
+        troubles.append("stamps stand still: no time passes, so no face is reported")
     if recent.get("failed"):
         return 2, f"processing fails: {snapshot.last_error}"
     message = "; ".join(trouble for trouble in troubles if trouble)
     return (1, message) if message else (0, f"{snapshot.published_hz:.1f} results a second")
 
 
-def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int) -> str:
+def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismatch: str) -> str:
     age = snapshot.last_received_age
     since = state.active_for if age is None else age
-    if since is None or since <= state.track_timeout:
+    if since is None or since <= max(state.track_timeout, _MISSED * snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""
+    if mismatch:
+        why = f"; {mismatch}"
     return f"stale: no image {'yet' if age is None else f'for {age:.1f} s'}{why}"
 
 

@@ -51,7 +51,7 @@ class ImageSource(Node):
         self._thread = threading.Thread(target=self._run, name="image source", daemon=True)
         #: Why it ended; None = it runs, or came to its end.
         self.failure: FerError | None = None
-        parameters = Parameters(self, (ImageSourceSettings,), lambda _names: None)
+        parameters = Parameters(self, (ImageSourceSettings,), None)
         topic = self.resolve_topic_name(SOURCE_IMAGES.name)
         qos = overridden(parameters, topic, "publisher", default_qos(SOURCE_IMAGES))
         if parameters.problems:

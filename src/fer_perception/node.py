@@ -28,7 +28,7 @@ from std_srvs.srv import SetBool, Trigger
 from fer_perception import diagnostics
 from fer_perception.camera_slots import CameraSlots
 from fer_perception.camera_statistics import CameraStatistics
-from fer_perception.camera_topics import CameraTopic, camera_topics
+from fer_perception.camera_topics import CameraTopic, camera_topics, mismatch
 from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.errors import ConfigError, FerError
 from fer_perception.image import decode_compressed, decode_raw
@@ -42,7 +42,8 @@ from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.settings import PipelineSettings, declaration_of
 from fer_perception.shutdown import ended_by_shutdown
 from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
-from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, Topic
+from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
+from fer_perception.tracking import FaceIds
 from fer_perception.worker import RunningPipeline, Work, Worker
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -85,6 +86,8 @@ class FerNode(LifecycleNode):
         self._active_since: float | None = None
         self._failure = ""
         self._logged: dict[tuple[str, str], float] = {}
+        # They outlive a cleanup: no id comes twice in the life of the node.
+        self._face_ids: dict[bool, FaceIds] = {}
         self._parameters_of_node = Parameters(self, (PipelineSettings, NodeSettings), self._parameters_changed)
         for reason in self._parameters_of_node.problems.values():
             self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
@@ -115,11 +118,13 @@ class FerNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Release the pipeline and the publishers."""
+        self._failure = ""
         self._release()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Release everything, whatever the state was."""
+        self._failure = ""
         self._release()
         return SUCCESS
 
@@ -160,9 +165,10 @@ class FerNode(LifecycleNode):
         cameras = camera_topics(self, self._parameters_of_node) if consumer is None else []
         output: Output = consumer or CameraOutput(self, self._create_publisher, self._qos, hri)
         settings = self._pipeline_settings
+        ids = self._face_ids.setdefault(settings.deterministic_ids, FaceIds(deterministic=settings.deterministic_ids))
 
         def build() -> RunningPipeline:
-            pipeline = build_pipeline(settings, progress=self.get_logger().info)
+            pipeline = build_pipeline(settings, progress=self.get_logger().info, ids=ids)
             return pipeline if consumer is None else CropPipeline(pipeline)
 
         statistics = {camera.name: self.create_statistics() for camera in cameras}
@@ -254,7 +260,11 @@ class FerNode(LifecycleNode):
                     try:
                         return original(request, response)
                     except RuntimeError as err:
-                        self.get_logger().warning(f"refused a transition: {err}")
+                        asked = request.transition.label or request.transition.id
+                        reason = str(err).partition(", at ")[0]
+                        self.get_logger().warning(
+                            f"refused the transition {asked} in the state {self._lifecycle_label}: {reason}"
+                        )
                         response.success = False
                         return response
 
@@ -383,10 +393,17 @@ class FerNode(LifecycleNode):
         pipeline: RunningPipeline | None = None if self._configured is None else self._configured.worker.pipeline
         message.status = [diagnostics.node_status(state), diagnostics.pipeline_status(state, pipeline)]
         if self._configured is not None:
+            consumer = self._configured.consumer
+            if consumer is not None:
+                topic = self.resolve_topic_name(TRACKED_FACES.name)
+                faces = len(self._configured.statistics)
+                message.status.append(diagnostics.faces_status(state, topic, self.count_publishers(topic), faces))
+            topics = {camera.name: camera for camera in self._configured.cameras}
             for camera, statistics in self._configured.statistics.items():
-                message.status.append(
-                    diagnostics.camera_status(state, camera, statistics.snapshot(now), self.count_publishers(camera))
-                )
+                snapshot, publishers = statistics.snapshot(now), self.count_publishers(camera)
+                silent = publishers and snapshot.last_received_age is None and camera in topics
+                why = mismatch(self, topics[camera]) if silent else ""
+                message.status.append(diagnostics.camera_status(state, camera, snapshot, publishers, why))
         send(self, self._diagnostics, message)
 
 
@@ -422,10 +439,15 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         # rclpy's own handler ends the executor. Python's besides would raise KeyboardInterrupt at any place;
         # inside rclpy's bindings that turns into a RuntimeError.
         signal.signal(signal.SIGINT, lambda *_: None)
+    begun = False
     try:
         rclpy.init(args=args)
+        begun = True
         node = node_class()
     except RuntimeError as err:
+        if begun and not rclpy.ok():
+            # Told to end while the node was being made.
+            return 0
         print(f"fer: cannot start: {err}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1

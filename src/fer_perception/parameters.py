@@ -28,10 +28,11 @@ class Parameters:
         node: whose parameters they are.
         classes: settings dataclasses; every field becomes a parameter of its name.
         on_change: called with the names that have been set, after the values were checked and before rclpy stores them;
-            the new values are in `settings(...)` already.
+            the new values are in `settings(...)` already. None: the node reads them at its start only, and they
+            cannot be set later.
     """
 
-    def __init__(self, node: Node, classes: Iterable[type[Any]], on_change: Callable[[list[str]], None]) -> None:
+    def __init__(self, node: Node, classes: Iterable[type[Any]], on_change: Callable[[list[str]], None] | None) -> None:
         self._node = node
         self._on_change = on_change
         self._values: dict[str, Any] = {}
@@ -84,7 +85,7 @@ class Parameters:
                 raise ConfigError(msg)
             return check_value(cls, name, value)
 
-        self.declare(name, _to_ros(default), descriptor(cls, name), check)
+        self.declare(name, _to_ros(default), descriptor(cls, name, read_only=self._on_change is None), check)
 
     def _validate(self, parameters: list[Parameter]) -> SetParametersResult:
         checked: dict[str, Any] = {}
@@ -99,16 +100,17 @@ class Parameters:
         self._values.update(checked)
         for name in checked:
             self.problems.pop(name, None)
-        if checked:
+        if checked and self._on_change is not None:
             self._on_change(list(checked))
         return SetParametersResult(successful=True)
 
 
-def descriptor(cls: type[Any], name: str) -> ParameterDescriptor:
+def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> ParameterDescriptor:
     """Description, range, choices and time of effect of one setting, as `ros2 param describe` shows them."""
     declared = declaration_of(cls, name)
     effect = "Takes effect at once." if declared.live else "Takes effect at the next configure."
-    result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}")
+    effect = "Read at the start." if read_only else effect
+    result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}", read_only=read_only)
     if declared.choices:
         result.additional_constraints = f"One of: {', '.join(declared.choices)}"
     if declared.minimum is not None and declared.maximum is not None:

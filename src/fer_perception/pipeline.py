@@ -56,13 +56,16 @@ class Pipeline:
         detector: finds the faces.
         classifier: names their expressions.
         settings: of tracking, smoothing and scheduling (those of the networks are theirs already).
+        ids: where face ids come from, shared with earlier pipelines of the process; None = new ones.
     """
 
-    def __init__(self, detector: Detector, classifier: Classifier, settings: PipelineSettings) -> None:
+    def __init__(
+        self, detector: Detector, classifier: Classifier, settings: PipelineSettings, *, ids: FaceIds | None = None
+    ) -> None:
         self.detector = detector
         self.classifier = classifier
         self.settings = settings
-        self._ids = FaceIds(deterministic=settings.deterministic_ids)
+        self._ids = ids or FaceIds(deterministic=settings.deterministic_ids)
         self._cameras: dict[str, _Camera] = {}
 
     @property
@@ -291,6 +294,7 @@ def build_pipeline(
     *,
     store: ModelStore | None = None,
     progress: Callable[[str], None] | None = None,
+    ids: FaceIds | None = None,
 ) -> Pipeline:
     """Load the networks the settings name and put the pipeline together, warmed up.
 
@@ -298,6 +302,7 @@ def build_pipeline(
         settings: all of them.
         store: where model files are looked for.
         progress: is told what takes long (an engine build).
+        ids: where face ids come from; None = new ones.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -319,7 +324,7 @@ def build_pipeline(
     except Exception:
         detector.close()
         raise
-    pipeline = Pipeline(detector, classifier, settings)
+    pipeline = Pipeline(detector, classifier, settings, ids=ids)
     pipeline.warm_up()
     return pipeline
 

@@ -17,6 +17,7 @@ from fer_perception.emotion_arrays import message_from_result
 from fer_perception.errors import ImageError
 from fer_perception.pipeline import Pipeline
 from fer_perception.pipeline_types import Frame, FrameResult
+from fer_perception.usual_pause import UsualPause
 
 #: Where the results go in the new bag; with "/replay" added where the old bag has it already.
 EMOTIONS_TOPIC = "/emotions"
@@ -80,6 +81,7 @@ class ReplayStatistics:
 @dataclass
 class _Camera:
     clock: CameraClock = field(default_factory=CameraClock)
+    pause: UsualPause = field(default_factory=UsualPause)
     received_ns: int | None = None
     seen: int = 0
 
@@ -159,10 +161,11 @@ class Replay:
         topic, index = message.topic, camera.seen
         camera.seen += 1
         # The live node ends the tracks of a camera that is silent for as long as this.
-        silence = self._pipeline.settings.track_timeout * 1e9
+        silence = camera.pause.patience(self._pipeline.settings.track_timeout) * 1e9
         if camera.received_ns is not None and message.received_ns - camera.received_ns > silence:
             self._pipeline.end_camera(topic)
         camera.received_ns = message.received_ns
+        camera.pause.heard(message.received_ns * 1e-9)
         try:
             picture = self._reader.read_image(message)
             image = picture.decode()

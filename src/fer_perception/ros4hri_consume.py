@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -21,6 +22,8 @@ from fer_perception.ros4hri import expression_message
 from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
 from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
 
+#: An id becomes a part of topic names.
+_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Crops are camera images too: sensor data, the newest counts.
 _CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
@@ -104,7 +107,14 @@ class FacesConsumer:
             self._tracked = None
 
     def _follow(self, message: Any) -> None:
-        wanted = {FACE_CROPPED.name.format(id=face_id): face_id for face_id in message.ids}
+        usable = [face_id for face_id in message.ids if _ID.fullmatch(face_id)]
+        if len(usable) < len(message.ids):
+            bad = ", ".join(repr(face_id) for face_id in message.ids if not _ID.fullmatch(face_id))
+            self._node.get_logger().warning(
+                f"{TRACKED_FACES.name} names {bad}, no part of a topic name: ignored; expected letters, digits and _",
+                throttle_duration_sec=30.0,
+            )
+        wanted = {FACE_CROPPED.name.format(id=face_id): face_id for face_id in usable}
         for topic in self._faces.keys() - wanted.keys():
             self._forget(topic)
         for topic, face_id in wanted.items():

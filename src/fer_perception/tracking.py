@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fer_perception.detection.base import Detection
 from fer_perception.face_matching import match, same_face
 from fer_perception.face_motion import FaceMotion
+from fer_perception.usual_pause import UsualPause
 
 #: Stamps are floats: a difference this small, in s, is none.
 _EPSILON = 1e-6
@@ -92,7 +93,8 @@ class Tracker:
     A face is confirmed once it was seen for `birth_time`: with a birth time above 0 that takes at least two
     detections, so a single false alarm is never reported. A candidate that is not seen for `birth_time` (and at the
     next picture, where pictures are rarer) is forgotten. A confirmed face that is not found any more moves on with
-    constant velocity until it was not seen for `track_timeout`, or has left the picture.
+    constant velocity until it was not seen for `track_timeout`, or has left the picture. Where pictures are searched so
+    rarely that this time is over before the next search, a face that nobody has looked for yet is not lost.
 
     Stamps must not fall; a stamp before the latest one is taken for the latest one. After a jump back in time call
     `reset`.
@@ -111,6 +113,7 @@ class Tracker:
         self._tentative: list[Track] = []
         self._stamp: float | None = None
         self._image_size: tuple[int, int] | None = None
+        self._searches = UsualPause()
 
     @property
     def tentative(self) -> list[Track]:
@@ -123,6 +126,7 @@ class Tracker:
         self._tentative.clear()
         self._stamp = None
         self._image_size = None
+        self._searches = UsualPause()
 
     def update(
         self,
@@ -158,12 +162,14 @@ class Tracker:
                     face.confirmed = True
             else:
                 face.lost = True
-                if not face.confirmed and stamp - face.last_seen > self.birth_time + _EPSILON:
+                patience = self.track_timeout if face.confirmed else self.birth_time
+                if stamp - face.last_seen > patience + _EPSILON:
                     continue
                 if self._outside(face.at(stamp).box):
                     continue
             kept.append(face)
         self._faces = kept
+        self._searches.heard(stamp)
         return self._report(stamp, matched)
 
     def predict(self, stamp_s: float) -> list[Track]:
@@ -183,8 +189,12 @@ class Tracker:
     def _advance(self, stamp_s: float) -> float:
         """Take the new time and end the tracks that were not seen for too long."""
         self._stamp = stamp_s if self._stamp is None else max(stamp_s, self._stamp)
-        oldest = self._stamp - self.track_timeout - _EPSILON
-        self._faces = [face for face in self._faces if face.last_seen >= oldest]
+        unsearched = self._searches.patience(self.track_timeout)
+        self._faces = [
+            face
+            for face in self._faces
+            if self._stamp - face.last_seen <= (self.track_timeout if face.lost else unsearched) + _EPSILON
+        ]
         return self._stamp
 
     def _resize(self, image_size: tuple[int, int] | None) -> None:

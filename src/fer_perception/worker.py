@@ -18,6 +18,7 @@ from fer_perception.camera_statistics import CameraStatistics
 from fer_perception.errors import FerError, ImageError
 from fer_perception.pipeline_types import Frame, FrameResult
 from fer_perception.settings import PipelineSettings
+from fer_perception.usual_pause import UsualPause
 
 
 class RunningPipeline(Protocol):
@@ -85,6 +86,7 @@ class Worker:
         self._commands: queue.SimpleQueue[Callable[[RunningPipeline], None]] = queue.SimpleQueue()
         self._clocks: dict[str, CameraClock] = {}
         self._tracking_since: dict[str, float] = {}
+        self._pauses: dict[str, UsualPause] = {}
         self._gate = threading.Lock()
         self._running = False
         self._generation = 0
@@ -133,6 +135,7 @@ class Worker:
         def forget(_pipeline: RunningPipeline) -> None:
             self._end_camera(camera)
             self._clocks.pop(camera, None)
+            self._pauses.pop(camera, None)
 
         self._call(forget)
 
@@ -214,6 +217,7 @@ class Worker:
             usable, self._results([frame for _, frame, _ in usable]), strict=True
         ):
             self._tracking_since[item.camera] = item.time_s
+            self._pauses.setdefault(item.camera, UsualPause()).heard(item.time_s)
             if result is not None:
                 self._publish(generation, item, frame, decode_s, result)
 
@@ -222,11 +226,18 @@ class Worker:
         judged = clock.judge(self._work.stamp_ns(item.message), item.time_s)
         if judged.unstamped:
             self._work.warn(item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead")
+        if judged.standing:
+            told = (
+                "the stamps of many images in a row are one and the same: no time passes, so no face is ever reported"
+            )
+            self._work.warn(item.camera, "standing_stamp", told)
+            self._of(item.camera).noticed(time.monotonic(), "standing_stamp")
         if judged.verdict is Verdict.DROP:
             self._drop(item.camera, "out_of_order", "an image is older than the one before it; it is dropped")
             return None
         if judged.verdict is Verdict.RESTART:
             self._work.warn(item.camera, "restart", "time went back by half a second or more: the tracks start anew")
+            self._of(item.camera).noticed(time.monotonic(), "restart")
             self._end_camera(item.camera)
         try:
             image = self._work.decode(item.message)
@@ -257,7 +268,8 @@ class Worker:
         now = time.monotonic()
         stages = {"decode": decode_s, **result.timings, "publish": now - before}
         self._of(item.camera).published(now, now - item.time_s, stages, len(result.faces))
-        self._work.published(result, item, frame.image)
+        # What fails here costs neither the other cameras' results nor the next frame's.
+        self._guarded(self._work.published, result, item, frame.image)
 
     def _drop(self, camera: str, cause: str, text: str) -> None:
         self._of(camera).dropped(time.monotonic(), cause, text)
@@ -285,11 +297,18 @@ class Worker:
         """Seconds until the first camera has been silent for too long."""
         if not self._tracking_since:
             return None
-        return max(0.0, min(self._tracking_since.values()) + self._track_timeout - time.monotonic())
+        ends = (last_s + self._patience(camera) for camera, last_s in self._tracking_since.items())
+        return max(0.0, min(ends) - time.monotonic())
+
+    def _patience(self, camera: str) -> float:
+        """After so many s without a frame a camera is silent."""
+        pause = self._pauses.get(camera)
+        return self._track_timeout if pause is None else pause.patience(self._track_timeout)
 
     def _end_silent_cameras(self) -> None:
-        oldest = time.monotonic() - self._track_timeout
+        now = time.monotonic()
         for camera, last_s in list(self._tracking_since.items()):
+            oldest = now - self._patience(camera)
             if last_s > oldest:
                 continue
             # A frame that waits shows that the machine is slow, not the camera silent.

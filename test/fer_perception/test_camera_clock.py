@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fer_perception.camera_clock import CameraClock, Verdict
+from fer_perception.camera_clock import STANDING, CameraClock, Verdict
 
 SECOND = 1_000_000_000
 
@@ -49,6 +49,14 @@ def test_a_zero_stamp_gives_the_time_of_receipt() -> None:
     assert second.stamp_ns - first.stamp_ns == pytest.approx(SECOND / 4, abs=1000)
     assert first.stamp_ns == pytest.approx(time.time_ns(), abs=60 * SECOND)
     assert not clock.judge(first.stamp_ns + SECOND, received).unstamped
+
+
+def test_a_clock_that_stands_is_noticed() -> None:
+    clock = CameraClock()
+    judged = [clock.judge(10 * SECOND, i / 30) for i in range(20)]
+    assert [item.standing for item in judged] == [False] * STANDING + [True] * (20 - STANDING)
+    assert {item.verdict for item in judged} == {Verdict.USE}
+    assert not clock.judge(11 * SECOND, 1.0).standing
 
 
 def test_forgotten_it_takes_any_stamp() -> None:

@@ -71,6 +71,12 @@ def test_a_camera_that_is_well() -> None:
             "bad images (1 corrupt, 2 step): why",
         ),
         ({"dropped_recently": {"out_of_order": 4}}, 1, 1, "4 images out of order"),
+        ({"noticed_recently": {"restart": 1}}, 2, 0, "29.8 results a second"),
+        ({"noticed_recently": {"restart": 40}}, 1, 1, "time went back 40 times, which ends all tracks"),
+        ({"noticed_recently": {"restart": 40}}, 2, 1, "all tracks; 2 publishers send to this topic, one should"),
+        ({"noticed_recently": {"standing_stamp": 9}}, 1, 1, "stamps stand still"),
+        ({"last_received_age": 3.21, "interval": 2.0}, 1, 0, "29.8 results a second"),
+        ({"last_received_age": 5.21, "interval": 2.0}, 1, 1, "stale: no image for 5.2 s"),
         ({"dropped_recently": {"failed": 1}, "last_error": "gone"}, 1, 2, "processing fails: gone"),
     ],
 )
@@ -85,6 +91,26 @@ def test_a_camera_is_not_stale_before_it_had_its_time_nor_while_nobody_looks() -
     assert camera(silent, active_for=0.3)[0] == 0
     assert camera(silent, active_for=None)[:2] == (0, "not looked at")
     assert camera(silent, enabled=False)[:2] == (0, "not looked at")
+
+
+def test_why_nothing_can_arrive() -> None:
+    from fer_perception.diagnostics import camera_status
+
+    silent = replace(WELL, last_received_age=None)
+    status = camera_status(state(), "/image_raw", silent, 1, "the topic carries std_msgs/msg/String")
+    assert status.message == "stale: no image yet; the topic carries std_msgs/msg/String"
+
+
+@pytest.mark.parametrize(
+    ("publishers", "changes", "level", "told"),
+    [(1, {}, 0, "2 faces followed"), (0, {}, 1, "nobody publishes faces"), (0, {"active_for": None}, 0, "2 faces")],
+)
+def test_faces_of_another_node(publishers: int, changes: dict[str, Any], level: int, told: str) -> None:
+    from fer_perception.diagnostics import faces_status
+
+    status = faces_status(state(**changes), "/humans/faces/tracked", publishers, 2)
+    assert status.level[0] == level
+    assert told in status.message
 
 
 def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:

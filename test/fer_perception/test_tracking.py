@@ -217,6 +217,23 @@ class TestTime:
         assert len(tracker.predict(0.4)) == 1
         assert tracker.predict(0.6) == []
 
+    def test_pictures_rarer_than_the_timeout_still_show_the_face(self) -> None:
+        tracker = new_tracker(track_timeout=1.0)
+        shown = [[t.id for t in tracker.update([face(100)], 2.0 * i)] for i in range(8)]
+        assert shown[4:] == [shown[4]] * 4
+        assert len(shown[4]) == 1
+        # Searched for and not found, it is gone: the timeout has passed.
+        assert tracker.update([], 16.0) == []
+
+    def test_searches_rarer_than_the_timeout_still_show_the_face_in_between(self) -> None:
+        tracker = new_tracker(track_timeout=1.0)
+        shown = []
+        for i in range(240):
+            tracks = tracker.update([face(100)], i / 15) if i % 30 == 0 else tracker.predict(i / 15)
+            shown.append([t.id for t in tracks])
+        assert shown[120:] == [shown[120]] * 120
+        assert len(shown[120]) == 1
+
     def test_detections_in_every_third_frame_keep_the_id(self) -> None:
         tracker = new_tracker(birth_time=0.0)
         for i in range(90):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fer_perception.camera_clock import STANDING
 from fer_perception.camera_slots import CameraSlots, Received
 from fer_perception.camera_statistics import CameraStatistics
 from fer_perception.errors import BackendError, ModelError
@@ -65,6 +66,7 @@ class Rig:
         self.pipeline.hold.set()
         self.published: list[tuple[str, int]] = []
         self.warnings: list[tuple[str, str]] = []
+        self.unprintable = ""
         self.statistics = {camera: CameraStatistics() for camera in ("a", "b")}
         self.slots = CameraSlots(self.statistics, self.count)
         work = Work(
@@ -72,7 +74,7 @@ class Rig:
             decode=lambda _message: IMAGE,
             stamp_ns=int,
             publish=self.publish,
-            published=lambda *_: None,
+            published=self.after,
             camera_ended=lambda _camera: None,
             warn=lambda camera, cause, _text: self.warnings.append((camera, cause)),
         )
@@ -85,6 +87,11 @@ class Rig:
 
     def publish(self, result: FrameResult, received: Received, _image: Any) -> None:
         self.published.append((result.camera, received.message))
+
+    def after(self, result: FrameResult, *_: Any) -> None:
+        if result.camera == self.unprintable:
+            msg = "no debug image of this"
+            raise ValueError(msg)
 
     def until(self, condition: Callable[[], Any]) -> None:
         end = time.monotonic() + 30.0
@@ -185,6 +192,40 @@ def test_a_command_that_fails_does_not_end_the_thread(rig: Rig) -> None:
     rig.until(lambda: rig.warnings)
     rig.slots.put("a", 1)
     rig.until(lambda: rig.published)
+
+
+def test_what_fails_after_publishing_costs_the_other_cameras_nothing(rig: Rig) -> None:
+    rig.unprintable = "a"
+    for stamp in range(1, 4):
+        with rig.slots._changed:  # both at once
+            rig.slots._slots["a"].waiting = Received("a", stamp, time.monotonic())
+        rig.slots.put("b", stamp)
+        rig.until(lambda stamp=stamp: {("a", stamp), ("b", stamp)} <= set(rig.published))
+    assert ("pipeline", "failed") in rig.warnings
+    assert rig.dropped("a") == rig.dropped("b") == {}
+
+
+def test_a_slow_camera_is_not_silent() -> None:
+    rig = Rig(track_timeout=0.05)
+    rig.worker.resume()
+    for stamp in range(1, 7):
+        rig.slots.put("a", stamp)
+        threading.Event().wait(0.3)
+    ended = len(rig.pipeline.ended)
+    rig.until(lambda: len(rig.pipeline.ended) > ended)
+    rig.worker.stop()
+    # Once before its rhythm was known, and when it had fallen silent.
+    assert ended <= 2
+
+
+def test_time_that_stands_or_goes_back_again_and_again_is_counted(rig: Rig) -> None:
+    for index, stamp in enumerate([10_000_000_000, 1_000_000_000] * 2 + [5_000_000_000] * 20):
+        rig.slots.put("a", stamp)
+        rig.until(lambda index=index: len(rig.published) == index + 1)
+    noticed = rig.statistics["a"].snapshot(time.monotonic()).noticed_recently
+    assert noticed["restart"] == 2
+    assert noticed["standing_stamp"] == 20 - 1 - STANDING + 1
+    assert ("a", "standing_stamp") in rig.warnings
 
 
 def test_silence_ends_the_tracks_of_that_camera_once() -> None:

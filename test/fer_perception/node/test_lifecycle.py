@@ -127,6 +127,15 @@ def test_two_rounds_with_a_face_in_sight_leave_nothing_behind(probe: Any, astron
     assert list(probe.fer.subscriptions) == []
 
 
+def test_no_face_id_comes_twice_in_the_life_of_the_node(probe: Any, astronaut: Any) -> None:
+    probe.start(birth_time=0.0)
+    (first,) = probe.ask(astronaut, 1.0).emotions
+    for transition in (DEACTIVATE, CLEANUP, CONFIGURE, ACTIVATE):
+        assert probe.change_state(transition)
+    (second,) = probe.ask(astronaut, 2.0).emotions
+    assert (first.face_id, second.face_id) == ("f00001", "f00002")
+
+
 @pytest.mark.parametrize("transition", [INACTIVE_SHUTDOWN, ACTIVE_SHUTDOWN])
 def test_shutdown_with_frames_under_way_ends_everything_but_diagnostics(
     probe: Any, astronaut: Any, transition: int

@@ -237,6 +237,7 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     expressions: list[Any] = []
     probe.subscribe(hri_msgs.Expression, "/humans/faces/other1/expression", expressions)
     tracked = probe.node.create_publisher(hri_msgs.IdsList, "/humans/faces/tracked", 1)
+    log = probe.listen_to_log()
     probe.start(ros4hri="consume")
     assert probe.node.count_subscribers("/image_raw") == 0
     probe.until(lambda: tracked.get_subscription_count() > 0)
@@ -249,11 +250,14 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
         nonlocal stamp
         stamp += 0.1
         # Again and again, as detectors do: the two sides of a connection do not come up at the same moment.
-        tracked.publish(hri_msgs.IdsList(ids=["other1"]))
+        tracked.publish(hri_msgs.IdsList(ids=["", "1abc", "other1", "a-b", "face 1"]))
         probe.send(crop, stamp, topic)
         return len(expressions) >= 3
 
     probe.until(another)
+    # Ids that cannot be a part of a topic name cost nobody anything.
+    probe.until(lambda: any("'1abc', 'a-b', 'face 1'" in entry.msg for entry in log))
+    assert "1 faces followed" in probe.fresh_status("faces /humans/faces/tracked").message
     assert expressions[-1].expression == "happy"
     assert expressions[-1].header.frame_id == "camera_optical_frame"
     assert expressions[-1].confidence > 0.5

@@ -145,3 +145,12 @@ def test_parameters_changed_under_load_never_end_it(probe: Any, astronaut: Any) 
     probe.ask(astronaut, stamp + 1)
     assert len(probe.ask(astronaut, stamp + 1.1).emotions) == 1
     assert probe.fresh_status("fer: node").level == b"\x00"
+
+
+def test_what_a_node_reads_at_its_start_cannot_be_set_later() -> None:
+    from fer_perception.node_settings import ImageSourceSettings
+    from fer_perception.parameters import descriptor
+
+    rate = descriptor(ImageSourceSettings, "rate", read_only=True)
+    assert rate.read_only
+    assert rate.description.endswith("Read at the start.")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from fer_perception.node import main
 from fer_perception.shutdown import ended_by_shutdown
 
 pytestmark = pytest.mark.ros
@@ -52,3 +55,19 @@ def test_an_error_while_the_context_is_up_is_passed_on() -> None:
 def test_ctrl_c_ends_it() -> None:
     with ended_by_shutdown():
         raise KeyboardInterrupt
+
+
+def test_told_to_end_while_the_node_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    """A signal between rclpy.init and the node: no failure to start, but an end as told."""
+
+    def make() -> Any:
+        rclpy.shutdown()
+        msg = "failed to create service: rcl node's context is invalid"
+        raise RuntimeError(msg)
+
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        assert main([], make) == 0  # type: ignore[arg-type]
+    finally:
+        signal.signal(signal.SIGINT, former)
+    assert capsys.readouterr().err == ""

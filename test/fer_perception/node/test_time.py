@@ -91,6 +91,35 @@ def test_a_camera_that_never_sent_anything_is_called_stale_and_why(probe: Any) -
     probe.until(lambda: probe.status("camera /image_raw").message == "stale: no image yet")
 
 
+def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int) -> None:
+    from rclpy.context import Context
+    from rclpy.node import Node
+    from sensor_msgs.msg import CompressedImage
+
+    probe.start(track_timeout=0.3)
+    # One participant cannot have two types on one topic.
+    elsewhere = Context()
+    elsewhere.init(domain_id=ros_domain_id)
+    camera = Node("camera", context=elsewhere, use_global_arguments=False)
+    try:
+        camera.create_publisher(CompressedImage, "/image_raw", 1)
+        status = probe.until_status("camera /image_raw", "the topic carries sensor_msgs/msg/CompressedImage")
+        assert "expected sensor_msgs/msg/Image: remap it, or set image_transports" in status.message
+    finally:
+        camera.destroy_node()
+        elsewhere.try_shutdown()
+
+
+def test_a_publisher_that_offers_too_little_is_named(probe: Any) -> None:
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    probe.start(track_timeout=0.3, **{"qos_overrides./image_raw.subscription.reliability": "reliable"})
+    probe.node.create_publisher(
+        type_of_image(), "/image_raw", QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
+    probe.until_status("camera /image_raw", "the offered quality of service does not fit")
+
+
 def type_of_image() -> type:
     from sensor_msgs.msg import Image
 
