@@ -58,6 +58,7 @@ def test_unknown_network_is_a_clear_error(app: typer.Typer) -> None:
 
 
 def test_unwritable_file_is_a_clear_error(app: typer.Typer, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["summary", "lenet", "--json", str(tmp_path / "no" / "x.json")])
+    (tmp_path / "file").write_text("in the way")
+    result = CliRunner().invoke(app, ["summary", "lenet", "--json", str(tmp_path / "file" / "x.json")])
     assert isinstance(result.exception, FerError)
-    assert "cannot write" in str(result.exception)
+    assert "cannot be made" in str(result.exception)
