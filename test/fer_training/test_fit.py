@@ -29,6 +29,8 @@ def test_learns_and_leaves_a_complete_run_directory(tiny_npz: Path, tmp_path: Pa
     assert json.loads((out / "environment.json").read_text())["packages"]["torch"]
     for name in ("curves.png", "confusion.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
+    # Whoever may read the recipe may use the weights.
+    assert (out / "weights.safetensors").stat().st_mode == (out / "recipe.yaml").stat().st_mode
     # The auxiliary head is gone: the checkpoint fits the plain network.
     checkpoint = load_checkpoint(out / "weights.safetensors", architecture="lenet")
     network = architectures.create("lenet", **checkpoint.arguments)

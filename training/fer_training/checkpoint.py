@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from fer_perception.errors import ModelError
 
@@ -69,9 +69,10 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     temporary = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata=info)
+        # Not `save_file`, whose files nobody but their owner may read.
+        temporary.write_bytes(save(tensors, metadata=info))
         os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except (OSError, SafetensorError) as err:
+    except OSError as err:
         temporary.unlink(missing_ok=True)
         msg = f"cannot write the checkpoint {path}: {err}; the previous one is untouched, free some space and resume"
         raise CheckpointError(msg) from err
