@@ -9,11 +9,11 @@ log what a dialogue would react to: "face f00003 became angry".
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
-import rclpy
 from expression_changes import Change, ExpressionChanges, Seen
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from running import number, run
 from std_msgs.msg import Header
 
 from fer_msgs.msg import EmotionArray, EmotionEvent
@@ -28,34 +28,49 @@ def sentence(change: Change) -> str:
     return f"face {change.face_id} became {change.current} (it was {change.previous})"
 
 
+@dataclass
+class Heard:
+    """The latest EmotionArray of a camera: when it came, its header, how long after the one before; s."""
+
+    time: float
+    header: Header
+    pause: float
+    ended: bool = False
+
+
 class DialogueManager(Node):
     """Publishes an event whenever an expression has changed for good."""
 
     def __init__(self) -> None:
         super().__init__("dialogue_manager")
         self._changes = ExpressionChanges(
-            dwell=self.declare_parameter("dwell", 0.5).value,
-            refractory=self.declare_parameter("refractory", 2.0).value,
-            min_confidence=self.declare_parameter("min_confidence", 0.5).value,
+            dwell=number(self, "dwell", 0.5),
+            refractory=number(self, "refractory", 2.0),
+            min_confidence=number(self, "min_confidence", 0.5),
         )
-        self._silence = float(self.declare_parameter("silence", 1.0).value)
-        self._heard: dict[str, tuple[float, Header]] = {}
+        self._silence = number(self, "silence", 1.0)
+        self._heard: dict[str, Heard] = {}
         self._publisher = self.create_publisher(EmotionEvent, "emotion_events", 10)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, 5)
         # /emotions falls silent with the camera; then nobody tells that the faces have gone.
         self.create_timer(0.25, self._on_timer)
 
     def _on_emotions(self, message: EmotionArray) -> None:
-        self._heard[message.camera] = (time.monotonic(), message.header)
-        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
+        now = time.monotonic()
+        before = self._heard.get(message.camera)
+        self._heard[message.camera] = Heard(now, message.header, now - before.time if before else 0.0)
+        # Drivers that set no stamp leave it zero; then the time of arrival has to do.
+        stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 or now
         faces = [Seen(face.face_id, face.emotion, face.confidence, face.observed) for face in message.emotions]
         self._tell(message.camera, message.header, self._changes.update(message.camera, stamp, faces))
 
     def _on_timer(self) -> None:
         now = time.monotonic()
-        for camera in [name for name, (heard, _) in self._heard.items() if now - heard > self._silence]:
-            _, header = self._heard.pop(camera)
-            self._tell(camera, header, self._changes.end(camera))
+        for camera, heard in self._heard.items():
+            # A camera of one image in two seconds is not silent after one.
+            if not heard.ended and now - heard.time > max(self._silence, 2.5 * heard.pause):
+                heard.ended = True
+                self._tell(camera, heard.header, self._changes.end(camera))
 
     def _tell(self, camera: str, header: Header, changes: list[Change]) -> None:
         for change in changes:
@@ -74,13 +89,7 @@ class DialogueManager(Node):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(DialogueManager())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    run(DialogueManager, args)
 
 
 if __name__ == "__main__":

@@ -112,8 +112,9 @@ class ExpressionChanges:
     def _look(self, state: _Face, face: Seen, stamp: float) -> Change | None:
         if not face.observed:
             return None
-        if face.emotion != state.candidate or face.confidence < self.min_confidence:
-            state.candidate = face.emotion if face.confidence >= self.min_confidence else ""
+        sure = face.confidence >= self.min_confidence
+        if face.emotion != state.candidate or not sure:
+            state.candidate = face.emotion if sure else ""
             state.since = stamp
         rested = state.told_at is None or stamp - state.told_at >= self.refractory
         if state.candidate in {"", state.told} or stamp - state.since < self.dwell or not rested:

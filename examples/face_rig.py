@@ -62,7 +62,7 @@ def action_units(scores: Mapping[str, float]) -> dict[str, float]:
     units = dict.fromkeys(BLENDSHAPES, 0.0)
     for label, score in scores.items():
         for unit, intensity in ACTION_UNITS.get(label, {}).items():
-            units[unit] += score * intensity
+            units[unit] += score * intensity if math.isfinite(score) else 0.0
     return {unit: min(max(value, 0.0), 1.0) for unit, value in units.items()}
 
 

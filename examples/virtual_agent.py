@@ -1,4 +1,4 @@
-"""Example: a virtual face that mirrors the nearest person.
+"""Example: a virtual face that mirrors somebody: the nearest person, until that one leaves.
 
 Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `blendshapes` (fer_msgs/Blendshapes) at a fixed 30 Hz,
 eased, and sends the same as OSC (VMC protocol) where `osc_port` is set.
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import time
 
-import rclpy
 from face_rig import RIGS, Easing, names_of, target_weights
 from osc import OscSender
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+from running import number, run
 
 from fer_msgs.msg import Blendshapes, EmotionArray
 
@@ -30,22 +29,30 @@ class VirtualAgent(Node):
         if self._rig not in RIGS:
             msg = f"rig is {self._rig!r}; expected one of: {', '.join(RIGS)}"
             raise ValueError(msg)
-        self._easing = Easing(names_of(self._rig), float(self.declare_parameter("time_constant", 0.12).value))
-        self._patience = float(self.declare_parameter("patience", 0.7).value)
+        self._easing = Easing(names_of(self._rig), number(self, "time_constant", 0.12))
+        self._patience = number(self, "patience", 0.7)
         host = str(self.declare_parameter("osc_host", "127.0.0.1").value)
-        port = int(self.declare_parameter("osc_port", 0).value)
+        port = int(number(self, "osc_port", 0))
+        if not 0 <= port <= 65535:
+            msg = f"osc_port is {port}; expected 1 to 65535, or 0 to send no OSC"
+            raise ValueError(msg)
         self._osc = OscSender(host, port) if port else None
         self._face_id = ""
         self._frame_id = ""
         self._targets: dict[str, float] = {}
         self._seen_at = 0.0
+        self._heard_at = 0.0
+        self._pause = 0.0
         self._publisher = self.create_publisher(Blendshapes, "blendshapes", 5)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, 5)
         self.create_timer(1.0 / RATE, self._on_timer)
 
     def _on_emotions(self, message: EmotionArray) -> None:
-        faces = {face.face_id: face for face in message.emotions if face.observed}
-        gone = time.monotonic() - self._seen_at > self._patience
+        now = time.monotonic()
+        self._pause, self._heard_at = now - self._heard_at if self._heard_at else 0.0, now
+        whole = len(message.labels)
+        faces = {face.face_id: face for face in message.emotions if face.observed and len(face.scores) == whole}
+        gone = self._is_gone(now)
         # Keep looking at the same person; take the nearest (largest) one when that one has left.
         if self._face_id not in faces:
             if not faces or (self._face_id and not gone):
@@ -54,10 +61,14 @@ class VirtualAgent(Node):
         face = faces[self._face_id]
         self._targets = target_weights(dict(zip(message.labels, face.scores, strict=True)), self._rig)
         self._frame_id = message.header.frame_id
-        self._seen_at = time.monotonic()
+        self._seen_at = now
+
+    def _is_gone(self, now: float) -> bool:
+        """Not seen for long, and for longer than images of a slow camera are apart."""
+        return now - self._seen_at > max(self._patience, 2.5 * self._pause)
 
     def _on_timer(self) -> None:
-        if self._face_id and time.monotonic() - self._seen_at > self._patience:
+        if self._face_id and self._is_gone(time.monotonic()):
             self._face_id, self._targets = "", {}
         weights = self._easing.step(self._targets, 1.0 / RATE)
         message = Blendshapes(face_id=self._face_id, names=list(weights), weights=list(weights.values()))
@@ -73,13 +84,7 @@ class VirtualAgent(Node):
 
 def main(args: list[str] | None = None) -> None:
     """Run the node until Ctrl-C."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(VirtualAgent())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    run(VirtualAgent, args)
 
 
 if __name__ == "__main__":

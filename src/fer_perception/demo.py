@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import select
 import shutil
@@ -46,6 +47,8 @@ ANSWERED_SHARE = 0.2
 START_DEADLINE = 60.0
 #: How long after the clip the last answer may take, in s.
 END_DEADLINE = 15.0
+#: DDS makes port numbers of the domain; larger ones leave their range.
+MAX_DOMAIN = 232
 #: The astronaut's face is left of this column, the admiral's right of it.
 _MIDDLE = 335
 
@@ -92,11 +95,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=demo_clip.DURATION, help="play only the beginning of the clip")
     parser.add_argument("--domain", type=int, help="ROS domain to run in; default: one of its own")
     options = parser.parse_args()
-    if options.seconds <= 0:
-        parser.error("--seconds must be positive")
+    if not 0 < options.seconds < math.inf:
+        parser.error("--seconds must be a positive number")
+    if options.domain is not None and not 0 <= options.domain <= MAX_DOMAIN:
+        parser.error(f"--domain must be from 0 to {MAX_DOMAIN}")
+    # A cancelled job must not leave the node behind: as after Ctrl-C, its processes are ended.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         problem = run(options.out, seconds=options.seconds, domain=options.domain)
-    except FerError as err:
+    except (FerError, OSError) as err:
         problem = str(err)
     except KeyboardInterrupt:
         problem = "interrupted"

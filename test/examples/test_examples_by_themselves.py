@@ -1,0 +1,156 @@
+"""The examples without the demo: parameters, signals, and cameras and messages that are not as one would wish."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from load_example import load_example
+
+pytestmark = pytest.mark.ros
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def command(name: str, *parameters: str) -> list[str]:
+    options = [word for parameter in parameters for word in ("-p", parameter)]
+    return [sys.executable, str(EXAMPLES / name), "--ros-args", *options]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "words"),
+    [
+        ("virtual_agent.py", "rig:=foo", "rig is 'foo'; expected one of: arkit, facs"),
+        ("virtual_agent.py", "osc_port:=99999", "osc_port is 99999; expected 1 to 65535"),
+        ("dialogue_manager.py", "dwell:=long", "dwell is 'long'; expected a number"),
+    ],
+)
+def test_a_bad_parameter_is_one_line(ros_domain_id: int, name: str, parameter: str, words: str) -> None:
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(ros_domain_id)}
+    done = subprocess.run(
+        command(name, parameter), capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("virtual_agent.py", ("time_constant:=0", "patience:=1")), ("dialogue_manager.py", ("dwell:=1", "silence:=3"))],
+)
+def test_whole_numbers_will_do_and_sigterm_ends_it(ros_domain_id: int, name: str, parameters: tuple[str, ...]) -> None:
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=ros_domain_id, args=[])
+    listener = rclpy.create_node("listener", context=context)
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(ros_domain_id)}
+    process = subprocess.Popen(command(name, *parameters), stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        deadline = time.monotonic() + 60
+        while name.removesuffix(".py") not in listener.get_node_names() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        listener.destroy_node()
+        rclpy.try_shutdown(context=context)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, ros_domain_id: int) -> Iterator[Clock]:
+    import rclpy
+
+    rclpy.init(domain_id=ros_domain_id)
+    yield Clock()
+    rclpy.try_shutdown()
+
+
+def made(name: str, node_class: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
+    """A node of an example with our clock, and what it publishes."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    module = load_example(name)
+    monkeypatch.setattr(module, "time", clock)
+    node = getattr(module, node_class)()
+    published: list[Any] = []
+    node._publisher = SimpleNamespace(publish=published.append)
+    return node, published
+
+
+def emotions(emotion: str = "happy", scores: tuple[float, ...] = (0.0, 1.0)) -> Any:
+    from fer_msgs.msg import Emotion, EmotionArray
+
+    face = Emotion(face_id="f1", emotion=emotion, confidence=0.9, observed=True, scores=scores)
+    return EmotionArray(camera="/cam", labels=["neutral", "happy"], emotions=[face])
+
+
+def test_a_camera_without_stamps_is_heard(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, events = made("dialogue_manager", "DialogueManager", clock, monkeypatch)
+    for _ in range(20):
+        node._on_emotions(emotions())
+        clock.now += 0.1
+    assert [event.current for event in events] == ["happy"]
+    node.destroy_node()
+
+
+def test_a_slow_camera_is_not_silent(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, events = made("dialogue_manager", "DialogueManager", clock, monkeypatch)
+    for _ in range(6):
+        node._on_emotions(emotions())
+        for _ in range(8):
+            clock.now += 0.25
+            node._on_timer()
+    assert [event.current for event in events] == ["happy"]
+    clock.now += 60.0
+    node._on_timer()
+    node._on_timer()
+    assert [event.current for event in events] == ["happy", ""]
+    node.destroy_node()
+
+
+def test_the_agent_keeps_looking_at_somebody_a_slow_camera_shows(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, shapes = made("virtual_agent", "VirtualAgent", clock, monkeypatch)
+    for second in range(6):
+        node._on_emotions(emotions())
+        for _ in range(30):
+            clock.now += 1 / 30
+            node._on_timer()
+        assert second == 0 or shapes[-1].face_id == "f1"
+    clock.now += 60.0
+    node._on_timer()
+    assert shapes[-1].face_id == ""
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("scores", [(1.0,), (math.nan, math.nan)])
+def test_a_malformed_message_does_not_reach_the_face(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, ...]
+) -> None:
+    node, shapes = made("virtual_agent", "VirtualAgent", clock, monkeypatch)
+    node._on_emotions(emotions(scores=scores))
+    node._on_timer()
+    assert all(weight == 0.0 for weight in shapes[-1].weights)
+    node.destroy_node()
