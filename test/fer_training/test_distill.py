@@ -114,6 +114,19 @@ def test_a_picture_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) ->
     assert torch.allclose(gradients[0][:2], expected[:2], atol=1e-6)
 
 
+def test_a_known_picture_mixed_into_an_unknown_one_counts_for_its_share(tiny_npz: Path) -> None:
+    """Nine tenths of a picture that the teacher does not know, one tenth of one it does."""
+    values = {"architecture": "lenet", "data": str(tiny_npz)}
+    values["loss"] = {"teacher": "any.npz", "teacher_weight": 1.0, "teacher_temperature": 1.0}
+    module = ExpressionModule(recipe_from_mapping(values), classes=7, in_channels=1, input_size=48, steps_per_epoch=1)
+    target = 0.9 * torch.eye(7)[:1] + 0.1 * torch.eye(7)[1:2]
+    own = torch.zeros(1, 7, requires_grad=True)
+    module._loss(own, target, torch.zeros(1, 8), 0.1 * torch.eye(7)[2:3]).backward()
+    assert own.grad is not None
+    effective = 1 / 7 - own.grad
+    assert torch.allclose(effective[0, :3], torch.tensor([0.81, 0.09, 0.1]), atol=1e-4)
+
+
 def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
     model = random_teacher(tmp_path / "t.safetensors", 1, labels=LABELS_WITH_CONTEMPT)
     with pytest.raises(RecipeError, match=r"--label-map the teacher's classes"):

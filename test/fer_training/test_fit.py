@@ -63,6 +63,20 @@ def test_another_recipe_does_not_take_over_a_run(tiny_npz: Path, tmp_path: Path)
     fit(other, data=tiny_npz, out=tmp_path, resume=False, progress=False)
 
 
+def test_fine_tuning_with_votes_keeps_the_head_of_the_same_classes(tiny_npz: Path, tmp_path: Path) -> None:
+    """While training, the head has more outputs than were saved: those of the votes are new, the others go on."""
+    votes = {**QUICK, "epochs": 1, "loss": {"auxiliary_votes": 0.3}}
+    fit(votes, data=tiny_npz, out=tmp_path / "base", progress=False)
+    initial = tmp_path / "base" / "weights.safetensors"
+    still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0, "weight_decay": 0.0}
+    tuned = {**votes, "initial": str(initial), "optimizer": still, "ema": 0.0}
+    fit(tuned, data=tiny_npz, out=tmp_path / "tuned", progress=False)
+    before, after = (load_checkpoint(tmp_path / run / "weights.safetensors").state for run in ("base", "tuned"))
+    head = [name for name, value in before.items() if value.ndim == 2 and len(value) == 7]
+    assert head, "there must be a head, or it shows nothing"
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in head)
+
+
 def test_an_attempt_that_failed_at_once_does_not_keep_the_directory(tiny_npz: Path, tmp_path: Path) -> None:
     with pytest.raises(ArchitectureError):
         fit({**QUICK, "epochs": 1, "arguments": {"dropuot": 0.5}}, data=tiny_npz, out=tmp_path, progress=False)

@@ -57,7 +57,7 @@ class Augment(nn.Module):
             seed: decides all random numbers.
 
         Returns:
-            (B, C, H, W) float32 in [0, 255].
+            (B, C, H, W) float32 in about [0, 255]: bicubic resampling overshoots at edges.
         """
         devices = [images.device] if images.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):

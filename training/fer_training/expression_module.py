@@ -215,8 +215,9 @@ class ExpressionModule(pl.LightningModule):
         settings = self.recipe.loss
         main = logits[:, : self.classes]
         if settings.teacher_weight > 0:
-            # A picture that the teacher does not know is learnt from its target alone, at full weight.
-            share = settings.teacher_weight * (teacher.sum(dim=1) > 0)
+            # A picture that the teacher does not know (its row sums to 0; mixed with a known one, to that one's share)
+            # is learnt from its target alone, at full weight.
+            share = settings.teacher_weight * teacher.sum(dim=1).round(decimals=4)
             hot = settings.teacher_temperature
             soft = F.softmax(teacher.clamp_min(1e-6).log() / hot, dim=1)
             student = F.log_softmax(main / hot, dim=1)
@@ -267,7 +268,8 @@ class ExpressionModule(pl.LightningModule):
                 "lr_scheduler": {"scheduler": plateau, "monitor": "validation_loss", "interval": "epoch"},
             }
         total = self.recipe.epochs * self._steps_per_epoch
-        warmup = max(int(schedule.warmup_epochs * self._steps_per_epoch), 1)
+        # Of a short run half at most: it would end at the peak.
+        warmup = max(min(int(schedule.warmup_epochs * self._steps_per_epoch), total // 2), 1)
 
         def factor(step: int) -> float:
             rise = min((step + 1) / warmup, 1.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import torch
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -246,6 +247,11 @@ def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -
     # As many classes need not be the same classes.
     head = set() if initial.labels == labels else module.head
     kept = {n: v for n, v in initial.state.items() if n in own and n.rpartition(".")[0] not in head}
+    for name in (n for n in kept if n.rpartition(".")[0] in module.head):
+        # While training the head may have outputs for the votes behind those of the classes: these stay new.
+        saved, there = kept[name], own[name]
+        if len(there) > len(saved) and there.shape[1:] == saved.shape[1:]:
+            kept[name] = torch.cat([saved.to(there), there[len(saved) :]])
     fitting = {n: v for n, v in kept.items() if own[n].shape == v.shape}
     if len(fitting) < len(own) // 2:
         msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"

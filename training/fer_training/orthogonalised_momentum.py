@@ -24,7 +24,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         matrix: (R, C) float32.
 
     Returns:
-        (R, C) float32 with singular values between 0.6 and 1.3; zeros where the matrix is zero.
+        (R, C) float32 with singular values near 1 (0.6 to 1.3), less where the matrix has some far below its norm;
+        zeros where the matrix is zero.
     """
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]

@@ -189,7 +189,7 @@ class Recipe:
     ema: float = 0.999
     early_stopping: int = 0
     keep: Literal["last", "best"] = "last"
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"] = "bf16-mixed"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     seed: int = 0
     limit_train: int = 0
 

@@ -14,7 +14,6 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
         lambda value: 0 <= value <= 1,
         "a number from 0 to 1",
         (
-            "ema",
             "augmentation.flip",
             "augmentation.erasing",
             "augmentation.blur",
@@ -28,6 +27,7 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
         lambda value: 0 <= value < 1,
         "a number from 0 to below 1",
         (
+            "ema",
             "optimizer.momentum",
             "schedule.factor",
             "augmentation.zoom",
