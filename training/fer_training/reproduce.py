@@ -269,10 +269,11 @@ def chart(results: Sequence[Result]) -> Figure:
         pairs = [(index, accuracy[name, data_set]) for index, name in enumerate(names) if (name, data_set) in accuracy]
         bars = axes.bar([index + offset for index, _ in pairs], [value for _, value in pairs], width, label=data_set)
         axes.bar_label(bars, fmt="%.1f", fontsize=8)
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axes.set_ylim(0, 105)
     axes.set_ylabel("accuracy, %")
-    axes.legend(loc="lower right")
+    # Above the bars, which fill the rest.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(data_sets), frameon=False)
     axes.grid(axis="y", alpha=0.3)
     return figure
 
