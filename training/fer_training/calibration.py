@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from scipy.optimize import minimize_scalar
 
 from fer_perception.errors import FerError
 from fer_training.readers.samples import pixel_hash
+
+LOG = logging.getLogger(__name__)
 
 #: Temperatures are looked for between these; a network outside them is not miscalibrated but broken.
 BOUNDS = (0.05, 20.0)
@@ -39,7 +42,8 @@ def softmax(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float6
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
     """The temperature with the smallest negative log-likelihood.
 
-    The likelihood is concave in 1 / temperature, so a bounded scalar search finds the one optimum.
+    The likelihood is concave in 1 / temperature, so a bounded scalar search finds the one optimum. Where every
+    picture is answered right, or all alike, there is none: that is logged as a warning.
 
     Args:
         logits: (N, K) finite, N at least 1; log-probabilities serve as well.
@@ -69,7 +73,15 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
 
     low, high = (-np.log(bound) for bound in reversed(BOUNDS))
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(-found.x))
+    temperature = float(np.exp(-found.x))
+    if (logits.argmax(axis=1) == labels).all() or not 1.01 * BOUNDS[0] < temperature < 0.99 * BOUNDS[1]:
+        LOG.warning(
+            "no temperature is the best for these %d pictures (all of them right, wrong or alike): %.3g is as good as "
+            "any; calibrate on more pictures",
+            len(labels),
+            temperature,
+        )
+    return temperature
 
 
 def image_hashes(images: NDArray[np.uint8]) -> list[str]:

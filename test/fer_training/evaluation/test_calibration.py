@@ -44,6 +44,24 @@ def test_softmax_is_stable_and_flatter_when_hotter() -> None:
     assert softmax(logits, 10.0)[0, 0] < softmax(logits)[0, 0]
 
 
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [
+        (np.eye(3) * 4.0, [0, 1, 2]),  # all right
+        (np.eye(3) * 4.0, [1, 2, 0]),  # all wrong
+        (np.zeros((3, 3)), [0, 1, 2]),  # all alike
+    ],
+)
+def test_that_there_is_no_best_temperature_is_said(
+    caplog: pytest.LogCaptureFixture, logits: np.ndarray, labels: list[int]
+) -> None:
+    fit_temperature(logits, np.array(labels))
+    assert "no temperature is the best for these 3 pictures" in caplog.text
+    caplog.clear()
+    fit_temperature(np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]), np.array([0, 0, 1]))
+    assert not caplog.text
+
+
 def test_labels_out_of_range_are_refused() -> None:
     with pytest.raises(CalibrationError, match="from -1 to 1"):
         fit_temperature(np.zeros((2, 3)), np.array([-1, 1]))
