@@ -116,7 +116,6 @@ class VideoFile:
         self.size = (max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2))
         fourcc = cv2.VideoWriter.fourcc(*"mp4v")
         self._path = path
-        self._open = True
         self._writer = cv2.VideoWriter(opencv_name(path), fourcc, rate, self.size)
         if not self._writer.isOpened():
             msg = f"{path} cannot be written as MPEG-4: is the directory writable, and was OpenCV built with FFmpeg?"
@@ -134,9 +133,8 @@ class VideoFile:
         Raises:
             SourceError: the file is not whole: OpenCV says nothing of a full disk.
         """
-        if not self._open:
+        if not self._writer.isOpened():
             return
-        self._open = False
         self._writer.release()
         written = cv2.VideoCapture(str(self._path))
         whole = written.isOpened()

@@ -9,13 +9,12 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from fer_perception.camera_statistics import CameraSnapshot
+from fer_perception.usual_pause import PAUSES
 
 #: Causes of drops that are no fault of the picture.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
 #: From this share of frames dropped because a newer one came, the machine counts as overloaded.
 OVERLOAD_SHARE = 0.1
-#: A camera of few images is stale after so many intervals without one.
-_MISSED = 2.5
 
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
@@ -169,7 +168,7 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, m
 def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismatch: str) -> str:
     age = snapshot.last_received_age
     since = state.active_for if age is None else age
-    if since is None or since <= max(state.track_timeout, _MISSED * snapshot.interval):
+    if since is None or since <= max(state.track_timeout, PAUSES * snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""
     if mismatch:

@@ -118,13 +118,11 @@ class FerNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Release the pipeline and the publishers."""
-        self._failure = ""
         self._release()
         return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Release everything, whatever the state was."""
-        self._failure = ""
         self._release()
         return SUCCESS
 
@@ -238,6 +236,7 @@ class FerNode(LifecycleNode):
             self._configured.worker.pause()
 
     def _release(self) -> None:
+        self._failure = ""
         self._deactivate()
         configured, self._configured = self._configured, None
         if configured is not None:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from fer_perception.errors import SourceError
 from fer_perception.replay import ReplayedFrame
@@ -32,7 +31,8 @@ class JsonLines:
     def __init__(self, path: Path | None) -> None:
         self.reader_left = False
         self._path = path or Path("stdout")
-        self._own = None if path is None else _create(path)
+        with self._troubles():
+            self._own = None if path is None else path.open("w", encoding="utf-8", newline="")
         self._file = self._own or sys.stdout
 
     def add(self, frame: ReplayedFrame) -> None:
@@ -51,12 +51,14 @@ class JsonLines:
 
     @contextmanager
     def _troubles(self) -> Iterator[None]:
-        try:
-            with _told(self._path):
+        with _told(self._path):
+            try:
                 yield
-        except BrokenPipeError:
-            self.reader_left = True
-            drop_stdout()
+            except BrokenPipeError:
+                if self._own is not None:
+                    raise
+                self.reader_left = True
+                drop_stdout()
 
 
 class CsvTable:
@@ -74,14 +76,14 @@ class CsvTable:
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
         self._path = path
-        self._file = _create(path)
-        self._writer = csv.writer(self._file)
         self._labels = tuple(labels)
         heading = ["camera", "frame", "stamp", "face_id", "emotion", "confidence", "phase", "valence", "arousal"]
         heading += ["observed", "x", "y", "width", "height", "detection_confidence", "quality", "tracked_for"]
         heading += [f"score_{label}" for label in self._labels] + [f"raw_{label}" for label in self._labels]
         self._columns = len(heading)
-        with _told(self._path):
+        with _told(path):
+            self._file = path.open("w", encoding="utf-8", newline="")
+            self._writer = csv.writer(self._file)
             self._writer.writerow(heading)
 
     def add(self, frame: ReplayedFrame) -> None:
@@ -121,11 +123,9 @@ def _seconds(stamp_ns: int) -> str:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Turns what the disk says into an error that names the file; a reader that has left is the caller's business."""
+    """Turns what the disk says into an error that names the file."""
     try:
         yield
-    except BrokenPipeError:
-        raise
     except OSError as err:
         msg = f"{path} cannot be written: {err.strerror}"
         raise SourceError(msg) from None
@@ -133,11 +133,3 @@ def _told(path: Path) -> Iterator[None]:
 
 def _number(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else ""
-
-
-def _create(path: Path) -> TextIO:
-    try:
-        return path.open("w", encoding="utf-8", newline="")
-    except OSError as err:
-        msg = f"{path} cannot be written: {err.strerror}"
-        raise SourceError(msg) from None

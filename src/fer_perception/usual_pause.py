@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 #: So many usual pauses without a word are silence.
-_PAUSES = 2.5
+PAUSES = 2.5
 
 
 class UsualPause:
@@ -26,4 +26,4 @@ class UsualPause:
 
     def patience(self, least_s: float) -> float:
         """How long after the latest event one has to wait, s: at least `least_s`."""
-        return max(least_s, _PAUSES * min(self._pauses, default=0.0))
+        return max(least_s, PAUSES * min(self._pauses, default=0.0))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,15 +89,26 @@ def clock(monkeypatch: pytest.MonkeyPatch, ros_domain_id: int) -> Iterator[Clock
     rclpy.try_shutdown()
 
 
-def made(name: str, node_class: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[Any]]:
-    """A node of an example with our clock, and what it publishes."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    module = load_example(name)
-    monkeypatch.setattr(module, "time", clock)
-    node = getattr(module, node_class)()
-    published: list[Any] = []
-    node._publisher = SimpleNamespace(publish=published.append)
-    return node, published
+Made = Callable[[str, str], tuple[Any, list[Any]]]
+
+
+@pytest.fixture
+def made(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """Makes the node of an example with our clock; returns it and what it publishes."""
+    nodes: list[Any] = []
+
+    def make(name: str, node_class: str) -> tuple[Any, list[Any]]:
+        monkeypatch.syspath_prepend(str(EXAMPLES))
+        module = load_example(name)
+        monkeypatch.setattr(module, "time", clock)
+        nodes.append(getattr(module, node_class)())
+        published: list[Any] = []
+        nodes[-1]._publisher = SimpleNamespace(publish=published.append)
+        return nodes[-1], published
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
 
 
 def emotions(emotion: str = "happy", scores: tuple[float, ...] = (0.0, 1.0)) -> Any:
@@ -107,50 +118,46 @@ def emotions(emotion: str = "happy", scores: tuple[float, ...] = (0.0, 1.0)) -> 
     return EmotionArray(camera="/cam", labels=["neutral", "happy"], emotions=[face])
 
 
-def test_a_camera_without_stamps_is_heard(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    node, events = made("dialogue_manager", "DialogueManager", clock, monkeypatch)
+def show(node: Any, clock: Clock, *, images: int, apart: float) -> None:
+    """One image every `apart` s; the node's timer every quarter of a second."""
+    for _ in range(images):
+        node._on_emotions(emotions())
+        for _ in range(round(apart / 0.25)):
+            clock.now += 0.25
+            node._on_timer()
+
+
+def test_a_camera_without_stamps_is_heard(clock: Clock, made: Made) -> None:
+    node, events = made("dialogue_manager", "DialogueManager")
     for _ in range(20):
         node._on_emotions(emotions())
         clock.now += 0.1
     assert [event.current for event in events] == ["happy"]
-    node.destroy_node()
 
 
-def test_a_slow_camera_is_not_silent(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    node, events = made("dialogue_manager", "DialogueManager", clock, monkeypatch)
-    for _ in range(6):
-        node._on_emotions(emotions())
-        for _ in range(8):
-            clock.now += 0.25
-            node._on_timer()
+def test_a_slow_camera_is_not_silent(clock: Clock, made: Made) -> None:
+    node, events = made("dialogue_manager", "DialogueManager")
+    show(node, clock, images=6, apart=2.0)
     assert [event.current for event in events] == ["happy"]
     clock.now += 60.0
     node._on_timer()
     node._on_timer()
     assert [event.current for event in events] == ["happy", ""]
-    node.destroy_node()
 
 
-def test_the_agent_keeps_looking_at_somebody_a_slow_camera_shows(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    node, shapes = made("virtual_agent", "VirtualAgent", clock, monkeypatch)
-    for second in range(6):
-        node._on_emotions(emotions())
-        for _ in range(30):
-            clock.now += 1 / 30
-            node._on_timer()
-        assert second == 0 or shapes[-1].face_id == "f1"
+def test_the_agent_keeps_looking_at_somebody_a_slow_camera_shows(clock: Clock, made: Made) -> None:
+    node, shapes = made("virtual_agent", "VirtualAgent")
+    show(node, clock, images=6, apart=1.0)
+    # Its rhythm is known from the second image on.
+    assert [shape.face_id for shape in shapes[4:]] == ["f1"] * 20
     clock.now += 60.0
     node._on_timer()
     assert shapes[-1].face_id == ""
-    node.destroy_node()
 
 
 @pytest.mark.parametrize("scores", [(1.0,), (math.nan, math.nan)])
-def test_a_malformed_message_does_not_reach_the_face(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch, scores: tuple[float, ...]
-) -> None:
-    node, shapes = made("virtual_agent", "VirtualAgent", clock, monkeypatch)
+def test_a_malformed_message_does_not_reach_the_face(made: Made, scores: tuple[float, ...]) -> None:
+    node, shapes = made("virtual_agent", "VirtualAgent")
     node._on_emotions(emotions(scores=scores))
     node._on_timer()
     assert all(weight == 0.0 for weight in shapes[-1].weights)
-    node.destroy_node()

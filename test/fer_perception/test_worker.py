@@ -99,6 +99,15 @@ class Rig:
             assert time.monotonic() < end
             threading.Event().wait(0.005)
 
+    def put_one_and_then_both(self) -> None:
+        """A frame of one camera, and while it is in work a frame of each, which are taken together."""
+        self.pipeline.hold.clear()
+        self.slots.put("a", 1)
+        assert self.pipeline.entered.wait(30.0)
+        self.slots.put("a", 2)
+        self.slots.put("b", 2)
+        self.pipeline.hold.set()
+
     def dropped(self, camera: str) -> dict[str, int]:
         return dict(self.statistics[camera].snapshot(time.monotonic()).dropped)
 
@@ -155,12 +164,7 @@ def test_frames_of_all_cameras_at_hand_go_into_one_call(rig: Rig) -> None:
 
 def test_one_cameras_failure_costs_the_others_nothing(rig: Rig) -> None:
     rig.pipeline.poisonous = "b"
-    rig.pipeline.hold.clear()
-    rig.slots.put("a", 1)
-    assert rig.pipeline.entered.wait(30.0)
-    rig.slots.put("a", 2)
-    rig.slots.put("b", 2)
-    rig.pipeline.hold.set()
+    rig.put_one_and_then_both()
     rig.until(lambda: rig.dropped("b"))
     rig.until(lambda: len(rig.published) == 2)
     assert rig.published == [("a", 1), ("a", 2)]
@@ -196,11 +200,12 @@ def test_a_command_that_fails_does_not_end_the_thread(rig: Rig) -> None:
 
 def test_what_fails_after_publishing_costs_the_other_cameras_nothing(rig: Rig) -> None:
     rig.unprintable = "a"
-    for stamp in range(1, 4):
-        with rig.slots._changed:  # both at once
-            rig.slots._slots["a"].waiting = Received("a", stamp, time.monotonic())
-        rig.slots.put("b", stamp)
-        rig.until(lambda stamp=stamp: {("a", stamp), ("b", stamp)} <= set(rig.published))
+    rig.put_one_and_then_both()
+    rig.until(lambda: len(rig.published) == 3)
+    assert rig.pipeline.calls == [["a"], ["a", "b"]]
+    assert rig.published == [("a", 1), ("a", 2), ("b", 2)]
+    rig.slots.put("b", 3)
+    rig.until(lambda: rig.published[-1] == ("b", 3))
     assert ("pipeline", "failed") in rig.warnings
     assert rig.dropped("a") == rig.dropped("b") == {}
 

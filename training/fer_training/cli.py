@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import sys
 
@@ -11,6 +10,7 @@ import typer
 
 import fer_training
 from fer_perception.errors import FerError
+from fer_perception.stdout import drop_stdout
 
 _INTERRUPTED = 130
 
@@ -47,8 +47,8 @@ def main() -> None:
             )
         raise
     except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): nothing is wrong. Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of stdout has gone (`| head`): nothing is wrong.
+        drop_stdout()
     except OSError as err:
         # A full or read-only disk, a directory where a file was expected: nothing a stack of calls explains better.
         place = err.filename or "the output"

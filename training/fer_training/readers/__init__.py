@@ -124,8 +124,9 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
         return _load(spec["path"], replace(options, **own))
     if isinstance(spec, str | PathLike):
         path = Path(spec)
-        if (options.kind or detect_kind(path)) != "combination":
-            return _load_one(path, options)
+        kind = options.kind or detect_kind(path)
+        if kind != "combination":
+            return _load_one(path, kind, options)
         spec = read_combination(path)
         options = replace(options, kind=None)
     # A part without the split asked for simply has nothing to add.
@@ -158,7 +159,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise DatasetError(msg)
 
 
-def _load_one(path: Path, options: _Options) -> Samples:
+def _load_one(path: Path, kind: str, options: _Options) -> Samples:
     mapping = find_label_map(options.label_map)
     if options.rename:
         renamed = {
@@ -169,7 +170,6 @@ def _load_one(path: Path, options: _Options) -> Samples:
     if options.targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
         msg = f"{options.targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
         raise DatasetError(msg)
-    kind = options.kind or detect_kind(path)
     if kind == "npz":
         samples = read_npz(path)
     elif kind == "fer_csv":
