@@ -106,8 +106,11 @@ def _check_model_files() -> list[Check]:
         elif status.state is FileState.MISSING:
             mend = f"fer models fetch {FETCHED_WITH.get(status.entry.name, status.entry.name)}"
             checks.append(Check(name, Verdict.WARNING, "is not here; the Haar detector is weaker", mend))
-        else:
+        elif status.entry.urls:
             checks.append(Check(name, Verdict.FAILED, status.message, "remove the file and fetch it again"))
+        else:
+            # It may have been replaced on purpose; whether the one in use works is tried below.
+            checks.append(Check(name, Verdict.WARNING, status.message, "see the message"))
     return checks
 
 
@@ -148,6 +151,9 @@ def _check_classifier(settings: PipelineSettings, progress: Callable[[str], None
         return Check("expression model", Verdict.FAILED, str(err), "see the message, or set model and backend")
     try:
         told = f"{classifier.metadata.model_id} on {classifier.backend}: {classifier.reason}"
+        if classifier.fallback:
+            mend = "see the reason, or set backend to onnxruntime if the processor will do"
+            return Check("expression model", Verdict.WARNING, told, mend)
         return Check("expression model", Verdict.OK, told)
     finally:
         classifier.close()

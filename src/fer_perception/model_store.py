@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 #: Called with (bytes so far, bytes in all).
 Progress = Callable[[int, int], None]
 
+#: Hashes of a directory's files, as `sha256sum *.onnx` writes them.
+SUMS = "SHA256SUMS"
+
 _CHUNK = 64 * 1024
 _TIMEOUT_S = 30.0
 
@@ -42,7 +45,7 @@ class ModelEntry:
         file_name: in each of the searched directories.
         description: one line.
         licence: SPDX name and holder; "" for our own models.
-        sha256: hexadecimal; "" where none is recorded (our own models: their licence and hash lie beside them).
+        sha256: hexadecimal; "" for expression models: their directory may hold their hashes (`SUMS`).
         size: bytes; 0 where none is recorded.
         urls: commit-pinned addresses, tried in order; empty = cannot be fetched.
         with_it: names that are fetched together with this one.
@@ -333,11 +336,30 @@ def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
     except OSError as err:
         return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {_mend(entry)}")
     if not entry.sha256:
-        return FileStatus(entry, FileState.NO_HASH, path, "")
+        recorded = _recorded_sum(path)
+        if found == recorded:
+            return FileStatus(entry, FileState.OK, path, "")
+        if not recorded:
+            return FileStatus(entry, FileState.NO_HASH, path, "")
+        message = (
+            f"{path} has SHA-256 {found}, {SUMS} beside it says {recorded}: it is damaged, so build or install the "
+            f"package again, or it was replaced, so run `sha256sum *.onnx > {SUMS}` there"
+        )
+        return FileStatus(entry, FileState.WRONG_HASH, path, message)
     if found != entry.sha256:
         message = f"{path} has SHA-256 {found}, expected {entry.sha256}; remove this damaged file and {_mend(entry)}"
         return FileStatus(entry, FileState.WRONG_HASH, path, message)
     return FileStatus(entry, FileState.OK, path, "")
+
+
+def _recorded_sum(path: Path) -> str:
+    """What `SUMS` in a file's directory says of it; "" where it says nothing."""
+    try:
+        lines = path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    sums = {name.strip().removeprefix("*"): digest for digest, _, name in (line.partition(" ") for line in lines)}
+    return sums.get(path.name, "").lower()
 
 
 def _copy(entry: ModelEntry, source: Path) -> bytes:

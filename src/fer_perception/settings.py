@@ -58,7 +58,9 @@ def setting(
 class PipelineSettings:
     """Settings of everything between a decoded picture and its result (seconds, pixels, probabilities)."""
 
-    model: str = setting("arch1_fer2013", "Expression model: the name of a shipped model or the path of an ONNX file.")
+    model: str = setting(
+        "arch1_fer2013", "Expression model: a name that `fer models list` shows or the path of an ONNX file."
+    )
     backend: str = setting(
         "auto",
         "What runs the expression model; auto takes the best that works: TensorRT, then ONNX Runtime.",

@@ -158,6 +158,27 @@ def test_verify_says_the_state_of_each_file(tmp_path: Path) -> None:
     assert (status.state, status.path, status.message) == (FileState.OK, tmp_path / "second.onnx", "")
 
 
+def test_the_hashes_of_a_directory_count(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.onnx"
+    mine.write_bytes(b"x")
+    store = ModelStore(model_directory=tmp_path)
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(b'x').hexdigest()}  mine.onnx\n")
+    assert store.verify("mine")[0].state is FileState.OK
+    mine.write_bytes(b"y")
+    (status,) = store.verify("mine")
+    assert status.state is FileState.WRONG_HASH
+    assert "sha256sum *.onnx > SHA256SUMS" in status.message
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(b'y').hexdigest()} *mine.onnx\n")
+    assert store.verify("mine")[0].state is FileState.OK
+
+
+def test_the_shipped_hashes_are_those_of_the_shipped_files(repository: Path) -> None:
+    models = repository / "models"
+    lines = (models / "SHA256SUMS").read_text().splitlines()
+    recorded = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    assert recorded == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in models.glob("*.onnx")}
+
+
 class TestFetch:
     def test_the_model_and_what_belongs_to_it(self, server: http.server.ThreadingHTTPServer) -> None:
         store = store_for(server)

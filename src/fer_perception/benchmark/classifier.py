@@ -41,8 +41,8 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         loading and running it added to this process), `classifier.machine.gflops` (matrix product),
         `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and
         for the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
-        `classifier.<name>_to_arch1.ratio` (of the times). A peer is timed with 1 and 8 pictures at once, and the better
-        counts.
+        `classifier.<name>_to_arch1.ratio` (of the times, all on the processor). A peer is timed with 1 and 8 pictures
+        at once, and the better counts.
 
     Raises:
         ModelError: the shipped model is missing or damaged.
@@ -61,7 +61,12 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
             progress(f"arch1, batch {name}: {durations.median / int(name) * 1e3:.3f} ms a face")
         if before is not None:
             figures["classifier.arch1.memory_mb"] = (resident_megabytes() or before) - before
-        compared = _classify(classifier, batches[_COMPARED])
+        # Its peers and the matrix product run on the processor.
+        processor = classifier
+        if not classifier.backend.startswith("onnxruntime/CPU"):
+            processor = create_classifier(_MODEL, backend="onnxruntime", threads=threads)
+            progress(f"{processor.metadata.model_id} on {processor.backend} for the comparisons")
+        compared = _classify(processor, batches[_COMPARED])
         peers = _int8(batches[_COMPARED], threads) | _peers(threads, progress)
         figures.update(_compare(compared, peers, seconds=seconds, progress=progress))
         figures.update(_roofline(compared, threads=threads, seconds=seconds / 2, progress=progress))

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 def compile_model(
     model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="Name of a shipped model or path of an ONNX file.")
+        str, typer.Argument(metavar="[MODEL]", help="A name that `fer models list` shows or the path of an ONNX file.")
     ] = "",
     *,
     cache: Annotated[

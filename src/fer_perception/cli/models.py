@@ -38,11 +38,12 @@ def verify(
     *,
     as_json: _JSON = False,
 ) -> None:
-    """Compare the files with their recorded SHA-256; exit status 1 if one is missing, unreadable or another."""
+    """Compare the files with their recorded SHA-256, and look into those without; exit status 1 if one is not whole."""
     from fer_perception.model_store import FileState, ModelStore
 
     store = ModelStore()
     statuses = [status for name in names for status in store.verify(name)] if names else store.verify()
+    statuses = [_looked_into(status) if status.state is FileState.NO_HASH else status for status in statuses]
     _print(statuses, as_json=as_json)
     bad = [status for status in statuses if status.state not in {FileState.OK, FileState.NO_HASH}]
     for status in bad:
@@ -79,6 +80,23 @@ def fetch(
 
             for path in store.fetch(name, source=source, progress=show):
                 print_line(f"fetched {path}")
+
+
+def _looked_into(status: FileStatus) -> FileStatus:
+    """Where no hash is recorded, at least see whether the file is whole and a model of this project."""
+    from dataclasses import replace
+
+    from fer_perception.errors import ModelError
+    from fer_perception.inference.model_file import read_metadata
+    from fer_perception.model_store import FileState
+
+    if status.path is None:
+        return status
+    try:
+        read_metadata(status.path)
+    except ModelError as err:
+        return replace(status, state=FileState.UNREADABLE, message=str(err))
+    return status
 
 
 def _print(statuses: list[FileStatus], *, as_json: bool) -> None:

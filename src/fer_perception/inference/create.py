@@ -6,12 +6,15 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import onnxruntime
+
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference.base import Classifier, EngineCacheError, NotInstalledError
+from fer_perception.inference.engine_cache import default_cache_directory
 from fer_perception.inference.fallback import FallbackClassifier
 from fer_perception.inference.model_file import ModelFile, read_model_file
 from fer_perception.inference.onnxruntime_classifier import PROVIDERS, OnnxRuntimeClassifier
-from fer_perception.share import share_directory
+from fer_perception.model_store import ModelStore
 
 logger = logging.getLogger(__name__)
 
@@ -26,21 +29,22 @@ def resolve_model(model: str | Path) -> Path:
     """The file of a model given by name or path.
 
     Args:
-        model: the name of a shipped model ("arch1_fer2013"), or a path: a `Path`, or a text with a "/" or ending in
-            ".onnx".
+        model: the name of a model in the searched directories ("arch1_fer2013", see `ModelStore.directories`), or a
+            path: a `Path`, or a text with a "/" or ending in ".onnx".
 
     Raises:
-        ModelError: no model of that name is shipped; the message lists those that are.
+        ModelError: there is no model of that name; the message lists those there are.
     """
     if isinstance(model, Path) or "/" in model or model.endswith(".onnx"):
         return Path(model).expanduser()
-    directory = share_directory() / "models"
-    path = directory / f"{model}.onnx"
-    if path.is_file():
-        return path
-    shipped = ", ".join(sorted(p.stem for p in directory.glob("*.onnx"))) or "none"
+    directories = ModelStore().directories()
+    for directory in directories:
+        path = directory / f"{model}.onnx"
+        if path.is_file():
+            return path
+    known = sorted({path.stem for directory in directories for path in directory.glob("*.onnx")})
     msg = (
-        f"there is no shipped model {model!r} in {directory} (there are: {shipped}); "
+        f"there is no model {model!r} in {', '.join(map(str, directories))} (there are: {', '.join(known) or 'none'}); "
         "give one of these names or the path of an .onnx file"
     )
     raise ModelError(msg)
@@ -61,7 +65,7 @@ def create_classifier(
     backend that fails later falls back to the processor (`FallbackClassifier`).
 
     Args:
-        model: name of a shipped model or path of an ONNX file.
+        model: name or path of an ONNX file, see `resolve_model`.
         backend: one of `BACKENDS`.
         threads: processor threads; 0 = one a core.
         cache_directory: where TensorRT engines are kept; None = the user's cache.
@@ -95,7 +99,8 @@ def create_classifier(
             )
         except NotInstalledError as err:
             refused.append(f"{candidate}: {err}")
-        except BackendError as err:
+        except (BackendError, ModelError) as err:
+            # Also what only this backend refuses of a model; a file that is damaged itself the processor refuses too.
             broken = True
             refused.append(f"{candidate}: {err}")
             logger.warning("%s", err)
@@ -140,10 +145,24 @@ def _open(
 
         first = open_tensorrt_classifier(file, cache_directory=cache_directory, progress=progress, reason=reason)
     else:
-        first = OnnxRuntimeClassifier(
-            file, backend=backend, threads=threads, cache_directory=cache_directory, reason=reason
-        )
+        kept = _provider_cache(file, cache_directory) if backend == "onnxruntime_tensorrt" else None
+        first = OnnxRuntimeClassifier(file, backend=backend, threads=threads, cache_directory=kept, reason=reason)
     return FallbackClassifier(first, file, threads=threads)
+
+
+def _provider_cache(file: ModelFile, directory: Path | None) -> Path | None:
+    """Where ONNX Runtime's TensorRT provider keeps its engines; None, with a warning, where nothing can be written.
+
+    It names them after the graph, not the weights: each model and each version has a directory of its own.
+    """
+    name = f"onnxruntime-{onnxruntime.__version__}-{file.sha256[:16]}"
+    kept = (directory or default_cache_directory()) / name
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        logger.warning("%s cannot be made (%s), so its engine is built at every start", kept, err.strerror)
+        return None
+    return kept
 
 
 def _auto_reason(refused: list[str]) -> str:

@@ -209,6 +209,8 @@ class EngineCache:
             handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=self.directory)
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
+            # mkstemp makes it private; a node may run as another user than `fer compile` did.
+            Path(name).chmod(0o644)
             Path(name).replace(path)
         except OSError as err:
             if name:

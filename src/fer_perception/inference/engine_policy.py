@@ -101,11 +101,14 @@ def obtain_engine(
         BackendError: the build failed, or the engine differs by more than `TOLERANCE` and was refused.
     """
     why = "a new engine was asked for"
+    refused = ""
     for key in () if force else keys:
         found = cache.find(key)
-        why = found.reason
         if found.refused:
-            raise BackendError(why)
+            # One of another builder says nothing of ours.
+            refused = refused or (found.reason if key is keys[0] else "")
+            continue
+        why = found.reason
         if found.engine is None:
             continue
         try:
@@ -114,6 +117,8 @@ def obtain_engine(
             logger.warning("the engine %s does not work and is built again: %s", found.engine.path, err)
             why = f"{found.engine.path} did not work ({err})"
             cache.discard(key)
+    if refused:
+        raise BackendError(refused)
     cache.require_writable()
     logger.info("building an engine: %s", why)
     return _build_and_keep(cache, keys[0], model, load, build)

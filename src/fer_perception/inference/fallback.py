@@ -63,9 +63,14 @@ class FallbackClassifier:
         if self._active.fallback or self._closed:
             return self._active.classify(batch)
         try:
-            return self._active.classify(batch)
+            answer = self._active.classify(batch)
         except BackendError as err:
             self._replace(err)
+            return self._active.classify(batch)
+        # A picture that is not finite has no finite answer on any backend.
+        if np.isfinite(answer).all() or not np.isfinite(batch).all():
+            return answer
+        self._replace(BackendError("it answered with values that are not finite"))
         return self._active.classify(batch)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,9 +89,15 @@ class ModelMetadata:
         except KeyError as err:
             msg = f"{path} has no metadata key {err.args[0]!r}, so it is not a model of this project; {mend}"
             raise ModelError(msg) from None
-        except (ValueError, TypeError) as err:
+        except (ValueError, TypeError, OverflowError, RecursionError) as err:
             msg = f"{path} has metadata that does not parse ({err}); {mend}"
             raise ModelError(msg) from None
+        if len(set(labels)) < len(labels) or not all(labels):
+            msg = f"{path} has the labels {', '.join(map(repr, labels))}; expected each once and none empty; {mend}"
+            raise ModelError(msg)
+        if not _spread(template) >= 1:
+            msg = f"{path} has the landmark template {template}; expected five points, pixels apart; {mend}"
+            raise ModelError(msg)
         if len(shape) != 3 or len(template) != 5 or not labels or not temperature > 0:
             msg = (
                 f"{path} has inconsistent metadata: input shape {shape} (expected C, H, W), {len(template)} template "
@@ -110,3 +117,10 @@ class ModelMetadata:
             source_commit=props.get("fer.source_commit", ""),
             sha256=sha256,
         )
+
+
+def _spread(points: tuple[tuple[float, float], ...]) -> float:
+    """The larger side of the points' bounding box in pixels; NaN where a point is not finite, 0 without points."""
+    if not all(math.isfinite(value) for point in points for value in point):
+        return math.nan
+    return max((max(axis) - min(axis) for axis in zip(*points, strict=True)), default=0.0)

@@ -113,7 +113,12 @@ def _external(path: Path, location: str) -> Path:
     """Where external data lies, if it lies where it may: below the directory of the model (links followed)."""
     directory = path.parent.resolve()
     target = Path(os.path.normpath(directory / location))
-    inside = bool(location) and not Path(location).is_absolute() and target.is_relative_to(directory)
+    inside = (
+        bool(location)
+        and "\0" not in location
+        and not Path(location).is_absolute()
+        and target.is_relative_to(directory)
+    )
     if not inside or not target.resolve().is_relative_to(directory):
         msg = (
             f"{path} takes tensor data from {location!r}, outside of its own directory, so it is not loaded; "

@@ -53,7 +53,8 @@ def build_engine(
     if plan.pins_layers:
         _pin_layers(trt, network)
     _add_profile(builder, config, network, graph)
-    timings = config.create_timing_cache(timing_cache)
+    # A damaged one is refused; without any, the kernels are timed again.
+    timings = config.create_timing_cache(timing_cache) or config.create_timing_cache(b"")
     config.set_timing_cache(timings, ignore_mismatch=False)
     monitor = _monitor(trt, progress) if plan.progress_monitor else None
     if monitor is not None:

@@ -28,7 +28,7 @@ from fer_perception.inference.inspector import UNKNOWN, engine_precision
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.inference.model_file import ModelFile, read_model_file
 from fer_perception.inference.tensorrt_build import build_engine
-from fer_perception.inference.tensorrt_library import import_tensorrt, make_logger
+from fer_perception.inference.tensorrt_library import foreign_errors, import_tensorrt, make_logger
 from fer_perception.inference.tensorrt_version import BuildPlan, build_plan
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class TensorRTClassifier:
         self._device = device
         self._held: list[Any] = []
         try:
-            with device.current():
+            with foreign_errors(f"loading {path} into TensorRT"), device.current():
                 try:
                     self._prepare(trt, data)
                 except BaseException:
@@ -182,7 +182,7 @@ class TensorRTClassifier:
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         count = len(batch)
         cuda = self._device.cuda
-        with self._device.current():
+        with foreign_errors(f"running {self._path}"), self._device.current():
             self._host_in[:count] = batch
             cuda.memcpy_htod_async(self._device_in, self._host_in[:count], self._stream)
             if self._shape != batch.shape:
@@ -260,20 +260,31 @@ def graph_to_parse(model: ModelFile, plan: BuildPlan) -> ModelFile:
         plan: of this TensorRT.
 
     Returns:
-        `model` itself where FP32 is what is parsed or no FP16 file is there; the engine then calculates in FP32.
-
-    Raises:
-        ModelError: the FP16 file is damaged or of another model.
+        `model` itself where FP32 is what is parsed, or, with a warning, where no FP16 file is there or the one there is
+        damaged or of another model; the engine then calculates in FP32.
     """
     half = model.path.with_name(f"{model.path.stem}_fp16{model.path.suffix}")
-    if plan.graph != "fp16" or not half.is_file():
+    if plan.graph != "fp16":
         return model
-    graph = read_model_file(half)
-    own, other = model.metadata(), graph.metadata()
-    if (own.labels, own.input_shape, own.temperature) != (other.labels, other.input_shape, other.temperature):
-        msg = f"{half} is of another model than {model.path} (labels, input shape or temperature); export both again"
-        raise ModelError(msg)
-    return graph
+    if not half.is_file():
+        logger.warning("there is no FP16 file beside %s, so the engine calculates in FP32; copy it there", model.path)
+        return model
+    try:
+        graph = read_model_file(half)
+        own, other = model.metadata(), graph.metadata()
+        # What the FP16 file was made of; one of ours always says so.
+        same = graph.props.get("fer.fp32_sha256", model.sha256) == model.sha256
+        if same and (own.labels, own.input_shape, own.temperature) == (
+            other.labels,
+            other.input_shape,
+            other.temperature,
+        ):
+            return graph
+        fault = f"{half} is of another model than {model.path}"
+    except ModelError as err:
+        fault = str(err)
+    logger.warning("%s; the engine calculates in FP32: export the model again with --fp16", fault)
+    return model
 
 
 def open_tensorrt_classifier(
@@ -304,8 +315,6 @@ def open_tensorrt_classifier(
     plan = build_plan(trt.__version__)
     device = CudaDevice()
     graph = graph_to_parse(model, plan)
-    if plan.graph == "fp16" and graph is model:
-        logger.warning("there is no FP16 file beside %s, so the engine calculates in FP32; copy it there", model.path)
     cache = EngineCache(cache_directory or default_cache_directory())
     keys = engine_keys(device, plan, trt.__version__, model, graph)
     if other_builder is not None:
@@ -318,7 +327,7 @@ def open_tensorrt_classifier(
         say(f"building a TensorRT {trt.__version__} engine of {model.path.name} for {device.name} ({known})")
         begin = time.monotonic()
         report = BuildProgress(say, expected_seconds=expected)
-        with device.current():
+        with foreign_errors(f"building a TensorRT {trt.__version__} engine of {graph.path}"), device.current():
             if other_builder is not None:
                 with ticking(report):
                     return Built(other_builder.build(), time.monotonic() - begin)

@@ -6,8 +6,11 @@ This module has not run with TensorRT installed on a GPU.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from fer_perception.errors import BackendError, FerError
 from fer_perception.inference.base import NotInstalledError
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,27 @@ def import_tensorrt() -> Any:
         msg = f"tensorrt cannot be imported ({err}); install it (docs/jetson.md), or set backend to onnxruntime"
         raise NotInstalledError(msg) from err
     return tensorrt
+
+
+@contextmanager
+def foreign_errors(doing: str) -> Iterator[None]:
+    """Whatever the bindings raise in the body leaves it as `BackendError`.
+
+    They raise what pybind11 makes of a C++ failure, e.g. `TypeError` from `Builder(...)` where CUDA does not start.
+
+    Args:
+        doing: what the body does, for the message.
+
+    Raises:
+        BackendError: see above; this project's own errors pass through.
+    """
+    try:
+        yield
+    except FerError:
+        raise
+    except Exception as err:
+        msg = f"{doing} failed: {type(err).__name__}: {err}; set backend to onnxruntime to do without TensorRT"
+        raise BackendError(msg) from err
 
 
 def make_logger(trt: Any) -> Any:

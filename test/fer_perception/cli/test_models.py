@@ -39,6 +39,17 @@ def test_verify(nothing_fetched: Path) -> None:
     assert run_fer("models", "verify", "arch1_fer2013").returncode == 0
 
 
+def test_files_without_a_hash_are_looked_into(nothing_fetched: Path, repository: Path) -> None:
+    whole = (repository / "models" / "arch1_fer2013.onnx").read_bytes()
+    (nothing_fetched / "mine.onnx").write_bytes(whole)
+    assert run_fer("models", "verify", "mine").returncode == 0
+    (nothing_fetched / "mine.onnx").write_bytes(whole[: len(whole) // 2])
+    done = run_fer("models", "verify", "mine")
+    assert done.returncode == 1
+    assert "cut short" in done.stderr
+    assert "unreadable" in done.stdout
+
+
 def test_what_is_there_is_not_fetched_again(repository: Path) -> None:
     if not (repository.parent / "shared" / "models").is_dir():
         pytest.skip("no directory with the detector's files here")

@@ -35,11 +35,14 @@ def tiny_model(
     output_name: str = "probabilities",
     dtype: int = onnx.TensorProto.FLOAT,
     props: dict[str, str] | None = None,
+    changed_props: dict[str, str] | None = None,
+    weights: np.ndarray | None = None,
 ) -> onnx.ModelProto:
     """Mean of each quarter of the picture, a linear layer, softmax: small, but the answer depends on the picture."""
     helper = onnx.helper
     random = np.random.default_rng(0)
-    weights = onnx.numpy_helper.from_array(random.normal(0, 0.02, (4, classes)).astype(np.float32), "weights")
+    if weights is None:
+        weights = random.normal(0, 0.02, (4, classes)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["cast"], ["quarters"], kernel_shape=[size // 2] * 2, strides=[size // 2] * 2),
         helper.make_node("Flatten", ["quarters"], ["flat"]),
@@ -53,10 +56,10 @@ def tiny_model(
         "tiny",
         [helper.make_tensor_value_info(input_name, dtype, [batch, 1, size, size])],
         [helper.make_tensor_value_info(output_name, onnx.TensorProto.FLOAT, [batch, classes])],
-        [weights],
+        [onnx.numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, metadata().to_props() if props is None else props)
+    helper.set_model_props(model, (metadata().to_props() if props is None else props) | (changed_props or {}))
     return model
 
 

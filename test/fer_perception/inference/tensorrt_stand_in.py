@@ -15,6 +15,8 @@ import numpy as np
 import onnxruntime
 
 HEADER = b"stand-in engine "
+#: A timing cache that is refused.
+DAMAGED = b"damaged"
 
 
 class Counts:
@@ -169,10 +171,13 @@ def make_tensorrt(version: str, counts: Counts) -> SimpleNamespace:
         def add_optimization_profile(self, profile: dict) -> None:
             self.profile = profile
 
-        def create_timing_cache(self, data: bytes) -> Timings:
-            return Timings(data)
+        def create_timing_cache(self, data: bytes) -> Timings | None:
+            return None if data == DAMAGED else Timings(data)
 
         def set_timing_cache(self, cache: Timings, ignore_mismatch: bool) -> bool:
+            if cache is None:
+                msg = "incompatible function arguments"
+                raise TypeError(msg)
             self.timings = cache
             return not ignore_mismatch
 

@@ -8,7 +8,7 @@ import pytest
 
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference import create_classifier
-from fer_perception.inference.create import BACKENDS, resolve_model
+from fer_perception.inference.create import BACKENDS, _provider_cache, resolve_model
 from fer_perception.inference.fallback import FallbackClassifier
 from fer_perception.inference.model_file import read_model_file
 from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
@@ -40,7 +40,7 @@ def test_names_and_paths(tmp_path):
     assert str(resolve_model("some/where")) == "some/where"
     assert str(resolve_model("there.onnx")) == "there.onnx"
     assert not str(resolve_model("~/there.onnx")).startswith("~")
-    with pytest.raises(ModelError, match=r"no shipped model 'nonesuch' in .*models"):
+    with pytest.raises(ModelError, match=r"no model 'nonesuch' in .*models.*there are: .*arch1_fer2013"):
         resolve_model("nonesuch")
 
 
@@ -91,3 +91,21 @@ class TestFallback:
         with pytest.raises(BackendError, match=r"was closed"):
             classifier.classify(pictures[:1])
         assert classifier.fallback is False
+
+
+def test_the_tensorrt_provider_keeps_the_engines_of_each_model_apart(make_model, tmp_path, caplog):
+    first, second = (
+        read_model_file(make_model(name, **changes)) for name, changes in (("a.onnx", {}), ("b.onnx", {"size": 64}))
+    )
+    kept = [_provider_cache(file, tmp_path / "engines") for file in (first, second)]
+    assert kept[0] != kept[1]
+    assert all(directory.is_dir() and directory.parent == tmp_path / "engines" for directory in kept)
+    (tmp_path / "file").write_text("in the way")
+    assert _provider_cache(first, tmp_path / "file") is None
+    assert "built at every start" in caplog.text
+
+
+def test_a_model_directory_of_ones_own(make_model, tmp_path, monkeypatch):
+    path = make_model("my_net.onnx")
+    monkeypatch.setenv("FER_MODEL_DIR", str(path.parent))
+    assert resolve_model("my_net") == path

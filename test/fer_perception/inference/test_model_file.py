@@ -61,6 +61,14 @@ def test_external_data_elsewhere_is_refused_before_loading(make_model, tmp_path,
     assert "tiny.onnx" in str(caught.value)
 
 
+def test_a_name_no_file_can_have_is_refused(make_model):
+    path = make_model()
+    with_external(path, "tiny.data")
+    path.write_bytes(path.read_bytes().replace(b"tiny.data", b"tiny\0data"))
+    with pytest.raises(ModelError, match=r"tensor data from 'tiny.x00data'"):
+        read_model_file(path)
+
+
 def test_a_link_out_of_the_directory_is_refused(make_model, tmp_path):
     (tmp_path / "model").mkdir()
     path = tmp_path / "model" / "tiny.onnx"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,12 @@ def test_a_closed_classifier_says_so(make_model, pictures):
         ({"dtype": 2}, r"tensor\(uint8\)"),
         ({"props": {}}, "no metadata key"),
         ({"props": {"fer.labels": "["}}, "does not parse"),
+        ({"changed_props": {"fer.input_shape": "[1, Infinity, 48]"}}, "does not parse"),
+        ({"changed_props": {"fer.metrics": "[" * 100_000}}, "does not parse"),
+        ({"changed_props": {"fer.labels": json.dumps(["happy", *["sad"] * 6])}}, "expected each once"),
+        ({"changed_props": {"fer.labels": json.dumps([*LABELS[:6], ""])}}, "none empty"),
+        ({"changed_props": {"fer.landmark_template": json.dumps([[5, 5]] * 5)}}, "pixels apart"),
+        ({"changed_props": {"fer.landmark_template": "[[NaN, 1], [9, 9], [3, 4], [5, 6], [7, 8]]"}}, "pixels apart"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_by_name(make_model, changes, complaint):

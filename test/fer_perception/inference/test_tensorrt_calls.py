@@ -16,7 +16,7 @@ from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference import create_classifier
 from fer_perception.inference.base import EngineCacheError, NotInstalledError
 from fer_perception.inference.model_file import read_model_file
-from fer_perception.inference.tensorrt_classifier import OtherBuilder, open_tensorrt_classifier
+from fer_perception.inference.tensorrt_classifier import OtherBuilder, TensorRTClassifier, open_tensorrt_classifier
 
 _spec = importlib.util.spec_from_file_location("tensorrt_stand_in", Path(__file__).with_name("tensorrt_stand_in.py"))
 stand_in = importlib.util.module_from_spec(_spec)
@@ -97,13 +97,89 @@ def test_strong_typing_parses_the_fp16_file(install, make_model, tmp_path):
     assert (key["precision"], key["typing"]) == ("fp16", "strong")
 
 
-def test_the_fp16_file_of_another_model_is_refused(install, make_model, tmp_path):
+@pytest.mark.parametrize("fault", ["temperature", "made of another file", "damaged"])
+def test_an_fp16_file_that_does_not_belong_to_the_model_is_left_alone(install, make_model, tmp_path, caplog, fault):
     install("11.4.0.106")
     path = make_model()
-    other = read_model_file(path).props | {"fer.temperature": "2.5"}
-    make_model("tiny_fp16.onnx", props=other)
-    with pytest.raises(ModelError, match=r"tiny_fp16.onnx is of another model"):
-        open_it(path, tmp_path / "engines")
+    changed = {"fer.temperature": "2.5"} if fault == "temperature" else {"fer.fp32_sha256": "0" * 64}
+    half = make_model("tiny_fp16.onnx", props=read_model_file(path).props | changed)
+    if fault == "damaged":
+        half.write_bytes(half.read_bytes()[:100])
+    classifier = open_it(path, tmp_path / "engines")
+    assert "tiny_fp16.onnx" in caplog.text
+    assert "calculates in FP32" in caplog.text
+    (manifest,) = (tmp_path / "engines").glob("*.json")
+    assert json.loads(manifest.read_text())["key"]["graph_sha256"] == read_model_file(path).sha256
+    classifier.close()
+
+
+def test_a_damaged_timing_cache_costs_time_only(install, make_model, tmp_path, monkeypatch):
+    install("10.3.0")
+    open_it(make_model(), tmp_path / "engines").close()
+    (timings,) = (tmp_path / "engines").glob("timing-*.cache")
+    timings.write_bytes(stand_in.DAMAGED)
+    open_it(make_model(), tmp_path / "engines", force=True).close()
+    assert timings.read_bytes() != stand_in.DAMAGED
+
+
+def refuse_to_start(*_):
+    msg = "pybind11::init(): factory function returned nullptr"
+    raise TypeError(msg)
+
+
+@pytest.mark.parametrize("what", ["Builder", "Runtime"])
+def test_a_cuda_that_does_not_start_leaves_the_processor(install, make_model, tmp_path, monkeypatch, what):
+    counts = install("10.3.0")
+    monkeypatch.setattr(getattr(sys.modules["tensorrt"], what), "__init__", refuse_to_start)
+    with pytest.raises(BackendError, match=r"factory function returned nullptr"):
+        open_it(make_model(), tmp_path / "engines")
+    classifier = create_classifier(make_model(), backend="auto", threads=1, cache_directory=tmp_path / "engines")
+    assert (classifier.backend, classifier.fallback) == ("onnxruntime/CPUExecutionProvider", True)
+    assert "nullptr" in classifier.reason
+    assert (counts.pushed, counts.memory) == (0, 0)
+    classifier.close()
+
+
+def test_a_model_the_parser_refuses_runs_on_the_processor(install, make_model, tmp_path, monkeypatch):
+    install("10.3.0")
+    monkeypatch.setattr(sys.modules["tensorrt"].OnnxParser, "parse", lambda *_: False)
+    classifier = create_classifier(make_model(), backend="auto", threads=1, cache_directory=tmp_path / "engines")
+    assert (classifier.backend, classifier.fallback) == ("onnxruntime/CPUExecutionProvider", True)
+    assert "does not take" in classifier.reason
+    classifier.close()
+
+
+def test_the_refused_engine_of_another_builder_does_not_stand_in_the_way(install, make_model, tmp_path):
+    install("10.3.0")
+    random = np.random.default_rng(3).normal(0, 1, (4, 7)).astype(np.float32)
+    other_path = make_model("other.onnx", weights=random)
+    open_it(other_path, tmp_path / "first").close()
+    (engine,) = (tmp_path / "first").glob("*.engine")
+    path = make_model()
+    with pytest.raises(BackendError, match=r"refused"):
+        open_it(path, tmp_path / "engines", other_builder=OtherBuilder("torch2trt", engine.read_bytes))
+    classifier = open_it(path, tmp_path / "engines")
+    assert "an engine built" in classifier.reason
+    classifier.close()
+
+
+def test_other_users_can_read_an_engine(install, make_model, tmp_path):
+    install("10.3.0")
+    open_it(make_model(), tmp_path / "engines").close()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "engines").iterdir()} == {0o644}
+
+
+def test_answers_that_are_not_finite_are_a_failure_of_the_backend(install, make_model, tmp_path, pictures, monkeypatch):
+    install("10.3.0")
+    path = make_model()
+    expected = create_classifier(path, backend="onnxruntime", threads=1).classify(pictures[:3])
+    classifier = create_classifier(path, backend="auto", threads=1, cache_directory=tmp_path / "engines")
+    run = TensorRTClassifier._run
+    monkeypatch.setattr(TensorRTClassifier, "_run", lambda self, batch: run(self, batch) * np.float32(np.nan))
+    np.testing.assert_allclose(classifier.classify(pictures[:3]), expected, atol=1e-6)
+    assert classifier.fallback is True
+    assert "not finite" in classifier.reason
+    classifier.close()
 
 
 def test_the_second_start_takes_the_cache_and_a_new_version_does_not(install, make_model, tmp_path):

@@ -63,7 +63,7 @@ def test_a_transition_that_is_not_possible_is_refused_and_the_node_lives_on(prob
 @pytest.mark.parametrize(
     ("bad", "reason", "good"),
     [
-        ({"model": "no_such_model"}, "there is no shipped model 'no_such_model'", {"model": "arch1_fer2013"}),
+        ({"model": "no_such_model"}, "there is no model 'no_such_model'", {"model": "arch1_fer2013"}),
         ({"model": "/nowhere/model.onnx"}, "/nowhere/model.onnx", {"model": "arch1_fer2013"}),
         ({"backend": "tensorrt"}, "tensorrt", {"backend": "onnxruntime"}),
         ({"image_topics": ["/a", "/a"]}, "image_topics names /a twice", {"image_topics": ["/image_raw"]}),
