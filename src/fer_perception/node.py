@@ -37,7 +37,7 @@ from fer_perception.node_settings import NodeSettings
 from fer_perception.parameters import Parameters
 from fer_perception.pipeline import build_pipeline
 from fer_perception.result_outputs import CameraOutput, Output, send
-from fer_perception.ros4hri import load_hri_msgs
+from fer_perception.ros4hri import load_hri_msgs, require_expressions
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.settings import PipelineSettings, declaration_of
 from fer_perception.shutdown import ended_by_shutdown
@@ -167,6 +167,12 @@ class FerNode(LifecycleNode):
 
         def build() -> RunningPipeline:
             pipeline = build_pipeline(settings, progress=self.get_logger().info, ids=ids)
+            if hri is not None:
+                try:
+                    require_expressions(pipeline.classifier.metadata.labels)
+                except ConfigError:
+                    pipeline.close()
+                    raise
             return pipeline if consumer is None else CropPipeline(pipeline)
 
         statistics = {camera.name: self.create_statistics() for camera in cameras}

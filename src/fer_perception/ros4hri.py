@@ -28,6 +28,23 @@ def load_hri_msgs() -> ModuleType:
         raise ConfigError(msg) from None
 
 
+def require_expressions(labels: tuple[str, ...]) -> None:
+    """Refuse a model that has nothing to say in the vocabulary of hri_msgs/Expression.
+
+    Args:
+        labels: the model's.
+
+    Raises:
+        ConfigError: none of them is in `LABELS`.
+    """
+    if not set(labels) & set(LABELS):
+        msg = (
+            f"ros4hri needs a model with at least one of the labels {', '.join(LABELS)}; this one has "
+            f"{', '.join(labels)}: set another model, or ros4hri to disabled"
+        )
+        raise ConfigError(msg)
+
+
 def expression_message(hri: ModuleType, face: FaceResult, labels: tuple[str, ...], header: Any) -> Any:
     """A face's expression as hri_msgs/Expression.
 
@@ -38,7 +55,7 @@ def expression_message(hri: ModuleType, face: FaceResult, labels: tuple[str, ...
     Args:
         hri: the module hri_msgs.msg.
         face: one face.
-        labels: the order of its scores.
+        labels: the order of its scores; see `require_expressions`.
         header: of the image.
     """
     scores = {label: float(score) for label, score in zip(labels, face.scores, strict=True) if label in LABELS}

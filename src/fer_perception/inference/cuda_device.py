@@ -27,7 +27,9 @@ class CudaDevice:
         try:
             import pycuda.driver as cuda
         except (ImportError, OSError) as err:
-            msg = f"pycuda cannot be imported ({err}); install it (docs/jetson.md), or set backend to onnxruntime"
+            msg = (
+                f"pycuda cannot be imported ({err}); install it (docs/jetson.md), or use backend onnxruntime"
+            )
             raise NotInstalledError(msg) from err
         self.cuda: Any = cuda
         try:
@@ -35,7 +37,7 @@ class CudaDevice:
             self._device: Any = cuda.Device(0)
             self._context: Any = self._device.retain_primary_context()
         except cuda.Error as err:
-            msg = f"there is no CUDA device that works ({err}); check the driver, or set backend to onnxruntime"
+            msg = f"there is no CUDA device that works ({err}); check the driver, or use backend onnxruntime"
             raise NotInstalledError(msg) from err
         self._thread = threading.get_ident()
 

@@ -25,7 +25,7 @@ def import_tensorrt() -> Any:
     try:
         import tensorrt
     except (ImportError, OSError, RuntimeError) as err:
-        msg = f"tensorrt cannot be imported ({err}); install it (docs/jetson.md), or set backend to onnxruntime"
+        msg = f"tensorrt cannot be imported ({err}); install it (docs/jetson.md), or use backend onnxruntime"
         raise NotInstalledError(msg) from err
     return tensorrt
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import json
 import math
 import os
 import shutil
@@ -153,6 +154,23 @@ def test_without_hri_msgs_configure_fails_and_says_what_to_install(
     monkeypatch.setitem(sys.modules, "hri_msgs.msg", None)
     probe.start(wait_for="", ros4hri="publish")
     assert probe.until_status("fer: node", "hri-msgs").level == b"\x02"
+    assert probe.set(ros4hri="disabled")[0].successful
+    assert probe.change_state(1)
+    assert probe.change_state(3)
+    probe.ask(astronaut, 1.0)
+
+
+@pytest.mark.slow
+def test_a_model_without_any_expression_of_hri_msgs_fails_configure(
+    hri_msgs: Any, probe: Any, repository: Path, tmp_path: Path, astronaut: Any
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(repository / "models" / "arch1_fer2013.onnx")
+    (labels,) = (entry for entry in model.metadata_props if entry.key == "fer.labels")
+    labels.value = json.dumps([f"mood {number}" for number in range(7)])
+    onnx.save(model, tmp_path / "moods.onnx")
+    probe.start(wait_for="", ros4hri="publish", model=str(tmp_path / "moods.onnx"))
+    assert probe.until_status("fer: node", "mood 0, mood 1").level == b"\x02"
     assert probe.set(ros4hri="disabled")[0].successful
     assert probe.change_state(1)
     assert probe.change_state(3)
