@@ -172,6 +172,13 @@ class TestPaperRecipes:
         assert load_recipe("paper/arch_ckplus").label_map == "paper"
         assert load_recipe("paper/arch_imed").label_map == "imed"
 
+    @pytest.mark.parametrize("data_set", ["fer2013", "ckplus", "imed"])
+    def test_the_dense_heads_differ_in_the_learning_rate_alone(self, data_set: str) -> None:
+        plain, dense = pair_recipe("arch1", data_set), pair_recipe("arch2", data_set)
+        assert (plain.optimizer.lr, dense.optimizer.lr) == (0.01, 0.001)
+        assert replace(dense, architecture="arch1", optimizer=plain.optimizer) == plain
+        assert replace(dense.optimizer, lr=0.01) == plain.optimizer
+
     def test_other_families_are_as_stated(self) -> None:
         assert load_recipe("paper/xu_fer2013").epochs == 100
         khani = [load_recipe(f"paper/khani_{name}") for name in ("fer2013", "ckplus", "jaffe")]

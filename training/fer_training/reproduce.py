@@ -28,9 +28,9 @@ DATA_SETS = ("fer2013", "ckplus", "jaffe", "imed")
 #: The family of recipes each network is trained with: the file recipes/paper/<family>_<data set>.yaml.
 FAMILIES: dict[str, str] = {
     "arch1": "arch",
-    "arch2": "arch",
+    "arch2": "arch_dense",
     "arch3": "arch",
-    "arch4": "arch",
+    "arch4": "arch_dense",
     "ires_separable": "xu",
     "mini_xception": "xu",
     "simple_cnn": "xu",
@@ -135,7 +135,7 @@ def pair_recipe(name: str, data_set: str, overrides: Sequence[str] = ()) -> Reci
     except RecipeError:
         file = recipe_path(f"paper/{family}_fer2013.yaml")
     recipe = load_recipe(str(file))
-    arguments = recipe.arguments if recipe.architecture == name or family == "arch" else {}
+    arguments = recipe.arguments if recipe.architecture == name or family.startswith("arch") else {}
     changed = {"architecture": name, "arguments": json.dumps(_accepted(name, arguments))}
     return load_recipe(str(file), [*(f"{key}={value}" for key, value in changed.items()), *overrides])
 
