@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnxruntime.quantization.shape_inference
 import pytest
 import torch
 
-from fer_perception.errors import ModelError
+from fer_perception.errors import ModelError, SourceError
 from fer_perception.inference import create_classifier, read_metadata
 from fer_perception.labels import LABELS
 from fer_training.architectures import create
 from fer_training.checkpoint import Checkpoint
 from fer_training.export import export_checkpoint
-from fer_training.quantise import full_precision_nodes, quantise_int8, rectify_before_pooling
+from fer_training.onnx_file import get_metadata, onnx_sha256
+from fer_training.quantise import full_precision_nodes, int8_path, quantise_int8, rectify_before_pooling
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def exported(tmp_path_factory, pictures):
 
 @pytest.fixture(scope="module")
 def out(exported, pictures):
-    path = exported.with_name("arch1_int8.onnx")
+    path = int8_path(exported)
     quantise_int8(exported, path, pictures)
     return path
 
@@ -64,6 +69,8 @@ def test_the_file_keeps_its_metadata_and_form(exported, out):
     quantised, single = onnx.load(out), onnx.load(exported)
     onnx.checker.check_model(quantised)
     assert read_metadata(out).to_props() == read_metadata(exported).to_props()
+    added = {"fer.precision": "int8", "fer.fp32_sha256": onnx_sha256(exported.read_bytes())}
+    assert get_metadata(quantised) == get_metadata(single) | added
     assert quantised.ir_version == single.ir_version
     assert {entry.domain: entry.version for entry in quantised.opset_import}[""] == 17
     assert out.stat().st_size < exported.stat().st_size / 2
@@ -103,3 +110,32 @@ def test_pictures_that_do_not_fit(exported, tmp_path, shape):
     with pytest.raises(ModelError, match=r"arch1.onnx is calibrated on pictures of shape \[1, 48, 48\]"):
         quantise_int8(exported, tmp_path / "out.onnx", np.zeros(shape, np.uint8))
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_gray_pictures_calibrate_a_model_of_three_channels(pictures, tmp_path):
+    torch.manual_seed(0)
+    arguments = {"in_channels": 3, "input_size": 48, "num_classes": 7}
+    state = create("lenet", **arguments).state_dict()
+    checkpoint = Checkpoint(architecture="lenet", arguments=arguments, labels=LABELS, state=state)
+    export_checkpoint(checkpoint, tmp_path / "m.onnx", name="m")
+    quantise_int8(tmp_path / "m.onnx", tmp_path / "gray.onnx", pictures)
+    quantise_int8(tmp_path / "m.onnx", tmp_path / "repeated.onnx", np.repeat(pictures[:, None], 3, axis=1))
+    assert (tmp_path / "gray.onnx").read_bytes() == (tmp_path / "repeated.onnx").read_bytes()
+    assert read_metadata(tmp_path / "gray.onnx").input_shape == (3, 48, 48)
+
+
+@pytest.mark.parametrize("kept", [0, 100_000])
+def test_a_folder_for_temporary_files_that_runs_full_is_named(exported, pictures, tmp_path, monkeypatch, kept):
+    """ONNX Runtime writes what fits and says nothing."""
+    whole = onnxruntime.quantization.shape_inference.quant_pre_process
+
+    def truncated(source, prepared, **options):
+        whole(source, prepared, **options)
+        with Path(prepared).open("r+b") as file:
+            file.truncate(kept)
+
+    monkeypatch.setattr(onnxruntime.quantization.shape_inference, "quant_pre_process", truncated)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SourceError, match=rf"temporary files {tmp_path} cannot be used \(.*came back truncated\)"):
+        quantise_int8(exported, tmp_path / "out.onnx", pictures)
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -12,11 +13,12 @@ pytest.importorskip("torch", reason="training needs PyTorch (extra [train])")
 
 from typer.testing import CliRunner
 
-from fer_perception.errors import ModelError
+from fer_perception.errors import ModelError, SourceError
 from fer_perception.marked_blocks import replace_block
 from fer_training.cli import build_app
+from fer_training.model_card import model_card, read_card_source
 from fer_training.published import PUBLISHED
-from fer_training.results_table import BLOCK, find_models, read_result, results_table
+from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table, write_results
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +62,71 @@ def test_every_published_figure_on_fer2013_is_there_and_marked(shipped: Path) ->
             assert row.model not in ours
 
 
-def test_half_precision_and_int8_files_are_no_models_of_their_own(tmp_path: Path) -> None:
-    for name in ("b.onnx", "a.onnx", "a_fp16.onnx", "a_int8.onnx", "a.md"):
-        (tmp_path / name).touch()
-    assert [path.name for path in find_models(tmp_path)] == ["a.onnx", "b.onnx"]
+def test_half_precision_and_int8_files_are_no_models_of_their_own(shipped: Path, tmp_path: Path) -> None:
+    for name, source in (("b.ONNX", ""), ("a_int8.onnx", ""), ("c.onnx", "_fp16"), ("quick.onnx", "_int8")):
+        copyfile(shipped.with_name(f"arch1_fer2013{source}.onnx"), tmp_path / name)
+    (tmp_path / "a.md").touch()
+    # What a file is called says nothing of what is in it.
+    assert [path.name for path in find_models(tmp_path)] == ["a_int8.onnx", "b.ONNX"]
+    for name in ("c.onnx", "quick.onnx"):
+        with pytest.raises(ModelError, match="repeats the figures of the FP32 file it was made from"):
+            read_result(tmp_path / name)
     with pytest.raises(ModelError, match="no model in"):
         find_models(tmp_path / "nowhere")
+
+
+def test_a_row_says_where_it_was_judged_by_the_votes(shipped: Path) -> None:
+    result = read_result(shipped)
+    pictures = f"{result.figures['n']:,} of fer2013_trainval.npz"
+    assert f"| {pictures} |" in results_table([result])
+    assert result_json(result)["targets"] == "labels"
+    by_votes = replace(result, figures=result.figures | {"targets": "ferplus_majority"})
+    assert f"| {pictures}, FER+ majority |" in results_table([by_votes])
+    assert result_json(by_votes)["targets"] == "ferplus_majority"
+
+
+def test_a_model_that_records_no_targets_betrays_them(shipped: Path) -> None:
+    assert result_json(read_result(shipped.with_name("arch1_ferplus.onnx")))["targets"] == "ferplus_majority"
+
+
+def test_the_cards_and_the_table_agree(repository: Path) -> None:
+    for path in find_models(repository / "models"):
+        card = path.with_suffix(".md").read_text(encoding="utf-8")
+        figures = read_result(path).figures
+        fitted = "(two-fold cross-fitted temperature)"
+        assert f"| accuracy | {100 * figures['accuracy']:.2f} % |" in card
+        assert f"| negative log-likelihood {fitted} | {figures['nll']:.3f} nats |" in card
+        assert f"| Brier score {fitted} | {figures['brier']:.3f} |" in card
+        assert f"15 bins {fitted} | {figures['ece']:.4f} |" in card
+        assert f"\n### {figures['data']}, validation{', FER+ majority' if 'ferplus' in path.stem else ''}\n" in card
+
+
+def test_the_shipped_cards_are_as_the_command_writes_them(repository: Path) -> None:
+    """But for the table of figures, which may come from an evaluation of the file."""
+    for path in find_models(repository / "models"):
+        written = path.with_suffix(".md")
+        text = model_card(read_card_source(path, card=written))
+        said, shown = (card.split("\n## Figures\n")[0] for card in (written.read_text(encoding="utf-8"), text))
+        assert said == shown, f"run: fer-train card --model {path.name}"
+
+
+def test_a_full_disk_leaves_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("by hand\n<!-- results: begin -->\n<!-- results: end -->\n")
+    before = page.read_bytes()
+    (tmp_path / "page.md.part").symlink_to("/dev/full")
+    with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\)"):
+        write_results(page, "| a | b |")
+    assert page.read_bytes() == before
+    assert write_results(page, "| a | b |")
+    assert not write_results(page, "| a | b |")
+
+
+@pytest.mark.parametrize("content", [b"no marks", b"\xff\xfe"])
+def test_a_page_without_the_block_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "page.md").write_bytes(content)
+    with pytest.raises(SourceError, match=r"page\.md"):
+        write_results(tmp_path / "page.md", "table")
 
 
 def test_a_model_without_the_figures_is_refused(shipped: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fer_perception.errors import ModelError
+from fer_training.output_files import write_atomically
 
 FORMAT = "fer_training/1"
+_MEND = "expected a file that `fer-train fit` wrote; train again or take another checkpoint"
 
 
 class CheckpointError(ModelError):
@@ -66,16 +67,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "source_commit": checkpoint.source_commit,
     }
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in checkpoint.state.items()}
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Not `save_file`, whose files nobody but their owner may read.
-        temporary.write_bytes(save(tensors, metadata=info))
-        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except OSError as err:
-        temporary.unlink(missing_ok=True)
-        msg = f"cannot write the checkpoint {path}: {err}; the previous one is untouched, free some space and resume"
-        raise CheckpointError(msg) from err
+    # Not `save_file`, whose files nobody but their owner may read.
+    write_atomically(path, save(tensors, metadata=info), error=CheckpointError)
 
 
 def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoint:
@@ -98,7 +91,7 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
             info = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as err:
-        if path.suffix == ".onnx":
+        if path.suffix.lower() == ".onnx":
             msg = f"{path} is an exported model; expected the checkpoint (.safetensors) that `fer-train fit` wrote"
             raise CheckpointError(msg) from err
         msg = f"{path} is damaged or not a safetensors file ({err}); train again or take another checkpoint"
@@ -106,17 +99,49 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
     if info.get("format") != FORMAT:
         msg = f"{path} was not written by fer_training (format {info.get('format')!r}, expected {FORMAT!r})"
         raise CheckpointError(msg)
-    if architecture is not None and info["architecture"] != architecture:
+    if architecture is not None and info.get("architecture", architecture) != architecture:
         msg = f"{path} holds a network of architecture {info['architecture']!r}, expected {architecture!r}"
         raise CheckpointError(msg)
-    return Checkpoint(
-        architecture=info["architecture"],
-        arguments=json.loads(info["arguments"]),
-        labels=tuple(json.loads(info["labels"])),
-        state=state,
-        normalisation=info["normalisation"],
-        temperature=float(info["temperature"]),
-        recipe=info["recipe"],
-        metrics=json.loads(info["metrics"]),
-        source_commit=info["source_commit"],
-    )
+    try:
+        return Checkpoint(
+            architecture=info["architecture"],
+            arguments=_arguments(info["arguments"]),
+            labels=_labels(info["labels"]),
+            state=state,
+            normalisation=info["normalisation"],
+            temperature=float(info["temperature"]),
+            recipe=info["recipe"],
+            metrics=_mapping(info["metrics"]),
+            source_commit=info["source_commit"],
+        )
+    except KeyError as err:
+        msg = f"{path} lacks the entry {err.args[0]!r}; {_MEND}"
+        raise CheckpointError(msg) from None
+    except ValueError as err:
+        msg = f"{path} has an entry that does not parse ({err}); {_MEND}"
+        raise CheckpointError(msg) from None
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        msg = f"{text[:60]!r}, expected an object"
+        raise ValueError(msg)  # noqa: TRY004  (of what a file says, not of an argument)
+    return value
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    arguments = _mapping(text)
+    for name in ("in_channels", "input_size", "num_classes"):
+        if not isinstance(arguments.get(name, 1), int):
+            msg = f"{name} is {arguments[name]!r}, expected a whole number"
+            raise ValueError(msg)  # noqa: TRY004
+    return arguments
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    labels = json.loads(text)
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        msg = f"labels {text[:60]!r}, expected a list of names"
+        raise ValueError(msg)
+    return tuple(labels)

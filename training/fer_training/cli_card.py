@@ -27,15 +27,12 @@ def card(
 ) -> None:
     """Write a model card: intended use, limits, figures, training."""
     from fer_training.model_card import model_card, read_card_source
+    from fer_training.output_files import write_atomically
 
     if crop_image is not None and not crop_image.is_file():
         msg = f"there is no picture {crop_image}; leave --crop-image out or name an existing file"
         raise ModelError(msg)
-    text = model_card(read_card_source(model, card=out, evaluations=evaluation or (), crop_image=crop_image))
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(text, encoding="utf-8")
-    except OSError as err:
-        msg = f"cannot write {out}: {err}; choose another place or free some space"
-        raise ModelError(msg) from err
+    write_atomically(
+        out, model_card(read_card_source(model, card=out, evaluations=evaluation or (), crop_image=crop_image))
+    )
     typer.echo(f"{out}", err=True)

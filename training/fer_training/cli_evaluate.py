@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fer_perception.errors import SourceError
+from fer_training.judged_by import with_judge
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def evaluate(
     from fer_training.evaluate import describe_model, evaluate_output, run_model
     from fer_training.evaluate_report import write_report
     from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.output_files import ready_for
+    from fer_training.output_files import ready_for, write_atomically
 
     to_stdout = str(json_file) == "-"
     for path in (None if to_stdout else json_file, report):
@@ -57,17 +57,17 @@ def evaluate(
     if to_stdout:
         typer.echo(text, nl=False)
     elif json_file is not None:
-        _write(json_file, text)
+        write_atomically(json_file, text)
     if report is not None:
-        _write(report, write_report(figures, output, evaluation, faces=faces))
+        write_atomically(report, write_report(figures, output, evaluation, faces=faces))
 
 
 def table(figures: dict[str, Any]) -> str:
     """The figures as lines of text; keys as from `evaluate_output`."""
     low, high = figures["ece_interval"]
     lines = [
-        f"{figures['model']} on {figures['data']}, split {figures['split']}: {figures['n']} pictures, "
-        f"protocol of training: {figures['protocol']}",
+        with_judge(f"{figures['model']} on {figures['data']}, split {figures['split']}", figures)
+        + f": {figures['n']} pictures, protocol of training: {figures['protocol']}",
         f"  accuracy {figures['accuracy']:.4f}   balanced {figures['balanced_accuracy']:.4f}   "
         f"macro F1 {figures['macro_f1']:.4f}",
         f"  NLL {figures['nll']:.4f}   Brier {figures['brier']:.4f}   temperature {figures['temperature']:.4f}",
@@ -99,11 +99,3 @@ def table(figures: dict[str, Any]) -> str:
     lines.extend(f"  {count} pictures skipped: {reason}" for reason, count in figures["skipped"].items())
     lines.extend(f"  {note}" for note in figures["notes"])
     return "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as err:
-        msg = f"cannot write {path}: {err}; choose another place or free some space"
-        raise SourceError(msg) from err

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fer_perception.errors import ConfigError
-
 if TYPE_CHECKING:
     from fer_training.evaluation_data import EvaluationData
 
@@ -44,12 +42,13 @@ def export(
     from fer_training.export import export_checkpoint
     from fer_training.export_fp16 import export_fp16, half_path
     from fer_training.output_files import ready_for
+    from fer_training.quantise import int8_path
 
-    # Not over the checkpoint, and so that every command knows the file for what it is.
-    ready_for(out, ".onnx")
     if (int8 or calibrate) and data is None:
         msg = "--int8 and --calibrate need pictures; name a data set with --data"
-        raise ConfigError(msg)
+        raise typer.BadParameter(msg)
+    # Not over the checkpoint, and so that every command knows the file for what it is.
+    ready_for(out, ".onnx")
     loaded = load_checkpoint(checkpoint)
     evaluation: EvaluationData | None = None
     if data is not None:
@@ -66,8 +65,9 @@ def export(
     real = None if evaluation is None else evaluation.images[:256]
     metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
     typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")
-    if not fp16 and half_path(out).is_file():
-        typer.echo(f"{half_path(out)} is of an earlier export: delete it, or export with --fp16", err=True)
+    for option, asked, version in (("--fp16", fp16, half_path(out)), ("--int8", int8, int8_path(out))):
+        if not asked and version.is_file():
+            typer.echo(f"{version} is of an earlier export: delete it, or export with {option}", err=True)
     if fp16:
         half = export_fp16(out, images=real)
         typer.echo(
@@ -82,7 +82,7 @@ def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
     from fer_training.evaluate import evaluate_model
     from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.quantise import quantise_int8
+    from fer_training.quantise import int8_path, quantise_int8
     from fer_training.readers import DatasetError
 
     try:
@@ -90,7 +90,7 @@ def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     except DatasetError:
         calibration = judged.images
         typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)
-    out = model.with_name(f"{model.stem}_int8{model.suffix}")
+    out = int8_path(model)
     quantise_int8(model, out, calibration)
     single = evaluate_model(model, judged)
     quantised = evaluate_model(out, judged)

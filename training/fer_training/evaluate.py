@@ -21,7 +21,7 @@ from fer_training.calibration import cross_fit, image_hashes, softmax
 from fer_training.checkpoint import Checkpoint, load_checkpoint
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
 from fer_training.evaluation_data import EvaluationData
-from fer_training.onnx_file import load_onnx, run_onnx
+from fer_training.onnx_file import get_metadata, load_onnx, run_onnx
 from fer_training.readers.ferplus import majority, soft_labels
 
 #: What a model file need not repeat about itself.
@@ -70,7 +70,7 @@ class ModelDescription:
 
 def describe_model(model: Path) -> ModelDescription:
     """Labels, input size and recipe of an ONNX file or a checkpoint; raises as `run_model` does."""
-    if model.suffix == ".onnx":
+    if _is_onnx(model):
         graph, _ = load_onnx(model)
         metadata = _metadata(model, graph, "")
         return ModelDescription(metadata.labels, metadata.input_shape[1], metadata.recipe)
@@ -86,19 +86,21 @@ def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
         images: (N, H, W) or (N, C, H, W), gray values 0-255.
 
     Raises:
-        ModelError: not a model of this project, or pictures of another size than it takes.
+        ModelError: not a model of this project, a graph that does not run or contradicts its metadata, or pictures of
+            another size than it takes.
         CheckpointError: the checkpoint is unusable.
     """
-    if model.suffix != ".onnx":
+    if not _is_onnx(model):
         checkpoint = load_checkpoint(model)
         output = run_checkpoint(checkpoint, images, name=model.stem)
         return replace(output, sha256=hashlib.sha256(model.read_bytes()).hexdigest())
     graph, data = load_onnx(model)
     sha256 = hashlib.sha256(data).hexdigest()
     metadata = _metadata(model, graph, sha256)
-    probabilities = run_onnx(data, as_batch(images, metadata.input_shape)).astype(np.float64)
-    if probabilities.shape[1] != len(metadata.labels):
-        msg = f"{model} gives {probabilities.shape[1]} classes but names {len(metadata.labels)}; export it again"
+    probabilities = run_onnx(data, as_batch(images, metadata.input_shape), name=str(model)).astype(np.float64)
+    if probabilities.shape[1:] != (len(metadata.labels),):
+        shape = ", ".join(map(str, probabilities.shape[1:]))
+        msg = f"{model} gives ({shape}) numbers a picture but names {len(metadata.labels)} classes; export it again"
         raise ModelError(msg)
     logits = np.log(np.maximum(probabilities, metrics.SMALLEST_PROBABILITY)) * metadata.temperature
     return ModelOutput(
@@ -263,10 +265,9 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         cross_fitted: add "cross_fit", the pooled figures of two-fold cross-fitted temperatures.
 
     Returns:
-        The keys of `evaluate_probabilities` and: model, data, split, protocol, temperature, notes, skipped
+        The keys of `evaluate_probabilities` and: model, data, split, targets, protocol, temperature, notes, skipped
         (reason -> pictures); "ferplus" where there are votes; "without_training_duplicates" and "training_duplicates"
-        where the data holds a training split;
-        "cross_fit" on request.
+        where the data holds a training split; "cross_fit" on request.
     """
     logits, labels, names = align_classes(output, data)
     probabilities = softmax(logits, output.temperature)
@@ -277,6 +278,7 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         "source_commit": output.source_commit,
         "data": data.name,
         "split": data.split,
+        "targets": data.targets,
         "protocol": _protocol(output.recipe),
         "temperature": output.temperature,
         "notes": _class_notes(output, data, names),
@@ -333,6 +335,10 @@ def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkp
     return replace(checkpoint, temperature=fitted.shipped, metrics=recorded)
 
 
+def _is_onnx(model: Path) -> bool:
+    return model.suffix.lower() == ".onnx"
+
+
 def _compact(probabilities: NDArray[np.float64], labels: NDArray[np.int64], names: Sequence[str]) -> dict[str, Any]:
     figures = evaluate_probabilities(probabilities, labels, names)
     return {key: figures[key] for key in COMPACT}
@@ -343,8 +349,7 @@ def _without_nan(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def _metadata(model: Path, graph: onnx.ModelProto, sha256: str) -> ModelMetadata:
-    props = {entry.key: entry.value for entry in graph.metadata_props}
-    return ModelMetadata.from_props(props, path=str(model), sha256=sha256)
+    return ModelMetadata.from_props(get_metadata(graph), path=str(model), sha256=sha256)
 
 
 def _protocol(recipe: str) -> str:

@@ -15,6 +15,7 @@ from fer_training.calibration import softmax
 from fer_training.evaluate import ModelOutput, align_classes
 from fer_training.evaluation_data import EvaluationData
 from fer_training.figures import confusion_figure, per_class_figure, png_bytes, reliability_figure
+from fer_training.judged_by import with_judge
 
 #: How many mistakes the page lists.
 MISTAKES = 24
@@ -40,7 +41,7 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         data: what it was run on.
         faces: show the most confident mistakes as pictures; without it they are only listed by number.
     """
-    title = f"{figures['model']} on {figures['data']}, {figures['split']}"
+    title = with_judge(f"{figures['model']} on {figures['data']}, {figures['split']}", figures)
     low, high = figures["ece_interval"]
     rows: list[tuple[str, Any]] = [
         ("pictures", figures["n"]),

@@ -24,6 +24,7 @@ class EvaluationData:
         votes: (N, 10) FER+ votes, or None.
         in_training: (N,) bool, the same pixels also occur in the training split; None where there is no such split.
         skipped: what was left out on reading: reason -> pictures.
+        targets: where the labels are from: "labels", the data set's own; "ferplus_majority", "ferplus_plurality".
     """
 
     images: NDArray[np.uint8]
@@ -34,6 +35,7 @@ class EvaluationData:
     votes: NDArray[np.uint8] | None = None
     in_training: NDArray[np.bool_] | None = None
     skipped: dict[str, int] = field(default_factory=dict)
+    targets: str = "labels"
 
 
 def load_evaluation_data(
@@ -79,4 +81,5 @@ def load_evaluation_data(
         votes=samples.votes,
         in_training=in_training,
         skipped=samples.skip_summary(),
+        targets=targets,
     )

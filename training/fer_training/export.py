@@ -6,7 +6,6 @@ import hashlib
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_perception.crops import landmark_template
-from fer_perception.errors import FerError
+from fer_perception.errors import FerError, ModelError
 from fer_perception.inference.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 from fer_training.checkpoint import Checkpoint
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
 from fer_training.graph_passes import constants_to_initializers, fold_batch_norms
-from fer_training.onnx_file import onnx_bytes, run_onnx, write_atomically
+from fer_training.onnx_file import onnx_bytes, run_onnx, set_metadata
+from fer_training.output_files import scratch_folder, write_atomically
 from fer_training.pooled_head import pool_before_last_convolution
 
 #: The newest opset and file format that TensorRT 8.6 (JetPack 6.0) reads.
@@ -55,13 +55,6 @@ def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
     )
 
 
-def set_metadata(model: onnx.ModelProto, props: dict[str, str]) -> None:
-    """Replace the metadata of a graph, in a fixed order (so that equal input gives equal bytes)."""
-    del model.metadata_props[:]
-    for key in sorted(props):
-        model.metadata_props.add(key=key, value=props[key])
-
-
 def probe_images(shape: tuple[int, int, int], *, count: int = 8, seed: int = 0) -> NDArray[np.float32]:
     """Pictures that exercise a graph: noise of several contrasts, a ramp, a flat one and the 0/255 checkerboard.
 
@@ -92,9 +85,9 @@ def _trace(network: DeployedNetwork, shape: tuple[int, int, int]) -> onnx.ModelP
     Its newer exporter cannot write opset 17; the TorchScript one can, and folds batch norms into convolutions.
     """
     example = torch.from_numpy(probe_images(shape, count=2))
-    with warnings.catch_warnings(), TemporaryDirectory() as directory:
+    with warnings.catch_warnings(), scratch_folder() as directory:
         warnings.simplefilter("ignore")
-        path = Path(directory) / "graph.onnx"
+        path = directory / "graph.onnx"
         torch.onnx.export(
             network,
             (example,),
@@ -167,6 +160,7 @@ def export_checkpoint(
         CheckpointError: the checkpoint is unusable.
         ExportError: the graph breaks the contract or differs from PyTorch by more than 1e-5 in a probability.
         ModelError: the file could not be written, or `images` have another shape than the network's input.
+        SourceError: the folder for temporary files cannot be used.
     """
     shape = input_shape(checkpoint)
     network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature).eval()
@@ -194,7 +188,7 @@ def export_checkpoint(
             f"{TOLERANCE:.0e}; {out} was not written, report the architecture {checkpoint.architecture!r}"
         )
         raise ExportError(msg)
-    write_atomically(out, data)
+    write_atomically(out, data, error=ModelError)
     return replace(metadata, sha256=hashlib.sha256(data).hexdigest())
 
 

@@ -17,10 +17,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from fer_perception.errors import ModelError
 from fer_training.deployed_network import as_batch
-from fer_training.export import ExportError, check_contract, probe_images, set_metadata
+from fer_training.export import ExportError, check_contract, probe_images
 from fer_training.graph_passes import constants_to_initializers, replace_nodes
-from fer_training.onnx_file import load_onnx, onnx_bytes, run_onnx, write_atomically
+from fer_training.onnx_file import load_onnx, onnx_bytes, run_onnx, set_metadata, version_metadata
+from fer_training.output_files import write_atomically
 
 #: Where the multiply-adds are; the FP16 part reaches from the first of them to the last.
 _HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -74,9 +76,7 @@ def export_fp16(source: Path, out: Path | None = None, *, images: NDArray[Any] |
     out = half_path(source) if out is None else out
     single, data = load_onnx(source)
     half, half_nodes = convert_to_half(single)
-    props = {entry.key: entry.value for entry in single.metadata_props}
-    props |= {"fer.precision": "float16", "fer.fp32_sha256": hashlib.sha256(data).hexdigest()}
-    set_metadata(half, props)
+    set_metadata(half, version_metadata(single, data, precision="float16"))
     onnx.checker.check_model(half, full_check=True)
     dims = [d.dim_value for d in half.graph.input[0].type.tensor_type.shape.dim]
     shape = (dims[1], dims[2], dims[3])
@@ -93,7 +93,7 @@ def export_fp16(source: Path, out: Path | None = None, *, images: NDArray[Any] |
             f"{TOLERANCE}; {out} was not written, deploy the FP32 file or train with smaller activations"
         )
         raise ExportError(msg)
-    write_atomically(out, written)
+    write_atomically(out, written, error=ModelError)
     return HalfExport(out, hashlib.sha256(written).hexdigest(), worst, half_nodes)
 
 

@@ -16,7 +16,15 @@ import yaml
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_training import architectures
-from fer_training.onnx_file import load_onnx, onnx_sha256, repeats_figures
+from fer_training.judged_by import judged_by, with_judge
+from fer_training.onnx_file import (
+    FP32_SHA256_KEY,
+    PRECISION_KEY,
+    get_metadata,
+    load_onnx,
+    onnx_sha256,
+    repeats_figures,
+)
 
 #: Keys an evaluation must have to be shown.
 _NEEDED = (
@@ -42,9 +50,10 @@ class CardSource:
         metadata: of the model file, with its hash.
         file: name of the model file.
         size: of the file, bytes.
-        graph_values: numbers in the graph's weights (batch norms folded).
+        graph_values: numbers in the graph's weights, whatever their precision (batch norms folded).
         evaluations: title -> figures as from `evaluate_output`.
         crop_image: link to the picture of the crop alignment, relative to the card; "" for none.
+        version: precision and origin of an FP16 or INT8 version, as Markdown; "" for the FP32 file.
     """
 
     metadata: ModelMetadata
@@ -53,6 +62,7 @@ class CardSource:
     graph_values: int
     evaluations: dict[str, dict[str, Any]] = field(default_factory=dict)
     crop_image: str = ""
+    version: str = ""
 
 
 def read_card_source(
@@ -67,20 +77,26 @@ def read_card_source(
         crop_image: picture of the crop alignment.
 
     Raises:
-        ModelError: not a model of this project, an evaluation that is damaged or of another model, or no figures.
+        ModelError: not a model of this project, no figures, an evaluation that is damaged or of another model, or two
+            of the same data set, split and targets.
     """
     graph, data = load_onnx(model)
-    props = {entry.key: entry.value for entry in graph.metadata_props}
+    props = get_metadata(graph)
     metadata = ModelMetadata.from_props(props, path=str(model), sha256=onnx_sha256(data))
     figures: dict[str, dict[str, Any]] = {}
     for path in evaluations:
-        figures |= _read_evaluation(path, metadata)
-    if not evaluations and repeats_figures(model):
+        measured = _read_evaluation(path, metadata)
+        title = _title(measured, measured.get("split", "unknown split"))
+        if title in figures:
+            msg = f"{path} is a second evaluation on {title}; name one of each data set, split and targets"
+            raise ModelError(msg)
+        figures[title] = measured
+    if not evaluations and repeats_figures(graph):
         msg = f"{model} records the figures of the FP32 file it was made from; name its own with --evaluation"
         raise ModelError(msg)
     if not evaluations:
         recorded = {split: value for split, value in metadata.metrics.items() if _complete(value)}
-        figures = {f"{value.get('data', 'the data')}, {split}": value for split, value in recorded.items()}
+        figures = {_title(value, split): value for split, value in recorded.items()}
     if not figures:
         msg = f"{model} records no figures; evaluate it with `fer-train evaluate --json FILE` and name FILE here"
         raise ModelError(msg)
@@ -89,9 +105,10 @@ def read_card_source(
         metadata=metadata,
         file=model.name,
         size=len(data),
-        graph_values=sum(int(np.prod(tensor.dims)) for tensor in graph.graph.initializer if _is_float(tensor)),
+        graph_values=_graph_values(graph),
         evaluations=figures,
         crop_image=link,
+        version=_version(props) if repeats_figures(graph) else "",
     )
 
 
@@ -112,6 +129,7 @@ def model_card(source: CardSource) -> str:
                 ["file", f"`{source.file}`, {source.size / 1e6:.2f} MB"],
                 ["SHA-256", f"`{metadata.sha256}`"],
                 ["network", _network(metadata, recipe, source.graph_values)],
+                *([["precision", source.version]] if source.version else []),
                 ["format", "ONNX opset 17, IR version 8, one file"],
                 ["input", f"`images`, float32 (N, {channels}, {height}, {width}), raw gray values 0 to 255, any N"],
                 ["output", f"`probabilities`, float32 (N, {len(metadata.labels)}), rows sum to 1"],
@@ -123,7 +141,7 @@ def model_card(source: CardSource) -> str:
         "## Intended use",
         _INTENDED,
         "## Limits",
-        _LIMITS + ("\n" + _FER2013_LIMITS if _is_fer2013(recipe) else ""),
+        _limits(metadata) + ("\n" + _FER2013_LIMITS if _is_fer2013(recipe) else ""),
         "## Figures",
         *(_evaluation(title, figures) for title, figures in source.evaluations.items()),
         "## Crops",
@@ -145,8 +163,8 @@ _LIMITS = """\
 - **No decisions about people.** Not for hiring, schooling, policing, insurance, health, credit, or judging honesty or
   attention. In the European Union emotion recognition at work and in schools is prohibited with few exceptions
   (Regulation (EU) 2024/1689, Article 5).
-- **Conditions.** Trained on 48x48 gray crops; profile views, faces below about 24 pixels, motion blur and strong
-  back-light are out of its range. `Emotion.quality` says how far a crop can be trusted.
+- **Conditions.** Trained on {width}x{height} gray crops; profile views, faces below about {small} pixels, motion blur
+  and strong back-light are out of its range. `Emotion.quality` says how far a crop can be trusted.
 - **Calibration holds for pictures like the validation set.** In another setting confidences may be too high."""
 
 
@@ -161,20 +179,17 @@ _FER2013_LIMITS = """\
 
 
 def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
+    # Figures of the temperature fitted on these very pictures would flatter: show the cross-fitted ones if there are.
+    pooled = figures.get("cross_fit", figures)
+    cross_fitted = "cross_fit" in figures or "temperatures" in figures
+    fitted = "two-fold cross-fitted temperature" if cross_fitted else "as shipped"
     rows = [
         ["pictures", str(figures["n"])],
         ["accuracy", _percent(figures["accuracy"])],
         ["balanced accuracy", _percent(figures["balanced_accuracy"])],
         ["macro F1", f"{figures['macro_f1']:.3f}"],
-        ["negative log-likelihood", f"{figures['nll']:.3f} nats"],
-        ["Brier score", f"{figures['brier']:.3f}"],
-    ]
-    # Figures of the temperature fitted on these very pictures would flatter: show the cross-fitted ones if there are.
-    pooled = figures.get("cross_fit", figures)
-    fitted = (
-        "two-fold cross-fitted temperature" if "cross_fit" in figures or "temperatures" in figures else "as shipped"
-    )
-    rows += [
+        [f"negative log-likelihood ({fitted})", f"{pooled['nll']:.3f} nats"],
+        [f"Brier score ({fitted})", f"{pooled['brier']:.3f}"],
         [f"expected calibration error, 15 bins ({fitted})", f"{pooled['ece']:.4f}"],
         ["the same of a perfectly calibrated model", f"{pooled['ece_perfect']:.4f}"],
     ]
@@ -198,10 +213,12 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
     ]
     confusion = [[name, *map(str, row)] for name, row in zip(names, figures["confusion"], strict=True)]
     protocol = figures.get("protocol", "unknown")
+    judge = judged_by(figures)
+    judged = f" Judged by the {judge} of ten votes, not by the data set's own labels." if judge else ""
     return "\n\n".join(
         [
             f"### {title}",
-            f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.",
+            f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.{judged}",
             markdown_table(["figure", "value"], rows),
             markdown_table(["class", "precision", "recall", "F1", "pictures"], classes),
             "Confusions: rows are the labels, columns what the model said.",
@@ -277,9 +294,9 @@ def parse_recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, dict[str, Any]]:
+def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
     try:
-        figures = json.loads(path.read_text(encoding="utf-8"))
+        figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as err:
         msg = f"cannot read the evaluation {path} ({err}); write it with `fer-train evaluate --json`"
         raise ModelError(msg) from err
@@ -289,15 +306,43 @@ def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, dict[str,
     if figures.get("model_sha256") != metadata.sha256:
         msg = f"{path} is of another model file than {metadata.model_id}; evaluate this one again"
         raise ModelError(msg)
-    return {f"{figures['data']}, {figures['split']}": figures}
+    return figures
+
+
+def _title(figures: Mapping[str, Any], split: str) -> str:
+    return with_judge(f"{figures.get('data', 'the data')}, {split}", figures)
 
 
 def _complete(figures: object) -> bool:
     return isinstance(figures, dict) and all(key in figures for key in _NEEDED)
 
 
-def _is_float(tensor: onnx.TensorProto) -> bool:
-    return tensor.data_type in {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16}
+def _version(props: Mapping[str, str]) -> str:
+    # Older INT8 files name neither.
+    return f"{props.get(PRECISION_KEY, 'int8')}, made from the FP32 file `{props.get(FP32_SHA256_KEY, 'unknown')}`"
+
+
+def _graph_values(model: onnx.ModelProto) -> int:
+    """Numbers in the weights: not the shapes and indices (int64), nor the scales and zero points of quantisation."""
+    kinds = onnx.TensorProto
+    weights = {kinds.FLOAT, kinds.FLOAT16, kinds.INT8, kinds.UINT8, kinds.INT32}
+    quantisation = {
+        name
+        for node in model.graph.node
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"}
+        for name in node.input[1:]
+    }
+    return sum(
+        int(np.prod(tensor.dims))
+        for tensor in model.graph.initializer
+        if tensor.data_type in weights and tensor.name not in quantisation
+    )
+
+
+def _limits(metadata: ModelMetadata) -> str:
+    _, height, width = metadata.input_shape
+    # A face of half the crop's side is enlarged to twice its size.
+    return _LIMITS.format(width=width, height=height, small=height // 2)
 
 
 def _percent(value: float) -> str:

@@ -1,10 +1,9 @@
-"""ONNX graphs as bytes and files: writing them so that the earlier file stays whole, running them on the CPU."""
+"""ONNX graphs as bytes and files: reading them, what they say of themselves, running them on the CPU."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,38 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
 
-#: Ends of the names of a model's other versions.
-VERSIONS = ("_fp16", "_int8")
+#: Metadata of an FP16 or INT8 version only: its precision, and the hash of the FP32 file it was made from.
+PRECISION_KEY = "fer.precision"
+FP32_SHA256_KEY = "fer.fp32_sha256"
 
 
-def repeats_figures(path: Path) -> bool:
-    """Whether a file is the FP16 or INT8 version of a model: its metadata holds the figures of the FP32 file."""
-    return path.stem.endswith(VERSIONS)
+def get_metadata(model: onnx.ModelProto) -> dict[str, str]:
+    """The metadata of a graph."""
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def set_metadata(model: onnx.ModelProto, props: Mapping[str, str]) -> None:
+    """Replace the metadata of a graph, in a fixed order (so that equal input gives equal bytes)."""
+    del model.metadata_props[:]
+    for key in sorted(props):
+        model.metadata_props.add(key=key, value=props[key])
+
+
+def version_metadata(single: onnx.ModelProto, data: bytes, *, precision: str) -> dict[str, str]:
+    """The metadata of a version of a model in another precision.
+
+    Args:
+        single: the FP32 graph.
+        data: the file it was read from.
+        precision: "float16" or "int8".
+    """
+    return get_metadata(single) | {PRECISION_KEY: precision, FP32_SHA256_KEY: onnx_sha256(data)}
+
+
+def repeats_figures(model: onnx.ModelProto) -> bool:
+    """Whether a graph is the FP16 or INT8 version of a model: its metadata holds the figures of the FP32 file."""
+    # INT8 files did not always name their origin, but they cannot hide what they are.
+    return FP32_SHA256_KEY in get_metadata(model) or any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
 def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
@@ -38,7 +62,7 @@ def load_onnx(path: Path) -> tuple[onnx.ModelProto, bytes]:
         msg = f"there is no model {path}; expected an .onnx file written by `fer-train export`"
         raise ModelError(msg) from None
     except (OSError, DecodeError, onnx.checker.ValidationError) as err:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             msg = f"{path} is a checkpoint; expected an .onnx file, which `fer-train export` makes of it"
             raise ModelError(msg) from err
         msg = f"{path} is damaged or not an ONNX file ({err}); export it again"
@@ -57,45 +81,65 @@ def onnx_bytes(model: onnx.ModelProto) -> bytes:
     return data
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a crash or a full disk leaves the earlier one whole.
-
-    Raises:
-        ModelError: it could not be written.
-    """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except OSError as err:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        msg = (
-            f"cannot write {path}: {err}; an earlier file of that name is untouched, free some space or write elsewhere"
-        )
-        raise ModelError(msg) from err
-
-
 def run_onnx(
-    model: bytes | Path, images: NDArray[np.float32], *, batch: int = 64, threads: int = 1
+    model: bytes | Path, images: NDArray[np.float32], *, batch: int = 64, threads: int = 1, name: str = "the graph"
 ) -> NDArray[np.float32]:
     """Probabilities of an exported graph from ONNX Runtime on the CPU.
 
     Args:
         model: the file or its bytes.
         images: (N, C, H, W) float32 in [0, 255].
-        batch: pictures a call.
+        batch: pictures a call; a graph whose batch dimension is fixed gets that many.
         threads: of ONNX Runtime.
+        name: of the model, for messages.
 
     Returns:
         (N, K) float32.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load or run the graph, it takes pictures of another shape, or it does not answer
+            each of them.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    feed = session.get_inputs()[0].name
-    parts = [session.run(None, {feed: images[i : i + batch]})[0] for i in range(0, len(images), batch)]
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as err:
+        raise _not_run(name, err) from err
+    feed = session.get_inputs()[0]
+    _check_pictures(feed.shape, images, name)
+    fixed = feed.shape[0] if feed.shape and isinstance(feed.shape[0], int) else 0
+    parts = []
+    for start in range(0, len(images), fixed or batch):
+        part = images[start : start + (fixed or batch)]
+        # Where the batch is fixed, black pictures behind the last ones.
+        fed = np.concatenate([part, np.zeros((max(fixed - len(part), 0), *part.shape[1:]), np.float32)])
+        try:
+            answers = session.run(None, {feed.name: fed})[0]
+        except Exception as err:
+            raise _not_run(name, err) from err
+        if answers.shape[:1] != (len(fed),):
+            msg = f"{name} answers {len(fed)} pictures in shape {answers.shape}, expected (N, K); export it again"
+            raise ModelError(msg)
+        parts.append(answers[: len(part)])
     return np.concatenate(parts) if parts else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
+
+
+def _not_run(name: str, err: Exception) -> ModelError:
+    # ONNX Runtime's exceptions have no base of their own.
+    return ModelError(f"ONNX Runtime cannot run {name} ({' '.join(str(err).split())}); export it again")
+
+
+def _check_pictures(shape: Sequence[int | str | None], images: NDArray[np.float32], name: str) -> None:
+    """Compare the shape a graph declares, names and None for what is dynamic, with that of the pictures."""
+    fits = len(shape) == images.ndim and all(
+        wanted == given for wanted, given in zip(shape[1:], images.shape[1:], strict=True) if isinstance(wanted, int)
+    )
+    if shape and not fits:
+        msg = (
+            f"{name} takes pictures of shape {list(shape[1:])}, but was given {list(images.shape[1:])}; export it "
+            "again, so that its graph and its metadata agree"
+        )
+        raise ModelError(msg)

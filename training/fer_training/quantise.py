@@ -8,63 +8,88 @@ channel has nothing to pack). TensorRT wants symmetric activations: on a GPU the
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import INPUT_NAME
-from fer_training.onnx_file import load_onnx, onnx_bytes, write_atomically
+from fer_training.deployed_network import as_batch
+from fer_training.onnx_file import load_onnx, onnx_bytes, set_metadata, version_metadata
+from fer_training.output_files import scratch_folder, write_atomically
 
 #: Pictures the ranges of the activations are taken from, evenly spread over those given.
 CALIBRATION_IMAGES = 512
 _BATCH = 32
 
 
+def int8_path(path: Path) -> Path:
+    """Where the INT8 version of a model lies: "m.onnx" -> "m_int8.onnx"."""
+    return path.with_name(f"{path.stem}_int8{path.suffix}")
+
+
 def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
-    """Write the INT8 version of an exported classifier; its metadata goes along.
+    """Write the INT8 version of an exported classifier.
+
+    Its metadata goes along; "fer.precision" and "fer.fp32_sha256" (of `model`) are added.
 
     Args:
         model: FP32 file written by `fer-train export`.
         out: the file to write; an earlier one stays whole unless the new one is complete.
-        images: (N, H, W) or (N, C, H, W) uint8, of the training set and of the model's input size; N at least 1.
+        images: (N, H, W) or (N, C, H, W) uint8, of the training set and of the model's input size; N at least 1. One
+            channel is repeated where the model takes three.
 
     Raises:
         ModelError: the model is damaged or has no convolution, there are no pictures or they have another size, or the
             file cannot be written.
+        SourceError: the folder for temporary files cannot be used.
     """
+    source, data = load_onnx(model)
+    props = version_metadata(source, data, precision="int8")
+    rectify_before_pooling(source)
+    batches = _Batches(_calibration(images, source, model))
+    with scratch_folder() as directory:
+        try:
+            result = _quantised(source, model, batches, directory)
+        except DecodeError as err:
+            # ONNX Runtime does not notice where it could write a part only.
+            raise OSError(errno.ENOSPC, "a file that was written there came back truncated") from err
+    set_metadata(result, props)
+    result.ir_version = source.ir_version
+    write_atomically(out, onnx_bytes(result), error=ModelError)
+
+
+def _quantised(source: onnx.ModelProto, path: Path, batches: _Batches, directory: Path) -> onnx.ModelProto:
+    """The INT8 graph, by way of files in `directory`."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    source, _ = load_onnx(model)
-    rectify_before_pooling(source)
-    batches = _Batches(_calibration(images, source, model))
-    with TemporaryDirectory() as directory:
-        reordered, prepared, quantised = (Path(directory) / name for name in ("r.onnx", "p.onnx", "q.onnx"))
-        onnx.save(source, reordered)
-        # Symbolic inference needs sympy and finds nothing here that the ordinary one does not.
-        quant_pre_process(str(reordered), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(quantised),
-            batches,
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=full_precision_nodes(onnx.load(prepared), model),
-        )
-        result = onnx.load(quantised)
-    del result.metadata_props[:]
-    result.metadata_props.extend(source.metadata_props)
-    result.ir_version = source.ir_version
-    write_atomically(out, onnx_bytes(result))
+    reordered, prepared, quantised = (directory / name for name in ("r.onnx", "p.onnx", "q.onnx"))
+    onnx.save(source, reordered)
+    # Symbolic inference needs sympy and finds nothing here that the ordinary one does not.
+    quant_pre_process(str(reordered), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load(prepared)
+    if source.graph.node and not graph.graph.node:
+        msg = "empty"
+        raise DecodeError(msg)
+    quantize_static(
+        str(prepared),
+        str(quantised),
+        batches,
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        calibrate_method=CalibrationMethod.MinMax,
+        nodes_to_exclude=full_precision_nodes(graph, path),
+    )
+    return onnx.load(quantised)
 
 
 def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
@@ -124,15 +149,17 @@ def _attribute(node: onnx.NodeProto, name: str) -> int:
 def _calibration(images: NDArray[np.uint8], model: onnx.ModelProto, path: Path) -> NDArray[np.float32]:
     """(N, C, H, W) float32 of what was given, thinned to `CALIBRATION_IMAGES`."""
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
-    batch = images[:, None] if images.ndim == 3 else images
-    if len(batch) == 0 or list(batch.shape[1:]) != shape:
-        msg = (
-            f"{path} is calibrated on pictures of shape {shape}, but there are {images.shape[0]} of shape "
-            f"{list(images.shape[1:])}; give training pictures of that size"
-        )
-        raise ModelError(msg)
-    chosen = np.linspace(0, len(batch) - 1, min(len(batch), CALIBRATION_IMAGES)).round().astype(int)
-    return np.ascontiguousarray(batch[chosen], dtype=np.float32)
+    chosen = np.linspace(0, len(images) - 1, min(len(images), CALIBRATION_IMAGES)).round().astype(int)
+    try:
+        if len(images):
+            return as_batch(images[chosen], shape)
+    except ModelError:
+        pass
+    msg = (
+        f"{path} is calibrated on pictures of shape {shape}, but there are {images.shape[0]} of shape "
+        f"{list(images.shape[1:])}; give training pictures of that size"
+    )
+    raise ModelError(msg)
 
 
 class _Batches:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_perception.errors import ModelError
+from fer_perception.errors import ModelError, SourceError
 from fer_perception.inference.metadata import ModelMetadata
+from fer_perception.marked_blocks import replace_block
+from fer_training.judged_by import targets_of, with_judge
 from fer_training.model_card import markdown_table, parameter_count, parse_recipe
-from fer_training.onnx_file import load_onnx, onnx_sha256, repeats_figures
+from fer_training.onnx_file import get_metadata, load_onnx, onnx_sha256, repeats_figures
+from fer_training.output_files import write_atomically
 from fer_training.published import PUBLISHED
 
 #: Name of the block in a page.
@@ -19,8 +22,8 @@ BLOCK = "results"
 _NOTE = """\
 Ours: one crop, no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`:
 trained without the pictures that validation repeats. "Without repeats" leaves out the validation pictures that the raw
-training split repeats. A model of the eight FER+ classes is judged by the majority of the ten FER+ votes, a far
-cleaner label than FER2013's own: its figure compares with other FER+ figures only. NLL and ECE (15 bins) are those of a
+training split repeats. "FER+ majority": judged by the majority of the ten FER+ votes, a far cleaner label than
+FER2013's own, so that such a figure compares with others of its kind only. NLL and ECE (15 bins) are those of a
 two-fold cross-fitted temperature; in brackets the ECE that a perfectly calibrated model with the same confidences would
 show. The published figures are as published, **on other pictures** than ours: good for a comparison to a point or so,
 not for a ranking."""
@@ -55,12 +58,11 @@ def read_result(path: Path, *, split: str = "validation") -> ModelResult:
     Raises:
         ModelError: no model of this project, or without figures of `split`.
     """
-    if repeats_figures(path):
+    graph, data = load_onnx(path)
+    if repeats_figures(graph):
         msg = f"{path} repeats the figures of the FP32 file it was made from; name that file"
         raise ModelError(msg)
-    graph, data = load_onnx(path)
-    props = {entry.key: entry.value for entry in graph.metadata_props}
-    metadata = ModelMetadata.from_props(props, path=str(path), sha256=onnx_sha256(data))
+    metadata = ModelMetadata.from_props(get_metadata(graph), path=str(path), sha256=onnx_sha256(data))
     figures = metadata.metrics.get(split)
     if not isinstance(figures, dict) or not {"accuracy", "nll", "ece", "ece_perfect", "n"} <= figures.keys():
         msg = f"{path} records no figures of {split}; export it again with `fer-train export --calibrate --data ...`"
@@ -73,9 +75,10 @@ def find_models(directory: Path) -> list[Path]:
     """The .onnx files of a directory, without the FP16 and INT8 versions, which repeat the metadata of the FP32 file.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none, or one of the files is damaged.
     """
-    found = sorted(path for path in directory.glob("*.onnx") if not repeats_figures(path))
+    files = sorted(path for path in directory.glob("*") if path.suffix.lower() == ".onnx")
+    found = [path for path in files if not repeats_figures(load_onnx(path)[0])]
     if not found:
         msg = f"there is no model in {directory}; expected .onnx files written by `fer-train export`"
         raise ModelError(msg)
@@ -93,7 +96,7 @@ def results_table(results: Sequence[ModelResult]) -> str:
             f"`{result.name}`",
             str(len(result.metadata.labels)),
             "-" if result.parameters is None else f"{result.parameters:,}",
-            f"{result.figures['n']:,} of {result.figures.get('data', 'the data')}",
+            with_judge(f"{result.figures['n']:,} of {result.figures.get('data', 'the data')}", result.figures),
             f"**{100 * result.figures['accuracy']:.2f} %**",
             _without_repeats(result.figures),
             f"{result.figures['nll']:.3f}",
@@ -129,6 +132,29 @@ def results_table(results: Sequence[ModelResult]) -> str:
     )
 
 
+def write_results(page: Path, table: str) -> bool:
+    """Put the tables into a page, between `<!-- results: begin -->` and `<!-- results: end -->`.
+
+    Returns:
+        Whether the page changed.
+
+    Raises:
+        SourceError: the page cannot be read or written (an unwritten one stays whole), or has no such block.
+    """
+    try:
+        text = page.read_text(encoding="utf-8")
+        new = replace_block(text, BLOCK, table)
+    except SourceError as err:
+        msg = f"{page}: {err}"
+        raise SourceError(msg) from None
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"cannot read {page} ({err}); name a text file with the block {BLOCK}"
+        raise SourceError(msg) from err
+    if new != text:
+        write_atomically(page, new)
+    return new != text
+
+
 def _without_repeats(figures: Mapping[str, Any]) -> str:
     fresh = figures.get("without_training_duplicates")
     return f"{100 * fresh['accuracy']:.2f} % (n {fresh['n']:,})" if fresh else "-"
@@ -144,5 +170,6 @@ def result_json(result: ModelResult) -> dict[str, Any]:
         "classes": list(result.metadata.labels),
         "parameters": result.parameters,
         "protocol": result.protocol,
+        "targets": targets_of(result.figures),
         **{key: result.figures[key] for key in keys if key in result.figures},
     }

@@ -27,9 +27,7 @@ class CudaDevice:
         try:
             import pycuda.driver as cuda
         except (ImportError, OSError) as err:
-            msg = (
-                f"pycuda cannot be imported ({err}); install it (docs/jetson.md), or use backend onnxruntime"
-            )
+            msg = f"pycuda cannot be imported ({err}); install it (docs/jetson.md), or use backend onnxruntime"
             raise NotInstalledError(msg) from err
         self.cuda: Any = cuda
         try:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from fer_perception.errors import ConfigError, FerError, ModelError
 from fer_training import cli_card, cli_evaluate, cli_export
 from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
+from fer_training.cli import build_app
 from fer_training.results_table import read_result
 
 
@@ -160,10 +161,62 @@ def test_card(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
     assert (tmp_path / "cards" / "arch1_drawn.md").read_text().startswith("# arch1_drawn\n")
 
 
-def test_calibration_without_data_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--calibrate", "--int8"])
+def test_what_needs_data_is_wrong_usage_without_it(shipped: Path, tmp_path: Path, option: str) -> None:
     weights = shipped.with_name("weights.safetensors")
-    with pytest.raises(ConfigError, match="--data"):
-        run("export", "--checkpoint", weights, "--out", tmp_path / "m.onnx", "--calibrate")
+    words = ["export", "--checkpoint", str(weights), "--out", str(tmp_path / "a" / "m.onnx"), option]
+    done = CliRunner().invoke(build_app(), words)
+    assert done.exit_code == 2
+    assert "--data" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_versions_of_an_earlier_export_are_named(
+    run: Callable[..., str], untrained: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    save_checkpoint(tmp_path / "w.safetensors", untrained())
+    words = ["export", "--checkpoint", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "m.onnx")]
+    for name in ("m_fp16.onnx", "m_int8.onnx"):
+        (tmp_path / name).touch()
+    done = CliRunner().invoke(build_app(), words)
+    assert done.exit_code == 0
+    said = done.stderr.splitlines()
+    assert said == [
+        f"{tmp_path / f'm_{name}.onnx'} is of an earlier export: delete it, or export with --{name}"
+        for name in ("fp16", "int8")
+    ]
+
+
+def test_a_model_in_capitals_is_evaluated(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    run("export", "--checkpoint", shipped.with_name("weights.safetensors"), "--out", tmp_path / "M.ONNX")
+    assert json.loads(run("evaluate", "--model", tmp_path / "M.ONNX", "--data", drawn_npz, "--json", "-"))["n"] == 59
+
+
+def test_the_table_and_the_page_say_what_judged(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    words = ("evaluate", "--model", shipped, "--data", drawn_npz, "--report", page)
+    printed = run(*words, "--targets", "ferplus_majority")
+    assert printed.startswith("arch1_drawn on drawn.npz, split validation, FER+ majority: 60 pictures")
+    assert "<h1>arch1_drawn on drawn.npz, validation, FER+ majority</h1>" in page.read_text()
+    assert "FER+ majority:" not in run(*words)
+    assert "<h1>arch1_drawn on drawn.npz, validation</h1>" in page.read_text()
+
+
+@pytest.mark.parametrize("option", ["--json", "--report", "--out"])
+def test_a_full_disk_leaves_the_earlier_file(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path, option: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("by hand")
+    (tmp_path / "file.part").symlink_to("/dev/full")
+    words = ("card", "--model", shipped) if option == "--out" else ("evaluate", "--model", shipped, "--data", drawn_npz)
+    with pytest.raises(FerError, match=rf"cannot write {path} \(No space left on device\)"):
+        run(*words, option, path)
+    assert path.read_text() == "by hand"
 
 
 def test_a_missing_crop_picture_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from fer_perception.errors import ModelError
@@ -24,6 +25,7 @@ from fer_training.evaluate import (
     ModelOutput,
     align_classes,
     calibrate_checkpoint,
+    describe_model,
     evaluate_model,
     evaluate_output,
     evaluate_probabilities,
@@ -228,6 +230,46 @@ def test_ferplus_targets(drawn_npz: Path) -> None:
     data = load_evaluation_data(drawn_npz, split="validation", targets="ferplus_majority", contempt=True)
     assert data.class_names == LABELS_WITH_CONTEMPT
     assert data.labels.tolist() == [i % 7 for i in range(60)]
+    assert data.targets == "ferplus_majority"
+
+
+def test_the_targets_are_recorded(untrained: Untrained, exported: Path, drawn_npz: Path) -> None:
+    for targets in ("labels", "ferplus_majority", "ferplus_plurality"):
+        data = load_evaluation_data(drawn_npz, split="validation", targets=targets)
+        assert evaluate_model(exported, data)["targets"] == targets
+        assert calibrate_checkpoint(untrained(), data).metrics["validation"]["targets"] == targets
+
+
+def test_the_ending_may_be_in_capitals(exported: Path, validation: EvaluationData, tmp_path: Path) -> None:
+    capitals = tmp_path / "ARCH1.ONNX"
+    capitals.write_bytes(exported.read_bytes())
+    assert describe_model(capitals) == describe_model(exported)
+    assert np.array_equal(run_model(capitals, validation.images).logits, run_model(exported, validation.images).logits)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_a_graph_of_a_fixed_batch_is_evaluated(
+    exported: Path, validation: EvaluationData, figures: dict[str, Any], tmp_path: Path, size: int
+) -> None:
+    model = onnx.load(exported)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = size
+    onnx.save(model, tmp_path / "fixed.onnx")
+    measured = evaluate_model(tmp_path / "fixed.onnx", validation)
+    assert measured["nll"] == pytest.approx(figures["nll"], abs=1e-5)
+    assert measured["n"] == figures["n"]
+
+
+def test_a_graph_that_contradicts_its_metadata_is_refused(
+    exported: Path, validation: EvaluationData, tmp_path: Path
+) -> None:
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        if entry.key == "fer.input_shape":
+            entry.value = "[3, 48, 48]"
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"m\.onnx takes pictures of shape \[1, 48, 48\], but was given \[3, 48, 48\]"):
+        run_model(tmp_path / "m.onnx", validation.images)
 
 
 def test_another_picture_size(drawn_npz: Path) -> None:
@@ -291,3 +333,15 @@ def test_the_worst_mistake_comes_first() -> None:
     output = ModelOutput(logits, ("happy", "sad"), 1.0, "m")
     page = write_report(evaluate_output(output, data), output, data, faces=False)
     assert re.findall(r"<tr><td>(\d+)</td><td>sad</td><td>happy</td>", page) == ["1", "0"]
+
+
+def test_another_number_of_classes_than_named_is_refused(
+    exported: Path, validation: EvaluationData, tmp_path: Path
+) -> None:
+    model = onnx.load(exported)
+    for entry in model.metadata_props:
+        if entry.key == "fer.labels":
+            entry.value = '["happy", "sad"]'
+    onnx.save(model, tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match=r"m\.onnx gives \(7\) numbers a picture but names 2 classes"):
+        run_model(tmp_path / "m.onnx", validation.images)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,7 @@ import torch
 from onnx import helper, numpy_helper
 
 from fer_perception.crops import LANDMARK_TEMPLATE, landmark_template
-from fer_perception.errors import ModelError
+from fer_perception.errors import ModelError, SourceError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.labels import LABELS
 from fer_training import architectures
@@ -185,6 +188,19 @@ def test_an_unwritable_place_is_named(untrained: Untrained, tmp_path: Path) -> N
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match="cannot write"):
         export_checkpoint(untrained(), tmp_path / "file" / "m.onnx", name="m")
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_used_is_named(
+    untrained: Untrained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(torch.onnx, "export", full)
+    with pytest.raises(SourceError, match=rf"temporary files {tmp_path} cannot be used .*TMPDIR"):
+        export_checkpoint(untrained(), tmp_path / "m.onnx", name="m")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fault", ["opset", "ir", "batch norm", "foreign"])
