@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from fer_perception.errors import SourceError
+from fer_perception.output_place import write_atomically
 
 
 def replace_block(text: str, name: str, content: str) -> str:
@@ -39,19 +40,19 @@ def write_block(page: Path, name: str, content: str) -> bool:
         Whether the file changed.
 
     Raises:
-        SourceError: the file cannot be read or written, or has no such block.
+        SourceError: the file cannot be read or written (it stays whole), or has no such block.
     """
     try:
         text = page.read_text(encoding="utf-8")
         new = replace_block(text, name, content)
-        if new != text:
-            page.write_text(new, encoding="utf-8")
     except SourceError as err:
         msg = f"{page}: {err}"
         raise SourceError(msg) from None
     except (OSError, UnicodeDecodeError) as err:
-        msg = f"cannot write the block {name} of {page} ({err}); name a text file that can be changed"
+        msg = f"cannot read {page} ({err}); name a text file with the block {name}"
         raise SourceError(msg) from err
+    if new != text:
+        write_atomically(page, new)
     return new != text
 
 

@@ -40,6 +40,19 @@ def test_a_file_is_written_only_where_it_changes(tmp_path: Path) -> None:
 def test_errors_name_the_file(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"missing\.md"):
         write_block(tmp_path / "missing.md", "a", "new")
+    (tmp_path / "plain.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(SourceError, match=r"plain\.md"):
+        write_block(tmp_path / "plain.md", "a", "new")
     (tmp_path / "plain.md").write_text("nothing")
     with pytest.raises(SourceError, match=r"plain\.md: expected one block"):
         write_block(tmp_path / "plain.md", "a", "new")
+
+
+def test_a_full_disk_leaves_the_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE)
+    (tmp_path / "page.md.part").symlink_to("/dev/full")
+    with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\)"):
+        write_block(page, "a", "new")
+    assert page.read_text() == PAGE
+    assert write_block(page, "a", "new")

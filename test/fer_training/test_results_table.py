@@ -13,12 +13,12 @@ pytest.importorskip("torch", reason="training needs PyTorch (extra [train])")
 
 from typer.testing import CliRunner
 
-from fer_perception.errors import ModelError, SourceError
+from fer_perception.errors import ModelError
 from fer_perception.marked_blocks import replace_block
 from fer_training.cli import build_app
 from fer_training.model_card import model_card, read_card_source
 from fer_training.published import PUBLISHED
-from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table, write_results
+from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table
 
 
 @pytest.fixture(scope="module")
@@ -108,25 +108,6 @@ def test_the_shipped_cards_are_as_the_command_writes_them(repository: Path) -> N
         text = model_card(read_card_source(path, card=written))
         said, shown = (card.split("\n## Figures\n")[0] for card in (written.read_text(encoding="utf-8"), text))
         assert said == shown, f"run: fer-train card --model {path.name}"
-
-
-def test_a_full_disk_leaves_the_page(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    page.write_text("by hand\n<!-- results: begin -->\n<!-- results: end -->\n")
-    before = page.read_bytes()
-    (tmp_path / "page.md.part").symlink_to("/dev/full")
-    with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\)"):
-        write_results(page, "| a | b |")
-    assert page.read_bytes() == before
-    assert write_results(page, "| a | b |")
-    assert not write_results(page, "| a | b |")
-
-
-@pytest.mark.parametrize("content", [b"no marks", b"\xff\xfe"])
-def test_a_page_without_the_block_is_named(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "page.md").write_bytes(content)
-    with pytest.raises(SourceError, match=r"page\.md"):
-        write_results(tmp_path / "page.md", "table")
 
 
 def test_a_model_without_the_figures_is_refused(shipped: Path) -> None:

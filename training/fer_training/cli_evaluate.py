@@ -37,10 +37,11 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a model: accuracy and its relatives, calibration, confusions, agreement with the FER+ votes."""
+    from fer_perception.output_place import write_atomically
     from fer_training.evaluate import describe_model, evaluate_output, run_model
     from fer_training.evaluate_report import write_report
     from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.output_files import ready_for, write_atomically
+    from fer_training.output_files import ready_for
 
     to_stdout = str(json_file) == "-"
     for path in (None if to_stdout else json_file, report):

@@ -32,6 +32,7 @@ def fit(
 
     import torch
 
+    from fer_perception.output_place import write_atomically
     from fer_training.fit import fit as run
     from fer_training.output_files import ready_for
     from fer_training.recipe import load_recipe
@@ -53,4 +54,4 @@ def fit(
         + f", {figures['n']} pictures, after {figures['epochs']} epochs; {directory}"
     )
     if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        write_atomically(json_file, json.dumps(figures, indent=2, sort_keys=True) + "\n")

@@ -26,11 +26,12 @@ def results(
     as_json: Annotated[bool, typer.Option("--json", help="Print our figures as JSON instead.")] = False,
 ) -> None:
     """Print what the models record of themselves beside what others published, as Markdown."""
-    from fer_training.results_table import find_models, read_result, result_json, results_table, write_results
+    from fer_perception.marked_blocks import write_block
+    from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table
 
     found = [read_result(path, split=split) for path in models or find_models(Path("models"))]
     text = results_table(found)
     typer.echo(json.dumps([result_json(result) for result in found], indent=2) if as_json else text)
     if write is not None:
-        changed = write_results(write, text)
+        changed = write_block(write, BLOCK, text)
         typer.echo(f"{write} {'rewritten' if changed else 'was up to date'}", err=True)

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from fer_perception.errors import SourceError
-
 
 def register(app: typer.Typer) -> None:
     """Add the command `summary`."""
@@ -25,6 +23,7 @@ def summary(
     num_classes: Annotated[int, typer.Option(help="Number of classes.")] = 7,
 ) -> None:
     """List a network's layers with output shapes and parameters, and their totals."""
+    from fer_perception.output_place import write_atomically
     from fer_training.architectures import create
     from fer_training.output_files import ready_for
     from fer_training.summary import summarise
@@ -48,8 +47,4 @@ def summary(
         f"{result.multiply_adds / 1e6:.1f} M multiply-adds"
     )
     if json_file is not None:
-        try:
-            json_file.write_text(text, encoding="utf-8")
-        except OSError as err:
-            msg = f"cannot write {json_file} ({err.strerror}); choose another place"
-            raise SourceError(msg) from err
+        write_atomically(json_file, text)

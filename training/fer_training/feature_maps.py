@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_perception.errors import ConfigError
+from fer_perception.output_place import write_atomically
 
 from .figures import png_bytes
 from .normalisation import standardise
@@ -88,11 +89,6 @@ def write_feature_maps(path: Path, maps: NDArray[np.float32], image: NDArray[np.
     """Write `feature_map_figure` as PNG.
 
     Raises:
-        ConfigError: the file cannot be written.
+        SourceError: the file cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png_bytes(feature_map_figure(maps, image, title=title)))
-    except OSError as err:
-        msg = f"cannot write {path} ({err.strerror}); choose another place"
-        raise ConfigError(msg) from err
+    write_atomically(path, png_bytes(feature_map_figure(maps, image, title=title)))

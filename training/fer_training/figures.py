@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fer_perception.errors import SourceError
+from fer_perception.output_place import write_atomically
 
 #: PNG metadata without the date and version matplotlib would write, so that equal figures give equal files.
 _PNG_METADATA: dict[str, Any] = {"Software": None}
@@ -153,5 +154,4 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def _save(figure: Figure, png: Path) -> None:
-    png.parent.mkdir(parents=True, exist_ok=True)
-    png.write_bytes(png_bytes(figure))
+    write_atomically(png, png_bytes(figure))

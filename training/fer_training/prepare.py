@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fer_perception.detection.base import Detection, FaceDetector
 from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.media import read_picture
+from fer_perception.output_place import write_atomically
 
 from .readers.label_maps import canonical
 from .readers.records import Index, Record, label_indices
@@ -124,14 +125,8 @@ def write_skipped(path: Path, samples: Samples) -> None:
     Raises:
         DatasetError: the file cannot be written.
     """
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("source", "reason"))
-            writer.writerows((skip.source, skip.reason) for skip in samples.skipped)
-        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except OSError as err:
-        temporary.unlink(missing_ok=True)
-        msg = f"cannot write {path} ({err.strerror}); free some space or choose another place"
-        raise DatasetError(msg) from err
+    lines = io.StringIO(newline="")
+    writer = csv.writer(lines)
+    writer.writerow(("source", "reason"))
+    writer.writerows((skip.source, skip.reason) for skip in samples.skipped)
+    write_atomically(path, lines.getvalue(), error=DatasetError)

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import INPUT_NAME
+from fer_perception.output_place import write_atomically
 from fer_training.deployed_network import as_batch
 from fer_training.onnx_file import load_onnx, onnx_bytes, set_metadata, version_metadata
-from fer_training.output_files import scratch_folder, write_atomically
+from fer_training.output_files import scratch_folder
 
 #: Pictures the ranges of the activations are taken from, evenly spread over those given.
 CALIBRATION_IMAGES = 512

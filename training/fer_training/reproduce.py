@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from fer_perception.errors import ConfigError
+from fer_perception.output_place import write_atomically
 
 from . import architectures
 from .figures import confusion_png, png_bytes
@@ -188,7 +188,7 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
         confusion=confusion,
         labels=labels,
     )
-    _write(out / RESULT, json.dumps({"recipe": recipe_to_yaml(recipe), **asdict(result)}, indent=2) + "\n")
+    write_atomically(out / RESULT, json.dumps({"recipe": recipe_to_yaml(recipe), **asdict(result)}, indent=2) + "\n")
     confusion_png(confusion, labels, out / "confusion.png", title=f"{recipe.architecture} on {data_set}")
     return result
 
@@ -220,9 +220,9 @@ def _read_result(path: Path, recipe: Recipe, folds: int) -> Result | None:
 def write_report(results: Sequence[Result], out: Path) -> None:
     """Write `table.md`, `results.json` and `chart.png` into a directory."""
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "table.md", table(results))
-    _write(out / "results.json", json.dumps([asdict(result) for result in results], indent=2) + "\n")
-    (out / "chart.png").write_bytes(png_bytes(chart(results)))
+    write_atomically(out / "table.md", table(results))
+    write_atomically(out / "results.json", json.dumps([asdict(result) for result in results], indent=2) + "\n")
+    write_atomically(out / "chart.png", png_bytes(chart(results)))
 
 
 def table(results: Sequence[Result]) -> str:
@@ -302,9 +302,3 @@ def _printed_parameters(printed: Published | None) -> str:
 def _duration(seconds: float) -> str:
     minutes = seconds / 60
     return f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.0f} min" if minutes >= 2 else f"{seconds:.0f} s"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)

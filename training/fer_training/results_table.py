@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fer_perception.errors import ModelError, SourceError
+from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
-from fer_perception.marked_blocks import replace_block
 from fer_training.judged_by import targets_of, with_judge
 from fer_training.model_card import markdown_table, parameter_count, parse_recipe
 from fer_training.onnx_file import get_metadata, load_onnx, onnx_sha256, repeats_figures
-from fer_training.output_files import write_atomically
 from fer_training.published import PUBLISHED
 
 #: Name of the block in a page.
@@ -130,29 +128,6 @@ def results_table(results: Sequence[ModelResult]) -> str:
             _NOTE,
         ]
     )
-
-
-def write_results(page: Path, table: str) -> bool:
-    """Put the tables into a page, between `<!-- results: begin -->` and `<!-- results: end -->`.
-
-    Returns:
-        Whether the page changed.
-
-    Raises:
-        SourceError: the page cannot be read or written (an unwritten one stays whole), or has no such block.
-    """
-    try:
-        text = page.read_text(encoding="utf-8")
-        new = replace_block(text, BLOCK, table)
-    except SourceError as err:
-        msg = f"{page}: {err}"
-        raise SourceError(msg) from None
-    except (OSError, UnicodeDecodeError) as err:
-        msg = f"cannot read {page} ({err}); name a text file with the block {BLOCK}"
-        raise SourceError(msg) from err
-    if new != text:
-        write_atomically(page, new)
-    return new != text
 
 
 def _without_repeats(figures: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.output_place import write_atomically
 from fer_training.recipe import RecipeError, beside_recipes
 
 #: Bytes of each SHA-256 that are kept: enough to tell 30,000 pictures apart with certainty for all practical purposes.
@@ -35,26 +36,16 @@ def write_teacher(
         source: who the teacher is and how its answers were made.
 
     Raises:
-        OSError: the file cannot be written; an earlier one of that name stays whole.
+        SourceError: the file cannot be written; an earlier one of that name stays whole.
     """
     keys = b"".join(bytes.fromhex(h[: 2 * HASH_BYTES]) for h in hashes)
     # Sorted; repeats of a picture, which all got the same answer, are kept once.
     raw, first = np.unique(np.frombuffer(keys, dtype=np.uint8).reshape(-1, HASH_BYTES), axis=0, return_index=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = json.dumps({"labels": list(labels), "source": source})
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                hashes=raw,
-                probabilities=np.asarray(probabilities)[first].astype(np.float16),
-                about=np.array(about),
-            )
-        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    packed = io.BytesIO()
+    answers = np.asarray(probabilities)[first].astype(np.float16)
+    np.savez_compressed(packed, hashes=raw, probabilities=answers, about=np.array(about))
+    write_atomically(path, packed.getvalue())
 
 
 def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels: Sequence[str]) -> NDArray[np.float32]:

@@ -83,7 +83,7 @@ def _show(figures: dict[str, float], json_file: str) -> None:
     from rich.console import Console
 
     from fer_perception.benchmark.table import figures_table
-    from fer_perception.errors import FerError
+    from fer_perception.output_place import write_atomically
 
     text = json.dumps({name: _rounded(value) for name, value in figures.items()}, indent=2) + "\n"
     if json_file == "-":
@@ -92,15 +92,7 @@ def _show(figures: dict[str, float], json_file: str) -> None:
     # First, so that a disk that is full by now does not cost what was measured.
     Console(width=None if sys.stdout.isatty() else 160).print(figures_table(figures))
     if json_file:
-        path = Path(json_file)
-        part = path.with_name(path.name + ".part")
-        try:
-            part.write_text(text)
-            part.replace(path)
-        except OSError as err:
-            part.unlink(missing_ok=True)
-            msg = f"{path} cannot be written ({err.strerror}); the figures are in the table above"
-            raise FerError(msg) from err
+        write_atomically(Path(json_file), text)
 
 
 def _rounded(value: float) -> float | None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS
+from fer_perception.output_place import write_atomically
 
 from .records import known_split
 from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
@@ -141,14 +141,6 @@ def write_npz(path: Path, samples: Samples) -> None:
         for key, value in (("votes", part.votes), ("subjects", part.subjects), ("videos", part.videos)):
             if value is not None:
                 arrays[f"{name}_{key}"] = value
-    temporary = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for allow_pickle
-        os.replace(temporary, path)  # noqa: PTH105  (atomic, same directory)
-    except OSError as err:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        msg = f"cannot write {path} ({err.strerror}); free some space or choose another place"
-        raise DatasetError(msg) from err
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  # the stub takes arrays for allow_pickle
+    write_atomically(path, packed.getvalue(), error=DatasetError)
