@@ -113,7 +113,7 @@ def test_directories_that_are_installed_exist(repository: Path) -> None:
     cmake = (repository / "CMakeLists.txt").read_text()
     installed = re.search(r"install\(DIRECTORY ([\w ]+)", cmake)
     assert installed is not None
-    assert set(installed[1].split()) == {"launch", "config", "models"}
+    assert set(installed[1].split()) == {"launch", "config", "models", "examples"}
     for directory in installed[1].split():
         assert any((repository / directory).iterdir()), f"{directory}/ is empty: git does not keep it"
 

@@ -23,12 +23,13 @@ from fer_perception.topics import NODE_TOPICS, ROS4HRI_TOPICS, SERVICES, SOURCE_
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Made by tools/generate_interface_docs.py from the declarations in the code: change those, not this file."
 RULES = """\
-An explicit launch argument wins over the params file, which wins over the default. A parameter that is not live takes
-effect at the next configure (`ros2 lifecycle set /fer cleanup`, then `configure` and `activate`). A bad value is
-refused with a reason at run time (whether topics and files of that name can be used shows at configure); one given at
-start keeps the node unconfigured, with the reason in its log and on /diagnostics, until it is set right. Every topic
-also takes `qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`; those that each
-face has for itself (REP-155) take one for all faces, named without the id, for example
+An explicit launch argument wins over the params file, which wins over the default. A parameter of `fer` that is not
+live takes effect at the next configure (`ros2 lifecycle set /fer deactivate`, then `cleanup`, `configure` and
+`activate`), `autostart` and those of `image_source` at the next start. A bad value is refused with a reason at run
+time (whether topics and files of that name can be used shows at configure); one given at start keeps the node
+unconfigured, with the reason in its log and on /diagnostics, until it is set right. Every topic also takes
+`qos_overrides.<topic>.<publisher|subscription>.<reliability|durability|history|depth>`; those that each face has for
+itself (REP-155) take one for all faces, named without the id, for example
 `qos_overrides./humans/faces/roi.publisher.depth`.
 """
 

@@ -253,7 +253,7 @@ class BagWriter:
         self.path = path
         plugin = StoragePlugin.SQLITE3 if sqlite3 else StoragePlugin.MCAP
         try:
-            self._writer = Writer(path, version=9, storage_plugin=plugin)
+            self._writer = Writer(path, version=8, storage_plugin=plugin)
             self._writer.open()
         except WriterError:
             msg = f"{path} exists already; name a new bag, or remove it first"

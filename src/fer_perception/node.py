@@ -303,7 +303,9 @@ class FerNode(LifecycleNode):
         }
         late = [name for name in names if not live.get(name, False)]
         if late:
-            self.get_logger().info(f"{', '.join(late)}: takes effect at the next configure")
+            self.get_logger().info(
+                f"{', '.join(late)}: takes effect at the next configure (autostart: at the next start)"
+            )
         if "max_rate_hz" in names:
             self._configured.slots.set_max_rate(self._node_settings.max_rate_hz)
         if any(live.get(name, False) for name in names):

@@ -59,7 +59,8 @@ class PipelineSettings:
     """Settings of everything between a decoded picture and its result (seconds, pixels, probabilities)."""
 
     model: str = setting(
-        "arch1_fer2013", "Expression model: a name that `fer models list` shows or the path of an ONNX file."
+        "arch1_fer2013",
+        "Expression model: the name of an expression model that `fer models list` shows, or the path of an ONNX file.",
     )
     backend: str = setting(
         "auto",
@@ -87,7 +88,8 @@ class PipelineSettings:
     )
     min_face_size: int = setting(
         16,
-        "Faces narrower or lower than this, in pixels of the source picture, are ignored.",
+        "Faces narrower or lower than this, in pixels of the source picture, are ignored; below about 24 what they "
+        "show is mostly guessed (their quality says so).",
         minimum=4,
         maximum=2048,
         live=True,

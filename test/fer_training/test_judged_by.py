@@ -17,7 +17,7 @@ OLD = {"n": 100, "accuracy": 0.875, "ferplus": {"n": 100, "agreement": 0.875}}
         ({"targets": "labels"}, "labels", "set"),
         ({"targets": "ferplus_majority"}, "ferplus_majority", "set, FER+ majority"),
         ({"targets": "ferplus_plurality"}, "ferplus_plurality", "set, FER+ plurality"),
-        ({"targets": "ferplus_soft"}, "ferplus_soft", "set, FER+ plurality"),
+        ({"targets": "ferplus_soft"}, "ferplus_soft", "set, FER+ most votes"),
         ({"targets": "other"}, "other", "set, other"),
         (OLD, "ferplus_majority", "set, FER+ majority"),
         (OLD | {"targets": "labels"}, "labels", "set"),

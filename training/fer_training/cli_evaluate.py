@@ -22,7 +22,11 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
     split: Annotated[str, typer.Option(help="train, validation, test, or all of it.")] = "validation",
     targets: Annotated[
-        str, typer.Option(help="labels: the data set's own; ferplus_majority or ferplus_plurality: the FER+ votes.")
+        str,
+        typer.Option(
+            help="labels: the data set's own; the FER+ votes: ferplus_majority (more than half), ferplus_plurality "
+            "(more than any other), ferplus_soft (the most, ties too)."
+        ),
     ] = "labels",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here; - is stdout.")] = None,
     report: Annotated[

@@ -10,8 +10,8 @@ _WORDS = {
     "labels": "",
     "ferplus_majority": "FER+ majority",
     "ferplus_plurality": "FER+ plurality",
-    # A soft target judges by its largest part.
-    "ferplus_soft": "FER+ plurality",
+    # A soft target judges by its largest part, the first of equal ones.
+    "ferplus_soft": "FER+ most votes",
 }
 
 

@@ -16,7 +16,7 @@ import yaml
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_training import architectures
-from fer_training.judged_by import judged_by, with_judge
+from fer_training.judged_by import judged_by, targets_of, with_judge
 from fer_training.onnx_file import (
     FP32_SHA256_KEY,
     PRECISION_KEY,
@@ -90,7 +90,7 @@ def read_card_source(
         if title in figures:
             msg = f"{path} is a second evaluation on {title}; name one of each data set, split and targets"
             raise ModelError(msg)
-        figures[title] = measured
+        figures[title] = _before_calibration(metadata, measured) | measured
     if not evaluations and repeats_figures(graph):
         msg = f"{model} records the figures of the FP32 file it was made from; name its own with --evaluation"
         raise ModelError(msg)
@@ -141,7 +141,16 @@ def model_card(source: CardSource) -> str:
         "## Intended use",
         _INTENDED,
         "## Limits",
-        _limits(metadata) + ("\n" + _FER2013_LIMITS if _is_fer2013(recipe) else ""),
+        "\n".join(
+            filter(
+                None,
+                [
+                    _limits(metadata),
+                    _VOTES_LIMIT if _fitted_on_votes(metadata) else "",
+                    _FER2013_LIMITS if _is_fer2013(recipe) else "",
+                ],
+            )
+        ),
         "## Figures",
         *(_evaluation(title, figures) for title, figures in source.evaluations.items()),
         "## Crops",
@@ -156,6 +165,10 @@ _INTENDED = """\
 A robot or virtual agent that talks to people reads from it how a face in front of it looks, as one uncertain hint among
 others: to mirror a smile, to notice a puzzled or annoyed look and ask. The probabilities are calibrated, so a dialogue
 manager can weigh them: of all answers given with 0.7, about 70 in 100 agreed with the annotators."""
+
+_VOTES_LIMIT = """\
+- **Faces that people disagree about.** The temperature was fitted on pictures with a majority of the votes; on others
+  the answers are too sure."""
 
 _LIMITS = """\
 - **An expression is not a feeling.** People smile without joy and are sad without showing it; what a face means depends
@@ -309,6 +322,15 @@ def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
     return figures
 
 
+def _before_calibration(metadata: ModelMetadata, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What the export recorded of the same pictures and an evaluation of the exported file cannot know."""
+    recorded = metadata.metrics.get(str(figures.get("split")))
+    if not isinstance(recorded, dict) or "ece_before_calibration" not in recorded:
+        return {}
+    same = (recorded.get("n"), targets_of(recorded)) == (figures.get("n"), targets_of(figures))
+    return {"ece_before_calibration": recorded["ece_before_calibration"]} if same else {}
+
+
 def _title(figures: Mapping[str, Any], split: str) -> str:
     return with_judge(f"{figures.get('data', 'the data')}, {split}", figures)
 
@@ -343,6 +365,10 @@ def _limits(metadata: ModelMetadata) -> str:
     _, height, width = metadata.input_shape
     # A face of half the crop's side is enlarged to twice its size.
     return _LIMITS.format(width=width, height=height, small=height // 2)
+
+
+def _fitted_on_votes(metadata: ModelMetadata) -> bool:
+    return any(judged_by(figures) for figures in metadata.metrics.values() if isinstance(figures, dict))
 
 
 def _percent(value: float) -> str:

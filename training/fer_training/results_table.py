@@ -18,13 +18,13 @@ from fer_training.published import PUBLISHED
 BLOCK = "results"
 
 _NOTE = """\
-Ours: one crop, no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`:
-trained without the pictures that validation repeats. "Without repeats" leaves out the validation pictures that the raw
-training split repeats. "FER+ majority": judged by the majority of the ten FER+ votes, a far cleaner label than
-FER2013's own, so that such a figure compares with others of its kind only. NLL and ECE (15 bins) are those of a
-two-fold cross-fitted temperature; in brackets the ECE that a perfectly calibrated model with the same confidences would
-show. The published figures are as published, **on other pictures** than ours: good for a comparison to a point or so,
-not for a ranking."""
+`fer2013_trainval.npz` holds Training and PublicTest (validation) of `fer2013.csv` with the FER+ votes. Ours: one crop,
+no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`: trained without the
+pictures that validation repeats. "Without repeats" leaves out the validation pictures that the raw training split
+repeats. "FER+ majority": judged by the majority of the ten FER+ votes, a far cleaner label than FER2013's own, so that
+such a figure compares with others of its kind only. NLL and ECE (15 bins) are those of a two-fold cross-fitted
+temperature; in brackets the ECE that a perfectly calibrated model with the same confidences would show. The published
+figures are as published, **on other pictures** than ours: good for a comparison to a point or so, not for a ranking."""
 
 
 @dataclass(frozen=True)

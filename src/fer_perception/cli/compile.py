@@ -16,7 +16,10 @@ def register(app: typer.Typer) -> None:
 
 def compile_model(
     model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="A name that `fer models list` shows or the path of an ONNX file.")
+        str,
+        typer.Argument(
+            metavar="[MODEL]", help="Name of an expression model (`fer models list`) or path of an ONNX file."
+        ),
     ] = "",
     *,
     cache: Annotated[

@@ -58,7 +58,8 @@ def run(
     """Find the faces in PATH and say what they show.
 
     Files of a directory that cannot be read are named on stderr and the others are still processed; the exit status is
-    then 1. Faces are numbered from f00001; single pictures are not smoothed.
+    then 1. Faces are numbered from f00001 (unless --params says deterministic_ids: false); single pictures are not
+    smoothed.
     """
     if view:
         _require_window()
