@@ -121,7 +121,7 @@ def crop_faces(
 
     Returns:
         (N, 1, size, size) float32 gray values in [0, 255]; what lies outside the picture repeats its border. A face
-        without extent comes out in the gray of one pixel.
+        without extent comes out black.
     """
     crops = np.empty((len(landmarks), 1, size, size), np.uint8)
     transforms = crop_transforms(boxes, landmarks, template=template, size=size)

@@ -81,9 +81,13 @@ def _sections(tree: dict[Any, Any]) -> list[Any]:
         if isinstance(value, dict):
             if _KEY in value:
                 found.append(value[_KEY])
-            elif any(isinstance(inner, dict) and _KEY in inner for inner in value.values()):
+            elif _holds_section(value):
                 found.extend(_sections(value))
     return found or [tree]
+
+
+def _holds_section(tree: dict[Any, Any]) -> bool:
+    return any(isinstance(value, dict) and (_KEY in value or _holds_section(value)) for value in tree.values())
 
 
 def _flatten(section: dict[Any, Any], prefix: str = "") -> dict[str, Any]:

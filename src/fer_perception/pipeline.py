@@ -35,6 +35,7 @@ class _Camera:
     smoothers: dict[str, Smoother] = field(default_factory=dict)
     frames: int = 0
     stamp_ns: int | None = None
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass
@@ -141,7 +142,12 @@ class Pipeline:
         camera = None if frame.still else self._camera(frame)
         clock = time.perf_counter()
         detections: list[Detection] | None = None
-        if camera is None or camera.frames % self.settings.detect_every == 0:
+        if (
+            camera is None
+            or camera.frames % self.settings.detect_every == 0
+            # The tracker's boxes are in pixels of the size before.
+            or camera.image_size != (width, height)
+        ):
             detections = self.detector.detect(frame.image, thorough=frame.still)
         clock = _lap(timings, "detect", clock)
         if camera is None:
@@ -150,6 +156,7 @@ class Pipeline:
             looked_at = tracks
         else:
             camera.frames += 1
+            camera.image_size = (width, height)
             stamp = frame.stamp_ns * 1e-9
             if detections is None:
                 # Between detections a face is looked at where it is predicted to be.

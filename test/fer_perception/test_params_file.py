@@ -24,6 +24,7 @@ def write(path: Path, text: str) -> Path:
         "/**:\n  ros__parameters:\n    filter: ema\n    threads: 1\n",
         "fer:\n  ros__parameters:\n    filter: ema\n    threads: 1\n",
         "/robot:\n  fer:\n    ros__parameters:\n      filter: ema\n      threads: 1\n",
+        "robot:\n  head:\n    fer:\n      ros__parameters:\n        filter: ema\n        threads: 1\n",
         "/**:\n  ros__parameters:\n    threads: 1\nfer:\n  ros__parameters:\n    filter: ema\n",
         "ros__parameters:\n  filter: ema\n  threads: 1\n",
     ],

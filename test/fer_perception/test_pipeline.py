@@ -128,6 +128,18 @@ def test_detect_every_predicts_between_detections(astronaut: Image, monkeypatch:
     assert len(calls) == 4  # frames 0, 3, 6 and 9
 
 
+def test_a_camera_that_changes_its_size_is_searched_at_once(astronaut: Image) -> None:
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=100))
+    assert not run(pipeline, astronaut, 5)[-1].faces  # one search alone makes no face
+    small = np.ascontiguousarray(cv2.resize(astronaut, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+    (face,) = run(pipeline, small, 1, start=5 * PERIOD)[0].faces
+    pipeline.close()
+    assert (face.face_id, face.observed, face.emotion) == ("f00001", True, "happy")
+    x, y, width, height = face.roi
+    assert x + width <= small.shape[1]
+    assert y + height <= small.shape[0]
+
+
 def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: Image) -> None:
     before = run(pipeline, astronaut, 5)[-1].faces[0].face_id
     pipeline.configure(dataclasses.replace(SETTINGS, filter="none", undecided_threshold=1.0, track_timeout=0.1))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_training.readers import DatasetError, Samples, load_dataset
+from fer_training.readers.records import known_split
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def load_evaluation_data(
 
     Args:
         path: whatever `load_dataset` reads.
-        split: "train", "validation" or "test"; "all" where the data set has no split or does not matter.
+        split: "train", "validation", "test" or another usual name of them; "all" where the data set has no split or it
+            does not matter.
         size: side of the pictures in pixels.
         targets: "labels", the data set's own; or "ferplus_majority", "ferplus_plurality".
         contempt: FER+ targets with eight classes instead of seven.
@@ -54,6 +56,8 @@ def load_evaluation_data(
         DatasetError: missing, damaged, without that split, or empty.
     """
     fer = "fer8" if contempt else "fer7"
+    if split.lower() == "all":
+        split = "all"
 
     def read(part: str) -> Samples:
         return load_dataset(
@@ -66,6 +70,7 @@ def load_evaluation_data(
 
     samples = read(split)
     in_training = None
+    split = known_split(split) or split
     if split not in {"train", "all"}:
         try:
             in_training = np.isin(samples.hashes(), read("train").hashes())

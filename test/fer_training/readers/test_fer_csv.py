@@ -184,6 +184,13 @@ class TestFerPlus:
         with pytest.raises(DatasetError, match=r"give fer2013\.csv as the data set and this file as `votes`"):
             load_dataset(path)
 
+    def test_soft_targets_cannot_be_renamed(self, trees: Any) -> None:
+        path = self.rows(trees)
+        both = path.with_name("both.yaml")
+        both.write_text(f"- {{path: {path}, rename: {{happy: null}}}}\n")
+        with pytest.raises(DatasetError, match="which rename cannot change"):
+            load_dataset(both, targets="ferplus_soft")
+
     def test_targets_need_votes_and_fitting_classes(self, trees: Any) -> None:
         path = trees.fer_csv([trees.fer_row(0, 1, "Training")])
         with pytest.raises(DatasetError, match=r"needs FER\+ votes, and this data set has none"):

@@ -170,6 +170,12 @@ def _load_one(path: Path, kind: str, options: _Options) -> Samples:
     if options.targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
         msg = f"{options.targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
         raise DatasetError(msg)
+    if options.targets == "ferplus_soft" and options.rename:
+        msg = (
+            "ferplus_soft takes the votes of all classes, which rename cannot change; leave rename out, or take "
+            "ferplus_majority"
+        )
+        raise DatasetError(msg)
     if kind == "npz":
         samples = read_npz(path)
     elif kind == "fer_csv":
