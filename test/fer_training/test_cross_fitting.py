@@ -44,6 +44,12 @@ def test_parts_depend_on_the_picture_alone() -> None:
     assert np.array_equal(part_of_pictures(hashes[order], 3), parts[order])
 
 
+def test_the_first_four_digits_decide_the_part() -> None:
+    """Dealt out differently, the teachers of earlier runs would be asked about pictures that they have seen."""
+    hashes = [digits + "5555" + "3" * 56 for digits in ("1234", "fffe", "a001")]
+    assert part_of_pictures(hashes, 3).tolist() == [0x1234 % 3, 0xFFFE % 3, 0xA001 % 3] == [1, 2, 2]
+
+
 def test_a_run_leaves_its_part_out_and_says_so(tiny_npz: Path) -> None:
     everything = load_fit_data(recipe_from_mapping({"data": str(tiny_npz)})).train.images
     remaining = []

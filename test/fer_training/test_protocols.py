@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,15 @@ class TestFolds:
         assert first == again
         assert first != other
 
+    def test_another_seed_of_the_recipe_gives_other_folds(self) -> None:
+        samples = make(list(range(30)), subjects=[f"S{index % 10}" for index in range(30)])
+        first, again, other = (
+            [sources(fold.validation) for fold in make_folds("clean", samples, folds=5, seed=seed)]
+            for seed in (1, 1, 2)
+        )
+        assert first == again
+        assert first != other
+
     def test_missing_subjects_are_an_error(self) -> None:
         with pytest.raises(DatasetError, match="4 of 4 pictures have no subject; a split by subject needs it for all"):
             clean_folds(make([1, 2, 3, 4]), folds=2, by="subject")
@@ -150,6 +160,15 @@ class TestFolds:
 
 
 class TestOfficial:
+    def test_targets_of_the_votes_go_with_their_pictures(self) -> None:
+        shares = np.eye(7, dtype=np.float32)[[6, 5, 4, 3]] * 0.75 + 0.25 / 7
+        samples = replace(make([1, 2, 3, 4], splits=["test", "train", "test", "train"]), soft=shares)
+        fold = official_split(samples, held_out=["test"])
+        assert fold.train.soft is not None
+        assert fold.validation.soft is not None
+        np.testing.assert_array_equal(fold.train.soft, shares[[1, 3]])
+        np.testing.assert_array_equal(fold.validation.soft, shares[[0, 2]])
+
     def test_split_of_the_set_with_its_leaks(self) -> None:
         fold = official_split(make([1, 2, 2, 3], splits=["train", "train", "validation", "test"]))
         assert sources(fold.train) == ["0.png", "1.png"]
@@ -191,8 +210,12 @@ class TestPaper:
     def test_fer2013_is_measured_on_everything_held_out(self) -> None:
         samples = make([1, 2, 3, 4], splits=["train", "train", "validation", "test"])
         (fold,) = make_folds("paper", samples)
-        assert len(fold.train) == 4
+        assert sources(fold.train) == ["0.png", "1.png", "0.png (augmented)", "1.png (augmented)"]
+        np.testing.assert_array_equal(fold.train.images[:2], samples.images[:2])
+        copies = augmented_copy(samples.take([0, 1]), seed=0)
+        np.testing.assert_array_equal(fold.train.images[2:], copies.images)
         assert sources(fold.validation) == ["2.png", "3.png"]
+        np.testing.assert_array_equal(fold.validation.images, samples.images[2:])
         assert "2 of test and validation to validate" in fold.description
 
     def test_copies_keep_labels_and_differ(self) -> None:
@@ -203,6 +226,32 @@ class TestPaper:
         again = augmented_copy(samples, seed=0)
         np.testing.assert_array_equal(copies.images, again.images)
 
+    @pytest.mark.parametrize("splits", ["", ["train"] * 20 + ["test"] * 10])
+    def test_another_seed_of_the_recipe_changes_the_copies_and_the_split(self, splits: str | list[str]) -> None:
+        samples = make(list(range(30)), splits=splits)
+        trains = [make_folds("paper", samples, seed=seed)[0].train for seed in (1, 1, 2)]
+        copies = [
+            {source: image.tobytes() for source, image in zip(sources(train), train.images, strict=True)}
+            for train in trains
+        ]
+        assert copies[0] == copies[1]
+        assert (sources(trains[0]) != sources(trains[2])) == (splits == "")
+        both = [name for name in copies[0].keys() & copies[2].keys() if name.endswith("(augmented)")]
+        assert len(both) >= 10
+        assert all(copies[0][name] != copies[2][name] for name in both)
+
+    def test_copies_are_mirrored_but_never_upside_down(self) -> None:
+        count = 40
+        ramp = np.linspace(0, 255, 48).astype(np.uint8)
+        plain = make(list(range(count)))
+        bright_right = replace(plain, images=np.tile(ramp, (count, 48, 1)))
+        bright_below = replace(plain, images=np.tile(ramp[:, None], (count, 1, 48)))
+        right = augmented_copy(bright_right, seed=0).images.astype(float)
+        mirrored = right[:, :, :24].mean(axis=(1, 2)) > right[:, :, 24:].mean(axis=(1, 2))
+        assert 10 < mirrored.sum() < 30
+        below = augmented_copy(bright_below, seed=0).images.astype(float)
+        assert (below[:, 24:].mean(axis=(1, 2)) > below[:, :24].mean(axis=(1, 2)) + 50).all()
+
     def test_share_must_leave_something(self) -> None:
         with pytest.raises(DatasetError, match="expected a share between 0 and 1"):
             paper_split(make([1, 2]), train_share=1.0)
@@ -211,6 +260,23 @@ class TestPaper:
 def test_unknown_protocol() -> None:
     with pytest.raises(DatasetError, match="no protocol 'fair'; expected one of official, paper, clean"):
         make_folds("fair", make([1, 2]))
+
+
+def test_clean_protocol_of_a_prepared_file_with_leaks_repeats_and_unknown_labels(tmp_path: Path) -> None:
+    """What `TestFer2013` counts in the whole set, on a small one."""
+    # Training: 1 twice, 4 and 5 also in validation, 3 without a label; validation: 4 without a label, 6 twice.
+    pixels = {"train": [1, 1, 2, 3, 4, 5, 5], "validation": [4, 5, 6, 6, 7]}
+    arrays = {f"{split}_images": make(numbers).images for split, numbers in pixels.items()}
+    arrays["train_labels"] = np.array([0, 0, 1, 255, 2, 3, 3], np.uint8)
+    arrays["validation_labels"] = np.array([255, 3, 4, 4, 5], np.uint8)
+    np.savez(tmp_path / "set.npz", **arrays)  # type: ignore[arg-type]
+    (fold,) = make_folds("clean", load_dataset(tmp_path / "set.npz"))
+    assert fold.validation.labels.tolist() == [3, 4, 4, 5]
+    assert fold.leaked.tolist() == [True, False, False, False]
+    # The picture whose label only training knows stays there: nothing is measured on its copy.
+    assert fold.train.labels.tolist() == [0, 0, 1, 2]
+    assert fold.dropped == 2
+    assert not np.isin(fold.train.hashes(), fold.validation.hashes()).any()
 
 
 @needs_fer2013

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from random_teacher import random_teacher
 from torch import Tensor
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training.checkpoint import CheckpointError, load_checkpoint
+from fer_training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fer_training.deployed_network import DeployedNetwork, load_network
 from fer_training.expression_module import ExpressionModule
 from fer_training.fit import fit
@@ -53,6 +54,18 @@ def test_the_same_seed_gives_the_same_answers_and_more_networks_than_pictures_do
     images = pictures(2)
     assert torch.equal(teachers(images, 7), teachers(images, 7))
     assert torch.allclose(teachers(images, 7).sum(dim=1), torch.ones(2))
+
+
+def test_a_teacher_answers_at_its_own_temperature(tmp_path: Path) -> None:
+    """At temperature 3 the probabilities are the cube roots of those at 1."""
+    sharp = random_teacher(tmp_path / "sharp.safetensors", 1)
+    mild = tmp_path / "mild.safetensors"
+    save_checkpoint(mild, replace(load_checkpoint(sharp), temperature=3.0))
+    images = pictures(6)
+    one, three = (TeacherNetworks([str(path)], labels=LABELS, shape=SHAPE)(images, 0) for path in (sharp, mild))
+    roots = one ** (1 / 3)
+    assert torch.allclose(three, roots / roots.sum(dim=1, keepdim=True), atol=1e-5)
+    assert float((three - one).abs().max()) > 1e-2, "the teacher is unsure anyway: this test shows nothing"
 
 
 def test_a_step_asks_about_the_mixed_picture_and_trains_the_student_alone(tiny_npz: Path, tmp_path: Path) -> None:

@@ -86,10 +86,17 @@ def test_folds_are_stratified_and_do_not_depend_on_the_order() -> None:
 
 
 def test_copies_of_a_picture_stay_in_one_fold_even_with_different_labels() -> None:
-    images = np.concatenate([pictures(20), pictures(20)])
-    labels = np.repeat([0, 1], 20)
+    """The first label deals them out, the other labels only the pictures that are left: all shares stay equal."""
+    images, labels = np.concatenate([pictures(20), pictures(40)]), np.repeat([0, 1], [20, 40])
     folds = two_folds(image_hashes(images), labels)
-    assert np.array_equal(folds[:20], folds[20:])
+    assert np.array_equal(folds[:20], folds[20:40])
+    assert np.bincount(folds[:20]).tolist() == [10, 10]
+    assert np.bincount(folds[40:]).tolist() == [10, 10]
+
+
+def test_copies_with_one_label_count_once() -> None:
+    hashes = ["a", "a", "a", "b", "c", "c", "d"]
+    assert two_folds(hashes, np.zeros(7, dtype=np.int64)).tolist() == [0, 0, 0, 1, 0, 0, 1]
 
 
 def test_cross_fitting_uses_the_other_folds_temperature() -> None:

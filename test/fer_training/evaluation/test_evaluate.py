@@ -19,7 +19,7 @@ import pytest
 from fer_perception.errors import ModelError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training import metrics
-from fer_training.calibration import fit_temperature, softmax
+from fer_training.calibration import cross_fit, fit_temperature, image_hashes, softmax
 from fer_training.checkpoint import Checkpoint, save_checkpoint
 from fer_training.evaluate import (
     ModelOutput,
@@ -137,6 +137,48 @@ def test_calibrating_a_checkpoint(untrained: Untrained, validation: EvaluationDa
     assert recorded["temperature"] == calibrated.temperature
 
 
+@pytest.fixture(scope="module")
+def doubted(untrained: Untrained, validation: EvaluationData) -> EvaluationData:
+    """Labels that the untrained network would give at a temperature of its own; the first one is unknown."""
+    cumulative = softmax(run_checkpoint(untrained(), validation.images).logits, 2.0).cumsum(axis=1)
+    drawn = np.random.default_rng(0).random(len(cumulative))
+    labels = (drawn[:, None] > cumulative).sum(axis=1).clip(max=6)
+    labels[0] = -1
+    return replace(validation, labels=labels)
+
+
+def test_recorded_figures_are_at_the_temperatures_of_the_other_half(
+    untrained: Untrained, doubted: EvaluationData
+) -> None:
+    """Those at the temperature that was fitted on the very same pictures would be too good."""
+    calibrated = calibrate_checkpoint(untrained(), doubted)
+    recorded = calibrated.metrics["validation"]
+    logits, labels = run_checkpoint(untrained(), doubted.images).logits[1:], doubted.labels[1:]
+    fitted = cross_fit(logits, labels, image_hashes(doubted.images[1:]))
+    expected = evaluate_probabilities(fitted.probabilities, labels, LABELS)
+    optimistic = evaluate_probabilities(softmax(logits, fitted.shipped), labels, LABELS)
+    for name in ("nll", "brier", "ece", "ece_perfect", "ece_interval"):
+        assert recorded[name] == pytest.approx(expected[name]), name
+    assert expected["nll"] > optimistic["nll"] + 1e-4, "the temperatures agree: this test shows nothing"
+    assert recorded["temperatures"] == pytest.approx(fitted.temperatures)
+    assert calibrated.temperature == pytest.approx(fitted.shipped)
+    assert recorded["n"] == len(labels)
+    assert recorded["skipped_unknown"] == 1
+
+
+def test_a_picture_without_a_label_takes_no_part_in_cross_fitting(
+    untrained: Untrained, doubted: EvaluationData
+) -> None:
+    output = run_checkpoint(untrained(), doubted.images)
+    known = doubted.labels >= 0
+    alone = replace(doubted, images=doubted.images[known], labels=doubted.labels[known], votes=None, in_training=None)
+    measured = evaluate_output(output, doubted, cross_fitted=True)
+    expected = evaluate_output(replace(output, logits=output.logits[known]), alone, cross_fitted=True)
+    assert measured["cross_fit"] == expected["cross_fit"]
+    assert measured["skipped_unknown"] == 1
+    assert measured["n"] == expected["n"] == known.sum()
+
+
 def test_cross_fitted_figures(figures: dict[str, Any]) -> None:
     pooled = figures["cross_fit"]
     assert pooled["n"] == 59
@@ -224,6 +266,34 @@ def test_agreement_with_the_votes() -> None:
         0.8 * math.log(0.8 / 0.05) + 0.2 * math.log(0.2 / 0.05),
     ]
     assert result["kl"] == pytest.approx(sum(expected) / 3)
+
+
+def test_votes_are_shares_of_the_models_classes_in_its_order() -> None:
+    votes = np.zeros((2, 10), np.uint8)
+    votes[0, 1], votes[0, 7] = 6, 4  # six for happy; of four for contempt the model knows nothing
+    votes[1, 3], votes[1, 4], votes[1, 0] = 6, 2, 2  # sad, angry and neutral
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.7, 0.2, 0.1]])
+    result = ferplus_figures(probabilities, ("sad", "happy", "angry"), votes)
+    of_first = math.log(1 / 0.3)
+    of_second = 0.75 * math.log(0.75 / 0.7) + 0.25 * math.log(0.25 / 0.1)
+    assert result["kl"] == pytest.approx((of_first + of_second) / 2)
+    assert (result["kl_n"], result["n"], result["agreement"]) == (2, 2, 0.5)
+
+
+def test_votes_are_compared_with_all_classes_of_the_model_at_its_temperature() -> None:
+    """Also with contempt, which the labels of the set do not know, and for a picture whose label is unknown."""
+    names = ("contempt", "sad", "happy")
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.2, 0.3, 0.5]])
+    votes = np.zeros((3, 10), np.uint8)
+    votes[0, 7] = votes[1, 3] = votes[2, 3] = 10  # contempt, sad, sad
+    data = replace(data_of(LABELS, [LABELS.index("sad"), -1, LABELS.index("happy")]), votes=votes)
+    result = evaluate_output(ModelOutput(np.log(probabilities) * 2.5, names, 2.5, "m"), data)
+    assert result["ferplus"] == {
+        "agreement": pytest.approx(2 / 3), "n": 3,
+        "kl": pytest.approx(-(math.log(0.6) + math.log(0.7) + math.log(0.3)) / 3), "kl_n": 3,
+    }  # fmt: skip
+    assert (result["n"], result["skipped_unknown"]) == (2, 1)
+    assert result["nll"] == pytest.approx(-(math.log(0.3 / 0.4) + math.log(0.5 / 0.8)) / 2)
 
 
 def test_ferplus_targets(drawn_npz: Path) -> None:

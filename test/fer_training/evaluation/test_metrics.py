@@ -129,3 +129,21 @@ def test_the_interval_holds_the_error_and_narrows_with_more_pictures() -> None:
     few_low, few_high = metrics.calibration_error_interval(probabilities[:200], labels[:200], draws=300)
     assert low < error < high
     assert few_high - few_low > 2 * (high - low)
+
+
+@pytest.mark.parametrize("level", [0.95, 0.5])
+def test_the_interval_is_that_of_the_errors_of_resampled_pictures(level: float) -> None:
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet([0.6, 0.8, 1.0], size=150)
+    # The truth is often the second choice: too sure in some bins, not sure enough in others.
+    labels = np.where(rng.random(150) < 0.6, probabilities.argmax(axis=1), probabilities.argsort(axis=1)[:, 1])
+    draws = np.random.default_rng(7)
+    errors = []
+    for _ in range(300):
+        chosen = draws.integers(0, 150, 150)
+        errors.append(metrics.expected_calibration_error(probabilities[chosen], labels[chosen], bins=5))
+    tail = (1 - level) / 2
+    measured = metrics.calibration_error_interval(probabilities, labels, bins=5, draws=300, seed=7, level=level)
+    assert measured == pytest.approx((np.quantile(errors, tail), np.quantile(errors, 1 - tail)))
+    if level == 0.95:
+        assert metrics.calibration_error_interval(probabilities, labels, bins=5, draws=300, seed=7) == measured

@@ -170,6 +170,31 @@ class TestFerPlus:
         with pytest.raises(DatasetError, match=r"has 4 rows and .* has 2"):
             load_dataset(path)
 
+    def test_votes_in_another_order_are_refused(self, trees: Any) -> None:
+        """As many rows, but the first votes would go to the second picture."""
+        trees.votes_csv([("PublicTest", "b.png", votes(fear=10)), ("Training", "a.png", votes(happiness=10))])
+        path = trees.fer_csv([trees.fer_row(3, 1, "Training"), trees.fer_row(2, 2, "PublicTest")])
+        with pytest.raises(DatasetError, match="differ at row 1"):
+            load_dataset(path)
+
+    def test_soft_targets_of_a_split_skip_pictures_without_votes(self, trees: Any) -> None:
+        rows = [
+            ("PublicTest", "a.png", votes(anger=10)),
+            ("Training", "b.png", votes(unknown=9, NF=1)),
+            ("Training", "c.png", votes(happiness=8, neutral=2)),
+            ("Training", "d.png", votes(sadness=6, fear=4)),
+        ]
+        trees.votes_csv(rows)
+        path = trees.fer_csv([trees.fer_row(0, seed, usage) for seed, (usage, _, _) in enumerate(rows)])
+        samples = load_dataset(path, split="train", targets="ferplus_soft")
+        assert samples.soft is not None
+        assert [LABELS[label] for label in samples.labels] == ["happy", "sad"]
+        np.testing.assert_array_equal(samples.images, [trees.picture(2), trees.picture(3)])
+        expected = np.zeros((2, 7))
+        expected[0, [LABELS.index("happy"), LABELS.index("neutral")]] = 0.8, 0.2
+        expected[1, [LABELS.index("sad"), LABELS.index("scared")]] = 0.6, 0.4
+        np.testing.assert_allclose(samples.soft, expected, rtol=1e-6)
+
     def test_votes_that_are_no_counts_are_refused(self, trees: Any) -> None:
         path = trees.fer_csv([trees.fer_row(0, 1, "Training")])
         trees.root.joinpath("fer2013new.csv").write_text(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
+from fer_training.readers.jaffe import EXPRESSIONS
 from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map
 from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
 
@@ -37,6 +38,13 @@ def samples(*labels: str) -> Samples:
 )
 def test_spellings(spelling: str, name: str) -> None:
     assert canonical(spelling) == name
+
+
+def test_codes_of_jaffe() -> None:
+    assert {code: canonical(code) for code in EXPRESSIONS} == {
+        "AN": "angry", "DI": "disgusted", "FE": "scared", "HA": "happy", "SA": "sad", "SU": "surprised",
+        "NE": "neutral",
+    }  # fmt: skip
 
 
 def test_pictures_keep_their_labels_and_order() -> None:

@@ -100,6 +100,8 @@ GOOD = {"train_images": np.zeros((2, 48, 48), np.uint8), "train_labels": np.zero
         ({"train_labels": np.zeros(3, np.uint8)}, "expected 2 integers"),
         ({"train_labels": np.zeros(2, np.float32)}, "expected 2 integers"),
         ({"train_labels": np.array([0, 9], np.uint8)}, r"train_labels\[1\] is 9; expected 0 to 6, or 255"),
+        ({"train_labels": np.array([6, 7], np.uint8)}, r"train_labels\[1\] is 7; expected 0 to 6, or 255"),
+        ({"train_labels": np.array([-2, 0], np.int64)}, r"train_labels\[0\] is -2; expected 0 to 6, or 255"),
         ({"train_votes": np.zeros((2, 8), np.uint8)}, r"train_votes has the shape \(2, 8\); expected \(2, 10\)"),
         ({"train_subjects": np.array(["a"])}, "train_subjects has the shape"),
     ],
