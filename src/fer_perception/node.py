@@ -301,11 +301,9 @@ class FerNode(LifecycleNode):
             for cls in (PipelineSettings, NodeSettings)
             for item in dataclasses.fields(cls)
         }
-        late = [name for name in names if not live.get(name, False)]
-        if late:
-            self.get_logger().info(
-                f"{', '.join(late)}: takes effect at the next configure (autostart: at the next start)"
-            )
+        for name in (name for name in names if not live.get(name, False)):
+            when = "start" if name == "autostart" else "configure"
+            self.get_logger().info(f"{name}: takes effect at the next {when}")
         if "max_rate_hz" in names:
             self._configured.slots.set_max_rate(self._node_settings.max_rate_hz)
         if any(live.get(name, False) for name in names):
