@@ -19,6 +19,7 @@ from fer_perception.crops import (
     crop_transforms,
     face_quality,
     landmark_template,
+    warp_face,
 )
 
 BOX = np.array([[178, 63, 90, 113]], np.float32)
@@ -212,8 +213,18 @@ class TestCrops:
     ) -> None:
         boxes = np.array([box, BOX[0]], np.float32)
         crops = crop_faces(astronaut, boxes, [points, LANDMARKS])
-        assert np.isfinite(crops).all()
         np.testing.assert_array_equal(crops[1], crop_faces(astronaut, BOX, [LANDMARKS])[0])
+
+    @pytest.mark.parametrize("points", [np.zeros((5, 2), np.float32), np.full((5, 2), np.nan, np.float32)])
+    def test_landmarks_that_say_nothing_leave_it_to_the_box(self, astronaut: np.ndarray, points: np.ndarray) -> None:
+        np.testing.assert_array_equal(crop_faces(astronaut, BOX, [points]), crop_faces(astronaut, BOX, [None]))
+
+    @pytest.mark.parametrize("box", [(0, 0, 0, 0), (np.nan, 0, 5, 5), (10, 10, 0, 50)])
+    def test_a_face_without_extent_is_black(self, astronaut: np.ndarray, box: tuple[float, ...]) -> None:
+        crop = np.full((48, 48), 99, np.uint8)
+        (transform,) = crop_transforms(np.array([box], np.float32), [None])
+        warp_face(astronaut, transform, crop)
+        assert (crop == 0).all()
 
     def test_the_picture_is_not_written_to(self, astronaut: np.ndarray) -> None:
         view = astronaut.copy()
@@ -285,3 +296,26 @@ class TestQuality:
         crop = crop_faces(astronaut, BOX, [LANDMARKS])[0]
         with_pose = face_quality(astronaut, BOX[0], LANDMARKS, crop)
         assert face_quality(astronaut, BOX[0], None, crop) >= with_pose > 0
+
+    @pytest.mark.parametrize(
+        ("box", "expected"),
+        [
+            ((100, 10, 60, 80), 1.0),
+            ((100, 10, 24, 80), 0.5),  # the shorter side over 48 pixels
+            ((100, 10, 80, 36), 0.75),
+            ((270, 10, 60, 80), 0.5),  # the part inside
+            ((-15, 10, 60, 80), 0.75),
+            ((100, 60, 60, 80), 0.5),
+            ((100, -20, 60, 80), 0.75),
+            ((270, 60, 60, 80), 0.25),
+            ((285, 60, 30, 80), 0.625 * 0.25),
+        ],
+    )
+    def test_size_and_border_of_a_wide_picture(
+        self, astronaut: np.ndarray, box: tuple[float, ...], expected: float
+    ) -> None:
+        wide = astronaut[:100, :300]
+        crop = crop_faces(astronaut, BOX, [LANDMARKS])[0]
+        best = face_quality(wide, np.array([100, 10, 60, 80], np.float32), None, crop)
+        quality = face_quality(wide, np.array(box, np.float32), None, crop)
+        assert quality / best == pytest.approx(expected, rel=1e-6)

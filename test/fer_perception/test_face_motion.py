@@ -69,3 +69,27 @@ def test_landmarks_are_kept_when_a_detection_has_none() -> None:
     motion = FaceMotion.begin(detection(0.0, landmarks=True)).correct(detection(0.0))
     assert motion.landmarks is not None
     assert FaceMotion.begin(detection(0.0)).landmarks is None
+
+
+def test_width_and_height_of_a_narrow_face_are_its_own() -> None:
+    box = np.array([50, 30, 80, 120], np.float32)
+    points = np.array([(70, 80), (110, 84), (90, 100), (75, 130), (105, 133)], np.float32)
+    motion = FaceMotion.begin(Detection(box, points, 0.9))
+    for state in (motion, motion.correct(Detection(box, points, 0.9))):
+        np.testing.assert_allclose(state.box, box, rtol=1e-5)
+        assert state.landmarks is not None
+        np.testing.assert_allclose(state.landmarks, points, rtol=1e-5)
+
+
+def test_a_face_grows_in_the_direction_in_which_it_was_found_larger() -> None:
+    motion = FaceMotion.begin(Detection(np.array([50, 30, 80, 120], np.float32), None, 0.9))
+    wider = motion.correct(Detection(np.array([50, 30, 96, 120], np.float32), None, 0.9))
+    taller = motion.correct(Detection(np.array([50, 30, 80, 144], np.float32), None, 0.9))
+    # Two detections of equal noise: half of the way between the logarithms.
+    assert wider.box[2:] == pytest.approx([80 * 1.2**0.5, 120], rel=1e-5)
+    assert taller.box[2:] == pytest.approx([80, 120 * 1.2**0.5], rel=1e-5)
+
+
+def test_both_axes_of_a_picture_scale_on_their_own() -> None:
+    motion = FaceMotion.begin(Detection(np.array([50, 30, 80, 120], np.float32), None, 0.9)).scaled(2.0, 0.5)
+    np.testing.assert_allclose(motion.box, [100, 15, 160, 60], rtol=1e-5)

@@ -56,3 +56,10 @@ def test_a_label_always_has_the_threshold_probability(
             assert scores.max() < threshold
         else:
             assert scores[label] >= threshold
+
+
+def test_the_dwell_counts_from_when_the_label_came() -> None:
+    d = decision(dwell=0.2)
+    stamps = (5.0, 5.1, 5.2, 5.3, 5.4)
+    rows = ([0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0], [0.6, 0.4, 0.0], [0.6, 0.4, 0.0])
+    assert [d.update(np.array(row), stamp) for row, stamp in zip(rows, stamps, strict=True)] == [0, 0, 1, 1, 0]

@@ -26,7 +26,7 @@ FACE = FaceResult(
     roi=(1, 2, 30, 40),
     landmarks=np.arange(10, dtype=np.float32).reshape(5, 2),
     detection_confidence=0.75,
-    quality=0.5,
+    quality=0.625,
     tracked_for=2.25,
     observed=True,
 )
@@ -52,7 +52,7 @@ def test_every_field_arrives() -> None:
     assert (face.roi.x_offset, face.roi.y_offset, face.roi.width, face.roi.height) == (1, 2, 30, 40)
     assert not face.roi.do_rectify
     assert [(p.x, p.y, p.z) for p in face.landmarks] == [(0, 1, 0), (2, 3, 0), (4, 5, 0), (6, 7, 0), (8, 9, 0)]
-    assert (face.detection_confidence, face.quality) == (0.75, 0.5)
+    assert (face.detection_confidence, face.quality) == (0.75, 0.625)
     assert (face.tracked_for.sec, face.tracked_for.nanosec) == (2, 250_000_000)
 
 
@@ -100,7 +100,8 @@ def test_live_and_replayed_results_make_the_same_message() -> None:
     from fer_perception.emotion_arrays import message_from_result, result_from_message
     from fer_perception.messages import emotion_array
 
-    result = FrameResult("/c", 0, 640, 480, LABELS, "m@1", (FACE, replace(FACE, face_id="f2", raw_scores=None)))
+    carried = replace(FACE, face_id="f2", raw_scores=None, landmarks=None, observed=False)
+    result = FrameResult("/c", 0, 640, 480, LABELS, "m@1", (FACE, carried))
     types = fer_typestore().types
     header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](0, 0), "")
     replayed = result_from_message(message_from_result(result, header, types))
@@ -111,3 +112,6 @@ def test_live_and_replayed_results_make_the_same_message() -> None:
         assert (one.raw_scores is None) == (other.raw_scores is None)
         assert (one.roi, one.phase, one.tracked_for) == (other.roi, other.phase, other.tracked_for)
         assert one.confidence == pytest.approx(other.confidence)
+        for name in ("emotion", "valence", "arousal", "detection_confidence", "quality", "observed"):
+            assert getattr(one, name) == getattr(other, name), name
+        np.testing.assert_array_equal(one.landmarks, other.landmarks)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fer_perception.crops import LANDMARK_TEMPLATE, crop_faces, face_quality
 from fer_perception.errors import BackendError, ConfigError, ModelError
 from fer_perception.pipeline import Pipeline, build_pipeline, clip_box
 from fer_perception.pipeline_types import Frame, FrameResult, Phase
@@ -142,7 +146,7 @@ def test_a_camera_that_changes_its_size_is_searched_at_once(astronaut: Image) ->
 
 def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: Image) -> None:
     before = run(pipeline, astronaut, 5)[-1].faces[0].face_id
-    pipeline.configure(dataclasses.replace(SETTINGS, filter="none", undecided_threshold=1.0, track_timeout=0.1))
+    pipeline.configure(dataclasses.replace(SETTINGS, filter="none", undecided_threshold=1.0))
     result = run(pipeline, astronaut, 1, start=5 * PERIOD)[0]
     (face,) = result.faces
     assert face.face_id == before
@@ -182,3 +186,138 @@ def test_wrong_settings_are_named(tmp_path: object) -> None:
 )
 def test_boxes_are_clipped_to_the_picture(box: tuple[float, ...], clipped: tuple[int, ...]) -> None:
     assert clip_box(np.array(box, np.float32), 100, 80) == clipped
+
+
+def beside(astronaut: Image, hopper: Image) -> Image:
+    """A wide picture of two people, the second one larger."""
+    picture = np.full((400, 800, 3), 128, np.uint8)
+    picture[90:310, 60:280] = astronaut[20:240, 110:330]
+    picture[:, 400:760] = hopper[60:460, 90:450]
+    return picture
+
+
+def crowd(astronaut: Image, hopper: Image) -> Image:
+    """24 faces of about 35 pixels height and one of 400."""
+    picture = np.full((1080, 1920, 3), 128, np.uint8)
+    heads = [cv2.resize(astronaut[20:240, 110:330], (68, 68), interpolation=cv2.INTER_AREA)]
+    heads.append(cv2.resize(hopper[60:460, 70:470], (66, 66), interpolation=cv2.INTER_AREA))
+    for index in range(24):
+        head = heads[index % 2]
+        x, y = 40 + 150 * (index % 12), 30 + 110 * (index // 12)
+        picture[y : y + head.shape[0], x : x + head.shape[1]] = head
+    picture[330:1070, 600:1300] = cv2.resize(hopper[60:480, 70:467], (700, 740), interpolation=cv2.INTER_CUBIC)
+    return picture
+
+
+def test_a_face_not_found_is_not_observed_until_it_is_searched_for_again(astronaut: Image) -> None:
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
+    run(pipeline, astronaut, 12)
+    results = run(pipeline, np.zeros_like(astronaut), 9, start=12 * PERIOD)
+    pipeline.close()
+    assert [[face.observed for face in result.faces] for result in results] == [[False]] * 9
+
+
+def test_a_face_is_classified_before_it_is_reported(astronaut: Image) -> None:
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, birth_time=0.4))
+    reported = [face for result in run(pipeline, astronaut, 20) for face in result.faces]
+    pipeline.close()
+    # Its filter has a history by then, without which there is no phase.
+    assert reported[0].phase is not Phase.UNKNOWN
+
+
+def test_a_picture_that_is_a_little_late_keeps_the_faces(pipeline: Pipeline, astronaut: Image) -> None:
+    (before,) = run(pipeline, astronaut, 10)[-1].faces
+    (result,) = run(pipeline, astronaut, 1, start=9 * PERIOD - 100_000_000)
+    assert [face.face_id for face in result.faces] == [before.face_id]
+
+
+def test_a_lost_face_stays_at_the_right_of_a_wide_picture(pipeline: Pipeline, astronaut: Image) -> None:
+    picture = np.full((480, 640, 3), 128, np.uint8)
+    picture[100:250, 490:640] = cv2.resize(astronaut[20:240, 110:330], (150, 150), interpolation=cv2.INTER_AREA)
+    (seen,) = run(pipeline, picture, 5)[-1].faces
+    assert seen.roi[0] > 480
+    (result,) = run(pipeline, np.full_like(picture, 128), 1, start=5 * PERIOD)
+    assert [(face.face_id, face.observed) for face in result.faces] == [(seen.face_id, False)]
+
+
+@pytest.mark.yunet
+def test_a_result_says_what_the_detector_found(pipeline: Pipeline, astronaut: Image) -> None:
+    (found,) = pipeline.detector.detect(astronaut)
+    (crop,) = crop_faces(astronaut, found.box[None], [found.landmarks])
+    for face in (
+        pipeline.process([Frame(astronaut, 0, still=True)])[0].faces[0],
+        run(pipeline, astronaut, 5)[-1].faces[0],
+    ):
+        np.testing.assert_array_equal(face.landmarks, found.landmarks)
+        assert face.roi == clip_box(found.box, 512, 512)
+        assert face.detection_confidence == found.score
+        assert face.quality == pytest.approx(face_quality(astronaut, found.box, found.landmarks, crop), abs=0.01)
+
+
+@pytest.mark.yunet
+def test_the_classifier_sees_the_face_where_its_model_says(astronaut: Image, repository: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(repository / "models" / "arch1_fer2013.onnx")
+    template = LANDMARK_TEMPLATE * 0.4 + 20
+    (entry,) = [each for each in model.metadata_props if each.key == "fer.landmark_template"]
+    entry.value = json.dumps(template.tolist())
+    onnx.save(model, tmp_path / "other.onnx")
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, model=str(tmp_path / "other.onnx")))
+    (found,) = pipeline.detector.detect(astronaut)
+    (face,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    here, usual = (
+        pipeline.classifier.classify(crop_faces(astronaut, found.box[None], [found.landmarks], template=points))[0]
+        for points in (template, LANDMARK_TEMPLATE)
+    )
+    pipeline.close()
+    np.testing.assert_allclose(face.scores, here, atol=1e-4)
+    assert np.abs(here - usual).max() > 0.01
+
+
+@pytest.mark.yunet
+def test_small_faces_are_searched_for_in_stills_only(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
+    picture = crowd(astronaut, hopper)
+    (still,) = pipeline.process([Frame(picture, 0, still=True)])
+    assert len(still.faces) == 25
+    run(pipeline, picture, 3)
+    assert 0 < pipeline.track_count("a") < 25
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"detection_threshold": 0.99}, {"detection_size": 40}, {"min_face_size": 400}],
+    ids=lambda c: next(iter(c)),
+)
+def test_live_settings_of_the_detector(pipeline: Pipeline, astronaut: Image, change: dict[str, Any]) -> None:
+    assert run(pipeline, astronaut, 5)[-1].faces[0].observed
+    pipeline.configure(dataclasses.replace(SETTINGS, **change))
+    (result,) = run(pipeline, astronaut, 1, start=5 * PERIOD)
+    assert [face.observed for face in result.faces] == [False]
+    pipeline.configure(SETTINGS)
+    (result,) = run(pipeline, astronaut, 1, start=6 * PERIOD)
+    assert [face.observed for face in result.faces] == [True]
+
+
+@pytest.mark.yunet
+def test_the_number_of_faces_is_live(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
+    picture = beside(astronaut, hopper)
+    assert [face.observed for face in run(pipeline, picture, 5)[-1].faces] == [True, True]
+    pipeline.configure(dataclasses.replace(SETTINGS, max_faces=1))
+    (result,) = run(pipeline, picture, 1, start=5 * PERIOD)
+    assert [face.roi[0] > 400 for face in result.faces if face.observed] == [True]
+
+
+@pytest.mark.parametrize(("birth_time", "born"), [(0.0, 0), (0.2, 7), (5.0, None)])
+def test_the_birth_time_is_live(pipeline: Pipeline, astronaut: Image, birth_time: float, born: int | None) -> None:
+    run(pipeline, np.zeros_like(astronaut), 1)
+    pipeline.configure(dataclasses.replace(SETTINGS, birth_time=birth_time))
+    counts = [len(result.faces) for result in run(pipeline, astronaut, 10, start=PERIOD)]
+    assert (counts.index(1) if 1 in counts else None) == born
+
+
+@pytest.mark.parametrize("timeout", [0.1, 1.0])
+def test_the_track_timeout_is_live(pipeline: Pipeline, astronaut: Image, timeout: float) -> None:
+    run(pipeline, astronaut, 5)
+    pipeline.configure(dataclasses.replace(SETTINGS, track_timeout=timeout))
+    results = run(pipeline, np.zeros_like(astronaut), 40, start=5 * PERIOD)
+    assert sum(bool(result.faces) for result in results) * 0.033 == pytest.approx(timeout, abs=0.04)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from fer_perception.benchmark.expression_sequences import make_sequences
 from fer_perception.benchmark.filter_contestants import contestants
 from fer_perception.benchmark.frame_outputs import synthetic
-from fer_perception.labels import CIRCUMPLEX, LABELS, LABELS_WITH_CONTEMPT
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT, circumplex_matrix
 from fer_perception.pipeline_types import Phase
 from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import TRAINING_COUNTS, create_smoother, training_prior
+from fer_perception.smoothing import create_smoother, training_prior
 
 FILTERS = ("none", "ema", "hmm")
 
@@ -45,12 +46,13 @@ class TestEveryFilter:
         assert [smoother.update(None, 1.0 + i / 30).emotion for i in range(6)] == ["happy"] * 6
 
     def test_a_stamp_that_goes_back_counts_as_no_time(self, name: str) -> None:
-        smoother = create_smoother(LABELS, PipelineSettings(filter=name))
-        smoother.update(peaked("happy"), 5.0)
-        before = smoother.update(peaked("happy"), 5.1)
-        after = smoother.update(peaked("happy"), 4.0)
-        np.testing.assert_allclose(after.scores, before.scores, atol=1e-9)
-        assert smoother.update(peaked("happy"), 5.2).emotion == "happy"
+        falling, standing = (create_smoother(LABELS, PipelineSettings(filter=name)) for _ in range(2))
+        shown = [("happy", 5.0, 5.0), ("happy", 5.1, 5.1), ("sad", 4.0, 5.1), ("neutral", 4.5, 5.1), ("sad", 5.2, 5.2)]
+        for label, stamp, counts_as in shown:
+            out = falling.update(peaked(label), stamp)
+            expected = standing.update(peaked(label), counts_as)
+            np.testing.assert_allclose(out.scores, expected.scores, atol=1e-9)
+            assert out.emotion == expected.emotion
 
     def test_float32_probabilities_become_exact_distributions(self, name: str) -> None:
         smoother = create_smoother(LABELS, PipelineSettings(filter=name))
@@ -62,11 +64,13 @@ class TestEveryFilter:
 
     def test_valence_and_arousal_are_expectations(self, name: str) -> None:
         smoother = create_smoother(LABELS, PipelineSettings(filter=name))
-        for i in range(20):
+        out = smoother.update(np.array([0.1, 0.0, 0.0, 0.6, 0.2, 0.0, 0.1]), 0.0)
+        # angry, happy and sad; neutral counts nothing.
+        assert out.valence == pytest.approx(0.1 * -0.51 + 0.6 * 0.81 + 0.2 * -0.63)
+        assert out.arousal == pytest.approx(0.1 * 0.59 + 0.6 * 0.51 + 0.2 * -0.27)
+        for i in range(1, 20):
             out = smoother.update(peaked("happy", 0.9), i / 30)
-        valence, arousal = out.scores @ np.array([CIRCUMPLEX[label] for label in LABELS])
-        assert (out.valence, out.arousal) == (pytest.approx(valence), pytest.approx(arousal))
-        assert out.valence > 0.5
+        assert (out.valence, out.arousal) == tuple(pytest.approx(v) for v in out.scores @ circumplex_matrix(LABELS))
 
     def test_eight_classes(self, name: str) -> None:
         smoother = create_smoother(LABELS_WITH_CONTEMPT, PipelineSettings(filter=name))
@@ -119,9 +123,9 @@ def test_a_smile_goes_through_the_phases() -> None:
 
 
 def test_the_prior_is_that_of_the_training_pictures() -> None:
-    prior = training_prior(LABELS)
-    assert prior.sum() == pytest.approx(1.0)
-    assert prior[LABELS.index("happy")] == pytest.approx(7215 / sum(TRAINING_COUNTS.values()))
+    prior = dict(zip(LABELS, training_prior(LABELS) * 28709, strict=True))
+    counts = {"angry": 3995, "disgusted": 436, "scared": 4097, "happy": 7215, "sad": 4830, "surprised": 3171}
+    assert prior == pytest.approx(counts | {"neutral": 4965})
     np.testing.assert_allclose(training_prior(("happy", "contempt")), [0.5, 0.5])
 
 
@@ -141,3 +145,38 @@ def test_the_benchmark_measures_this_very_code(name: str) -> None:
             out = smoother.update(sequences.probabilities[face, t], float(stamp))
             np.testing.assert_allclose(out.scores, scores[face, t], atol=1e-9)
             assert out.emotion == ("" if labels[face, t] < 0 else LABELS[labels[face, t]])
+
+
+@pytest.mark.parametrize(
+    ("setting", "quick", "slow"),
+    [
+        ({"filter": "ema"}, {"ema_time_constant": 0.01}, {"ema_time_constant": 10.0}),
+        ({"filter": "hmm"}, {"hmm_dwell_time": 0.1}, {"hmm_dwell_time": 60.0}),
+        ({"filter": "hmm"}, {"hmm_correlation_time": 5.0}, {"hmm_correlation_time": 0.0}),
+        ({"filter": "none"}, {"hysteresis": 0.0}, {"hysteresis": 1.0}),
+        ({"filter": "none"}, {"min_dwell": 0.0}, {"min_dwell": 5.0}),
+    ],
+)
+def test_every_setting_decides_how_soon_another_label_comes(
+    setting: dict[str, Any], quick: dict[str, Any], slow: dict[str, Any]
+) -> None:
+    for changes, expected in ((quick, "happy"), (slow, "neutral")):
+        settings = PipelineSettings(undecided_threshold=0.0, **setting, **changes)
+        smoother = create_smoother(LABELS, settings)
+        for i in range(36):
+            out = smoother.update(peaked("neutral" if i < 30 else "happy", 0.6), i / 30)
+        assert out.emotion == expected, changes
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.0, "happy"), (0.61, "")])
+def test_below_the_undecided_threshold_there_is_no_label(threshold: float, expected: str) -> None:
+    smoother = create_smoother(LABELS, PipelineSettings(undecided_threshold=threshold))
+    assert smoother.update(peaked("happy", 0.6), 0.0).emotion == expected
+
+
+def test_the_confidence_is_that_of_the_label_not_of_the_most_probable_class() -> None:
+    smoother = create_smoother(LABELS, PipelineSettings(filter="none", hysteresis=0.5))
+    smoother.update(peaked("neutral", 0.6), 0.0)
+    scores = np.array([0.0, 0.0, 0.0, 0.6, 0.0, 0.0, 0.4])
+    out = smoother.update(scores, 1.0)
+    assert (out.emotion, out.confidence) == ("neutral", pytest.approx(0.4))

@@ -64,6 +64,15 @@ class TestEveryFilter:
         assert many is not None
         np.testing.assert_allclose(many, [f.wait(0.3) for f in alone], atol=1e-12)
 
+    def test_unseen_time_counts_once(self, make: type[TemporalFilter]) -> None:
+        waited, seen = make(), make()
+        for f in (waited, seen):
+            f.observe(peaked(NEUTRAL), 0.0)
+        waited.wait(0.3)
+        for label, after_a_gap, without in [(HAPPY, 0.1, 0.4), (2, 0.1, 0.1), (NEUTRAL, 0.1, 0.1)]:
+            back = waited.observe(peaked(label), after_a_gap)
+            np.testing.assert_allclose(back, seen.observe(peaked(label), without), atol=1e-12)
+
 
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)

@@ -305,3 +305,41 @@ class TestIdentities:
             first.append(stamps[0])
             assert all(b > a for a, b in pairwise(stamps))
         assert first == pytest.approx([0.2, 0.2, 0.2])
+
+
+class TestFoundAgain:
+    def test_a_face_that_was_missed_once_is_not_lost_between_later_searches(self) -> None:
+        tracker = new_tracker(birth_time=0.0)
+        for i, found in enumerate(([face(100)], [], [face(100)])):
+            (track,) = tracker.update(found, i / 30)
+            assert track.lost is not bool(found)
+        (track,) = tracker.predict(0.1)
+        assert not track.lost
+
+    def test_a_double_is_found_beside_another_person(self) -> None:
+        tracks = new_tracker(birth_time=0.0).update([face(0), face(400), face(408, 104, score=0.6)], 0.0)
+        assert [t.detection_index for t in tracks] == [0, 1]
+
+
+class TestBorder:
+    """A lost face of 80 pixels that does not move."""
+
+    @pytest.mark.parametrize(
+        ("x", "y", "stays"),
+        [
+            (-40, 200, True),
+            (-80, 200, False),
+            (200, -40, True),
+            (200, -80, False),
+            (560, 200, True),
+            (640, 200, False),
+            (200, 440, True),
+            (200, 480, False),
+        ],
+    )
+    def test_it_stays_while_a_part_of_it_is_in_the_picture(self, x: float, y: float, stays: bool) -> None:
+        searched, predicted = new_tracker(birth_time=0.0), new_tracker(birth_time=0.0)
+        for tracker in (searched, predicted):
+            tracker.update([face(x, y)], 0.0, image_size=(640, 480))
+        assert len(searched.update([], 0.03, image_size=(640, 480))) == stays
+        assert len(predicted.predict(0.03)) == stays

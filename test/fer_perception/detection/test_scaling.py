@@ -38,6 +38,17 @@ def test_the_copy_is_not_shifted(factor: int) -> None:
     np.testing.assert_allclose(reduced.mean(axis=0), expected, atol=1.01)
 
 
+@pytest.mark.parametrize("factor", [2, 3, 7, 12, 20])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_copy_of_a_mirrored_picture_is_the_mirrored_copy(factor: int, axis: int) -> None:
+    ramp = np.tile(np.linspace(0, 255, 100 * factor).astype(np.uint8), (50 * factor, 1))
+    picture = ramp if axis else ramp.T
+    copy = reduced_copy(picture, 100).astype(float)
+    mirrored = np.flip(reduced_copy(np.flip(picture, axis), 100), axis)
+    # A shift moves the two apart, 2.55 gray levels a pixel of the copy each; rounding does not.
+    assert abs((copy - mirrored).mean()) / (2 * 2.55) < 0.1
+
+
 @pytest.mark.parametrize("factor", [2, 5, 12])
 def test_fine_patterns_become_gray(factor: int) -> None:
     noise = np.random.default_rng(0).integers(0, 2, (100 * factor, 100 * factor), dtype=np.uint8) * 255

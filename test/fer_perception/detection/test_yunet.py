@@ -169,3 +169,16 @@ class TestThorough:
     def test_it_changes_nothing_in_a_small_picture(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
         detector = make("yunet_ort")
         assert_same(detector.detect(astronaut, thorough=True), detector.detect(astronaut), 0.0)
+
+
+class TestBuffers:
+    def test_a_picture_before_of_another_size_leaves_nothing_behind(
+        self, make: Callable[..., Detector], astronaut: np.ndarray
+    ) -> None:
+        # Both are padded to the same 640x480 pixels; the face stands where the smaller one ends.
+        smaller = np.full((450, 610, 3), 128, np.uint8)
+        smaller[230:, 390:] = astronaut[20:240, 110:330]
+        detector = make("yunet_ort")
+        detector.detect(np.full((480, 640, 3), 255, np.uint8))
+        assert_same(detector.detect(smaller), make("yunet_ort").detect(smaller), 0.0)
+        assert detector.detect(smaller)[0].score == make("yunet_ort").detect(smaller)[0].score
