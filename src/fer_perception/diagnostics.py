@@ -16,6 +16,9 @@ _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
 #: From this share of frames dropped because a newer one came, the machine counts as overloaded.
 OVERLOAD_SHARE = 0.1
 
+#: `ModelMetadata.precision` as it is shown.
+_PRECISIONS = {"float16": "FP16", "int8": "INT8"}
+
 _LEVELS = (DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR)
 
 
@@ -69,9 +72,11 @@ def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
         return _status(name, state.name, 0, "not configured", {})
     classifier, detector = pipeline.classifier, pipeline.detector
     backend, _, variant = classifier.backend.partition("/")
+    # An engine says what it calculates in; ONNX Runtime does what the file says.
+    named = _PRECISIONS.get(classifier.metadata.precision, "FP32")
     values = {
         "backend": classifier.backend,
-        "precision": variant if variant.startswith(("FP", "INT")) else "FP32",
+        "precision": variant if backend == "tensorrt" else named,
         "backend reason": classifier.reason,
         "model": classifier.metadata.model_id,
         "detector": detector.name,

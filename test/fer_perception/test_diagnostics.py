@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +128,7 @@ def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:
     [
         ("onnxruntime/CPUExecutionProvider", False, "yunet_ort works", (0, "FP32", "yunet_ort and onnxruntime")),
         ("tensorrt/FP16", False, "yunet_ort works", (0, "FP16", "yunet_ort and tensorrt")),
+        ("tensorrt/unknown", False, "yunet_ort works", (0, "unknown", "yunet_ort and tensorrt")),
         ("onnxruntime/CPU", True, "yunet_ort works", (1, "FP32", "fallen back to onnxruntime/CPU: the GPU is gone")),
         ("onnxruntime/CPU", False, "WARNING: run this", (1, "FP32", "fallen back to the detector yunet_ort: run this")),
     ],
@@ -137,7 +139,10 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
 
     pipeline = SimpleNamespace(
         classifier=SimpleNamespace(
-            backend=backend, fallback=fallback, reason="the GPU is gone", metadata=SimpleNamespace(model_id="m@1")
+            backend=backend,
+            fallback=fallback,
+            reason="the GPU is gone",
+            metadata=SimpleNamespace(model_id="m@1", precision=""),
         ),
         detector=SimpleNamespace(name="yunet_ort", reason=reason),
     )
@@ -147,3 +152,15 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
     values = {item.key: item.value for item in status.values}
     assert (values["precision"], values["model"], values["backend reason"]) == (precision, "m@1", "the GPU is gone")
     assert pipeline_status(state(), None).message == "not configured"
+
+
+def test_the_int8_version_is_called_so(repository: Path) -> None:
+    from fer_perception.diagnostics import pipeline_status
+    from fer_perception.inference import create_classifier
+
+    for name, precision in (("arch1_fer2013", "FP32"), ("arch1_fer2013_int8", "INT8")):
+        classifier = create_classifier(repository / "models" / f"{name}.onnx", backend="onnxruntime", threads=1)
+        detector = SimpleNamespace(name="haar", reason="")
+        values = pipeline_status(state(), SimpleNamespace(classifier=classifier, detector=detector)).values
+        assert {item.key: item.value for item in values}["precision"] == precision
+        classifier.close()

@@ -32,6 +32,7 @@ class ModelMetadata:
         metrics: measured figures, e.g. {"validation": {"accuracy": 0.67, ...}}.
         recipe: the training recipe (file name or resolved text).
         source_commit: git commit of the code that trained it; "" where unknown.
+        precision: "float16" or "int8" in a version of a model, which names it beside what `to_props` gives; else "".
         sha256: of the file, filled in by whoever reads it; not stored inside.
     """
 
@@ -44,6 +45,7 @@ class ModelMetadata:
     metrics: dict[str, Any] = field(default_factory=dict)
     recipe: str = ""
     source_commit: str = ""
+    precision: str = ""
     sha256: str = ""
 
     @property
@@ -115,6 +117,7 @@ class ModelMetadata:
             metrics=metrics,
             recipe=props.get("fer.recipe", ""),
             source_commit=props.get("fer.source_commit", ""),
+            precision=props.get("fer.precision", ""),
             sha256=sha256,
         )
 
