@@ -140,8 +140,8 @@ def table(figures: Figures, machine: str) -> str:
     if figures.get("classifier.arch1.roofline.ratio") is not None:
         closing.append(
             f"The classifier calculates at {value(figures, 'classifier.arch1.gflops')} GFLOP/s, a large matrix product "
-            f"on the same cores at {value(figures, 'classifier.machine.gflops')}. Ratios, and these two, were measured in turn, "
-            "which the rows above were not."
+            f"on the same cores at {value(figures, 'classifier.machine.gflops')}. Ratios, and these two, were measured "
+            "in turn, which the rows above were not."
         )
     header = ["| | median | 99 % | |", "|---|---|---|---|"]
     return "\n".join([f"Measured on {machine}, by `make bench`:", "", *header, *lines, "", *closing]).strip()
