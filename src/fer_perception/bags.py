@@ -181,11 +181,15 @@ class BagReader:
         iterator = self._reader.messages(connections)
         while True:
             try:
-                connection, received_ns, data = next(iterator)
+                # Whatever types the columns of a damaged sqlite3 file have.
+                connection, received_ns, data = cast(tuple[Any, Any, Any], next(iterator))
             except StopIteration:
                 return
             except Exception as err:  # noqa: BLE001 - as in __init__
                 raise self._damaged(err) from None
+            if not isinstance(received_ns, int) or not isinstance(data, (bytes, bytearray, memoryview)):
+                kinds = f"{type(received_ns).__name__} and {type(data).__name__}"
+                raise self._damaged(TypeError(f"time and data of a message are {kinds}, expected int and bytes"))
             yield BagMessage(connection, received_ns, bytes(data))
 
     def read_image(self, message: BagMessage) -> BagImage:

@@ -41,6 +41,10 @@ class CompressedHeader:
     height: int
 
 
+#: Progressive pictures have about ten; some hundred bytes more of them would keep a decoder busy for minutes.
+_MOST_SCANS = 64
+
+
 def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
     """Read the size of a compressed picture and check that it is whole.
 
@@ -74,14 +78,14 @@ def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
 def _check_jpeg(data: memoryview) -> CompressedHeader:
     """Walk the markers from start to end of image."""
     size: tuple[int, int] | None = None
-    scanned = False
+    scans = 0
     position = 2
     while position + 2 <= len(data):
         if data[position] == data[position + 1] == 0xFF:  # a fill byte
             position += 1
             continue
         marker = data[position + 1]
-        expected = _AFTER_FIRST_SCAN if scanned else _BEFORE_FIRST_SCAN
+        expected = _AFTER_FIRST_SCAN if scans else _BEFORE_FIRST_SCAN
         if data[position] != 0xFF or marker not in expected:
             bad = bytes(data[position : position + 2]).hex(" ")
             msg = f"a JPEG picture is damaged at byte {position}: {bad} is no marker that belongs there"
@@ -97,7 +101,10 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
         # The length counts itself, but not the marker.
         position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
         if marker == _START_OF_SCAN:
-            scanned = True
+            scans += 1
+            if scans > _MOST_SCANS:
+                msg = f"a JPEG picture has more than {_MOST_SCANS} scans, each of which costs a pass over all pixels"
+                raise ImageError("corrupt", msg)
             found = _MARKER_IN_SCAN.search(data, position)
             position = found.start() if found else len(data)
     msg = f"a JPEG picture of {len(data)} bytes has no end-of-image marker: its end is missing"

@@ -84,7 +84,7 @@ def decode_raw(
         ImageError: see the table of causes above.
     """
     _check_encoding(encoding)
-    _check_size(width, height, f"an image message with encoding {encoding}")
+    check_size(width, height, f"an image message with encoding {encoding}")
     buffer = _flat(data)
     if encoding in _SEMI_PLANAR:
         return _decode_semi_planar(encoding, width, height, step, buffer)
@@ -134,7 +134,7 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
         raise ImageError("encoding", msg)
     buffer = _flat(data)
     header = check_compressed(buffer, format)
-    _check_size(header.width, header.height, f"a {header.kind} picture")
+    check_size(header.width, header.height, f"a {header.kind} picture")
     # UNCHANGED keeps alpha and 16 bits (PNG), ANYCOLOR keeps gray gray and applies the EXIF rotation (JPEG).
     flags = cv2.IMREAD_UNCHANGED if header.kind == "PNG" else cv2.IMREAD_ANYCOLOR
     try:
@@ -188,7 +188,8 @@ def _check_encoding(encoding: str) -> None:
         raise ImageError("encoding", msg)
 
 
-def _check_size(width: int, height: int, what: str) -> None:
+def check_size(width: int, height: int, what: str) -> None:
+    """Refuse a picture without pixels or with more than `MAX_PIXELS`; raises ImageError ("size", "too_large")."""
     if width <= 0 or height <= 0:
         msg = f"{what} announces {width}x{height} pixels; expected at least 1x1"
         raise ImageError("size", msg)

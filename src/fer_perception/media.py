@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.compressed_header import check_compressed
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.image import decode_compressed
+from fer_perception.image import check_size, decode_compressed
 from fer_perception.pipeline_types import Frame
 
 #: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
@@ -177,6 +178,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         # The rare PNG that carries an orientation: only OpenCV's plain way of decoding applies it.
         if data.startswith(_JPEG) or (data.startswith(_PNG) and b"eXIf" not in data):
             return decode_compressed(format="", data=data)
+        if data.startswith(_PNG):
+            header = check_compressed(np.frombuffer(data, dtype=np.uint8), "png")
+            check_size(header.width, header.height, "a PNG picture")
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except ImageError as err:
         msg = f"{path}: {err}"
@@ -283,7 +287,7 @@ def _open_directory(path: Path) -> Media:
         files = [
             item
             for item in path.iterdir()
-            if item.suffix.lower() in PICTURE_SUFFIXES and not item.name.startswith(".") and not item.is_dir()
+            if item.suffix.lower() in PICTURE_SUFFIXES and not item.name.startswith(".") and item.is_file()
         ]
     except OSError as err:
         msg = f"{path} cannot be listed: {err.strerror}"

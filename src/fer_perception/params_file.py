@@ -54,7 +54,8 @@ def read_parameters(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         msg = f"{path} is not UTF-8 text; expected a YAML parameter file"
         raise ConfigError(msg) from None
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        # Beside its own errors it passes on those of impossible dates and numbers, and of endless nesting.
         msg = f"{path} is no valid YAML: {' '.join(str(err).split())}"
         raise ConfigError(msg) from None
     if tree is None:

@@ -22,8 +22,10 @@ from fer_perception.ros4hri import expression_message
 from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
 from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
 
-#: An id becomes a part of topic names.
-_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: An id becomes a part of topic names, which may have 247 characters.
+_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+#: Each face costs a subscription and a publisher.
+_MOST_FACES = 64
 #: Crops are camera images too: sensor data, the newest counts.
 _CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
@@ -109,11 +111,18 @@ class FacesConsumer:
     def _follow(self, message: Any) -> None:
         usable = [face_id for face_id in message.ids if _ID.fullmatch(face_id)]
         if len(usable) < len(message.ids):
-            bad = ", ".join(repr(face_id) for face_id in message.ids if not _ID.fullmatch(face_id))
+            bad = ", ".join(repr(face_id[:40]) for face_id in message.ids if not _ID.fullmatch(face_id))
             self._node.get_logger().warning(
-                f"{TRACKED_FACES.name} names {bad}, no part of a topic name: ignored; expected letters, digits and _",
+                f"{TRACKED_FACES.name} names {bad}, no part of a topic name: ignored; expected letters, digits and _, "
+                "100 at most",
                 throttle_duration_sec=30.0,
             )
+        if len(usable) > _MOST_FACES:
+            self._node.get_logger().warning(
+                f"{TRACKED_FACES.name} names {len(usable)} faces; the first {_MOST_FACES} are followed",
+                throttle_duration_sec=30.0,
+            )
+            usable = usable[:_MOST_FACES]
         wanted = {FACE_CROPPED.name.format(id=face_id): face_id for face_id in usable}
         for topic in self._faces.keys() - wanted.keys():
             self._forget(topic)

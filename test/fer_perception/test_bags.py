@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3 as sqlite
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +180,20 @@ def test_what_is_no_rosbag2_is_told_where_to_go(tmp_path: Path, name: str, mend:
     with pytest.raises(SourceError, match=mend) as caught:
         BagReader(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE messages SET data = 1099511627776",
+        "UPDATE messages SET data = 'text'",
+        "UPDATE messages SET timestamp = 'noon'",
+    ],
+)
+def test_columns_of_another_type_are_damage(tmp_path: Path, change: str) -> None:
+    path = small_bag(tmp_path / "bag", sqlite3=True)
+    (file,) = path.glob("*.db3")
+    with contextlib.closing(sqlite.connect(file)) as database, database:
+        database.execute(change)
+    with pytest.raises(SourceError, match="no readable rosbag2"), BagReader(path) as reader:
+        list(reader.messages())

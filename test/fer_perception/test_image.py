@@ -397,3 +397,13 @@ class TestBadCompressed:
 def test_a_picture_that_cannot_be_a_jpeg() -> None:
     assert cause_of(lambda: encode_jpeg(np.zeros((0, 4, 3), np.uint8))) == "size"
     assert cause_of(lambda: encode_jpeg(np.zeros((1, 70000), np.uint8))) == "size"
+
+
+def test_a_jpeg_with_endless_scans_is_refused() -> None:
+    ok, jpeg = cv2.imencode(".jpg", np.zeros((64, 64), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    assert ok
+    data = jpeg.tobytes()
+    assert decode_compressed(format="jpeg", data=data).shape == (64, 64)
+    last = data.rfind(b"\xff\xda")
+    with pytest.raises(ImageError, match="more than 64 scans"):
+        decode_compressed(format="jpeg", data=data[:-2] + data[last:-2] * 100 + data[-2:])

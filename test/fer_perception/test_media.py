@@ -283,3 +283,22 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     video = picture.rename(tmp_path / os.fsdecode(b"bad\xff.mp4"))
     with pytest.raises(SourceError, match="has a name that is not UTF-8"):
         open_media(str(video))
+
+
+def test_a_folder_is_read_past_pipes_and_devices(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("/dev/zero")
+    cv2.imwrite(str(tmp_path / "c.png"), picture())
+    with open_media(str(tmp_path)) as media:
+        assert [item.name for item in media] == ["c.png"]
+
+
+def test_a_png_with_an_orientation_is_no_way_around_the_limit(tmp_path: Path) -> None:
+    ok, png = cv2.imencode(".png", np.zeros((9000, 9000), np.uint8))
+    assert ok
+    data = png.tobytes()
+    chunk = b"eXIf" + b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    exif = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "bomb.png").write_bytes(data[:33] + exif + data[33:])
+    with pytest.raises(SourceError, match=r"announces 9000x9000 pixels"):
+        read_picture(tmp_path / "bomb.png")

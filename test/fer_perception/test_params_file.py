@@ -95,3 +95,9 @@ def test_the_shipped_configurations_are_accepted(repository: Path) -> None:
     assert files
     for path in files:
         read_pipeline_settings(path, node_only=NODE_ONLY)
+
+
+@pytest.mark.parametrize("text", ["a: 2024-13-45", f"a: {'9' * 5000}", "[" * 2000])
+def test_yaml_that_fails_in_its_own_ways(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="no valid YAML"):
+        read_pipeline_settings(write(tmp_path, text))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,3 +133,22 @@ def test_teacher_is_found_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
         out=tmp_path / "run", progress=False,
     )  # fmt: skip
     assert np.isfinite(figures["nll"])
+
+
+class Executed:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_somebody_elses_run_directory_executes_nothing(tiny_npz: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    fit({**QUICK, "epochs": 1}, data=tiny_npz, out=out, progress=False)
+    torch.save({"epoch": Executed(tmp_path / "executed")}, out / "resume.ckpt")
+    with pytest.raises(CheckpointError, match=r"resume\.ckpt holds more than tensors"):
+        fit({**QUICK, "epochs": 1}, data=tiny_npz, out=out, progress=False)
+    assert not (tmp_path / "executed").exists()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as pl
@@ -179,9 +180,12 @@ def fit(
                 train,
                 validation,
                 ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
-                # The file is this run's own and holds callback states beside tensors.
-                weights_only=False,
+                # A run directory may come from somebody else: tensors and plain values, nothing that could execute.
+                weights_only=True,
             )
+        except UnpicklingError as err:
+            msg = f"{checkpoint} holds more than tensors and plain values, or is damaged; start over with --fresh"
+            raise CheckpointError(msg) from err
         except SystemExit as err:
             # Lightning ends the process itself after Ctrl-C and SIGTERM; what to do then is the caller's decision.
             if trainer.interrupted or isinstance(err, SIGTERMException):

@@ -224,7 +224,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     path = recipe_path(name)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as err:
+    except (yaml.YAMLError, OSError, ValueError, RecursionError) as err:
         msg = f"{path} is not readable YAML: {' '.join(str(err).split())}"
         raise RecipeError(msg) from err
     if not isinstance(values, dict):
@@ -282,7 +282,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             raise RecipeError(msg)
     try:
         target[last] = yaml.safe_load(text)
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
         msg = f"override {override!r}: the value does not parse: {err}"
         raise RecipeError(msg) from err
 

@@ -18,6 +18,7 @@ from typing import Annotated
 import typer
 
 from fer_perception import __version__
+from fer_perception.cli.output import printable
 from fer_perception.errors import FerError
 from fer_perception.stdout import drop_stdout
 
@@ -72,7 +73,7 @@ def main() -> None:
     try:
         app(prog_name="fer")
     except FerError as err:
-        sys.stderr.write(f"fer: {err}\n")
+        sys.stderr.write(f"fer: {printable(str(err))}\n")
         sys.exit(1)
     except OSError as err:
         # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.

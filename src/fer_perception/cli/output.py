@@ -47,9 +47,14 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
         yield progress
 
 
+def printable(text: str) -> str:
+    """Text with escape sequences and other control characters spelled out: names in it may be somebody else's."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def print_line(text: str) -> None:
     """Write one line of results to stdout, at once, so that a reader in a pipe can follow."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
 
 

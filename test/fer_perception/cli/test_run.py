@@ -256,3 +256,10 @@ assert not heavy, heavy
     for command in ("run", "replay", "models", "compile", "benchmark", "doctor"):
         assert f" {command} " in done.stdout
     assert run_fer("--version").stdout.startswith("fer_perception ")
+
+
+def test_escape_sequences_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    done = run_fer("run", str(tmp_path / "\x1b[31mred\nfine.png"))
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    assert "\\x1b[31mred" in done.stderr

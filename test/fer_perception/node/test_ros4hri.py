@@ -268,7 +268,7 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
         nonlocal stamp
         stamp += 0.1
         # Again and again, as detectors do: the two sides of a connection do not come up at the same moment.
-        tracked.publish(hri_msgs.IdsList(ids=["", "1abc", "other1", "a-b", "face 1"]))
+        tracked.publish(hri_msgs.IdsList(ids=["", "1abc", "other1", "a-b", "face 1", "x" * 300]))
         probe.send(crop, stamp, topic)
         return len(expressions) >= 3
 

@@ -27,7 +27,7 @@ def read_combination(path: Path) -> list[dict[str, Any]]:
     """
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as err:
         msg = f"cannot read the list of data sets {path}: {err}"
         raise DatasetError(msg) from err
     if not isinstance(entries, list) or not entries:

@@ -43,7 +43,7 @@ def read_npz(path: Path) -> Samples:
     except FileNotFoundError:
         msg = f"there is no file {path}; expected a data set written by `fer-train prepare`"
         raise DatasetError(msg) from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as err:
+    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as err:
         msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
         raise DatasetError(msg) from err
     prefixes: dict[str, str] = {}
