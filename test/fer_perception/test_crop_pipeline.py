@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from changed_model import with_metadata
 from numpy.typing import NDArray
 
 from fer_perception.crop_pipeline import CropPipeline
@@ -112,13 +112,10 @@ def test_where_no_face_is_found_the_whole_picture_is_the_box(pipeline: CropPipel
 
 @pytest.mark.yunet
 def test_the_classifier_sees_the_face_where_its_model_says(astronaut: Image, repository: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(repository / "models" / "arch1_fer2013.onnx")
     template = LANDMARK_TEMPLATE * 0.4 + 20
-    (entry,) = [each for each in model.metadata_props if each.key == "fer.landmark_template"]
-    entry.value = json.dumps(template.tolist())
-    onnx.save(model, tmp_path / "other.onnx")
-    pipeline = CropPipeline(build_pipeline(dataclasses.replace(SETTINGS, model=str(tmp_path / "other.onnx"))))
+    shipped = repository / "models" / "arch1_fer2013.onnx"
+    other = with_metadata(shipped, tmp_path / "other.onnx", "fer.landmark_template", template.tolist())
+    pipeline = CropPipeline(build_pipeline(dataclasses.replace(SETTINGS, model=str(other))))
     (found,) = pipeline.detector.detect(astronaut)
     here, usual = (
         classify(pipeline, crop_faces(astronaut, found.box[None], [found.landmarks], template=points))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from changed_model import with_metadata
+from crowd import crowd_of
 from numpy.typing import NDArray
 
 from fer_perception.crops import LANDMARK_TEMPLATE, crop_faces, face_quality
@@ -196,19 +197,6 @@ def beside(astronaut: Image, hopper: Image) -> Image:
     return picture
 
 
-def crowd(astronaut: Image, hopper: Image) -> Image:
-    """24 faces of about 35 pixels height and one of 400."""
-    picture = np.full((1080, 1920, 3), 128, np.uint8)
-    heads = [cv2.resize(astronaut[20:240, 110:330], (68, 68), interpolation=cv2.INTER_AREA)]
-    heads.append(cv2.resize(hopper[60:460, 70:470], (66, 66), interpolation=cv2.INTER_AREA))
-    for index in range(24):
-        head = heads[index % 2]
-        x, y = 40 + 150 * (index % 12), 30 + 110 * (index // 12)
-        picture[y : y + head.shape[0], x : x + head.shape[1]] = head
-    picture[330:1070, 600:1300] = cv2.resize(hopper[60:480, 70:467], (700, 740), interpolation=cv2.INTER_CUBIC)
-    return picture
-
-
 def test_a_face_not_found_is_not_observed_until_it_is_searched_for_again(astronaut: Image) -> None:
     pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
     run(pipeline, astronaut, 12)
@@ -256,13 +244,10 @@ def test_a_result_says_what_the_detector_found(pipeline: Pipeline, astronaut: Im
 
 @pytest.mark.yunet
 def test_the_classifier_sees_the_face_where_its_model_says(astronaut: Image, repository: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(repository / "models" / "arch1_fer2013.onnx")
     template = LANDMARK_TEMPLATE * 0.4 + 20
-    (entry,) = [each for each in model.metadata_props if each.key == "fer.landmark_template"]
-    entry.value = json.dumps(template.tolist())
-    onnx.save(model, tmp_path / "other.onnx")
-    pipeline = build_pipeline(dataclasses.replace(SETTINGS, model=str(tmp_path / "other.onnx")))
+    shipped = repository / "models" / "arch1_fer2013.onnx"
+    other = with_metadata(shipped, tmp_path / "other.onnx", "fer.landmark_template", template.tolist())
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, model=str(other)))
     (found,) = pipeline.detector.detect(astronaut)
     (face,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
     here, usual = (
@@ -276,7 +261,7 @@ def test_the_classifier_sees_the_face_where_its_model_says(astronaut: Image, rep
 
 @pytest.mark.yunet
 def test_small_faces_are_searched_for_in_stills_only(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
-    picture = crowd(astronaut, hopper)
+    picture = crowd_of(astronaut, hopper)
     (still,) = pipeline.process([Frame(picture, 0, still=True)])
     assert len(still.faces) == 25
     run(pipeline, picture, 3)

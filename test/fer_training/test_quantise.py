@@ -11,12 +11,13 @@ import torch
 
 from fer_perception.errors import ModelError, SourceError
 from fer_perception.inference import create_classifier, read_metadata
+from fer_perception.inference.model_file import version_path
 from fer_perception.labels import LABELS
 from fer_training.architectures import create
 from fer_training.checkpoint import Checkpoint
 from fer_training.export import export_checkpoint
 from fer_training.onnx_file import get_metadata, onnx_sha256
-from fer_training.quantise import full_precision_nodes, int8_path, quantise_int8, rectify_before_pooling
+from fer_training.quantise import full_precision_nodes, quantise_int8, rectify_before_pooling
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def exported(tmp_path_factory, pictures):
 
 @pytest.fixture(scope="module")
 def out(exported, pictures):
-    path = int8_path(exported)
+    path = version_path(exported, "int8")
     quantise_int8(exported, path, pictures)
     return path
 

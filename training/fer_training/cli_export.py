@@ -35,14 +35,14 @@ def export(
     ] = False,
 ) -> None:
     """Write a checkpoint as ONNX (opset 17, IR version 8, one file), checked against PyTorch."""
+    from fer_perception.inference.model_file import version_path
     from fer_training.checkpoint import load_checkpoint
     from fer_training.deployed_network import input_shape
     from fer_training.evaluate import calibrate_checkpoint
     from fer_training.evaluation_data import load_evaluation_data
     from fer_training.export import export_checkpoint
-    from fer_training.export_fp16 import export_fp16, half_path
+    from fer_training.export_fp16 import export_fp16
     from fer_training.output_files import ready_for
-    from fer_training.quantise import int8_path
 
     if (int8 or calibrate) and data is None:
         msg = "--int8 and --calibrate need pictures; name a data set with --data"
@@ -65,9 +65,10 @@ def export(
     real = None if evaluation is None else evaluation.images[:256]
     metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
     typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")
-    for option, asked, version in (("--fp16", fp16, half_path(out)), ("--int8", int8, int8_path(out))):
-        if not asked and version.is_file():
-            typer.echo(f"{version} is of an earlier export: delete it, or export with {option}", err=True)
+    for version, asked in (("fp16", fp16), ("int8", int8)):
+        older = version_path(out, version)
+        if not asked and older.is_file():
+            typer.echo(f"{older} is of an earlier export: delete it, or export with --{version}", err=True)
     if fp16:
         half = export_fp16(out, images=real)
         typer.echo(
@@ -80,9 +81,10 @@ def export(
 
 def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
+    from fer_perception.inference.model_file import version_path
     from fer_training.evaluate import evaluate_model
     from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.quantise import int8_path, quantise_int8
+    from fer_training.quantise import quantise_int8
     from fer_training.readers import DatasetError
 
     try:
@@ -90,7 +92,7 @@ def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     except DatasetError:
         calibration = judged.images
         typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)
-    out = int8_path(model)
+    out = version_path(model, "int8")
     quantise_int8(model, out, calibration)
     single = evaluate_model(model, judged)
     quantised = evaluate_model(out, judged)

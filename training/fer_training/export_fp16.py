@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_perception.errors import ModelError
+from fer_perception.inference.model_file import version_path
 from fer_perception.output_place import write_atomically
 from fer_training.deployed_network import as_batch
 from fer_training.export import ExportError, check_contract, probe_images
@@ -54,11 +55,6 @@ class HalfExport:
     half_nodes: int
 
 
-def half_path(path: Path) -> Path:
-    """Where the FP16 version of a model lies: "m.onnx" -> "m_fp16.onnx"."""
-    return path.with_name(f"{path.stem}_fp16{path.suffix}")
-
-
 def export_fp16(source: Path, out: Path | None = None, *, images: NDArray[Any] | None = None) -> HalfExport:
     """Write the FP16 version of an exported graph and compare the two.
 
@@ -73,7 +69,7 @@ def export_fp16(source: Path, out: Path | None = None, *, images: NDArray[Any] |
         ModelError: `source` is unreadable or `out` unwritable.
         ExportError: a weight does not fit FP16, or a probability differs by more than 0.01.
     """
-    out = half_path(source) if out is None else out
+    out = version_path(source, "fp16") if out is None else out
     single, data = load_onnx(source)
     half, half_nodes = convert_to_half(single)
     set_metadata(half, version_metadata(single, data, precision="float16"))

@@ -14,12 +14,10 @@ import onnx
 import yaml
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import ModelMetadata
+from fer_perception.inference.metadata import FP32_SHA256_KEY, PRECISION_KEY, ModelMetadata
 from fer_training import architectures
 from fer_training.judged_by import judged_by, targets_of, with_judge
 from fer_training.onnx_file import (
-    FP32_SHA256_KEY,
-    PRECISION_KEY,
     get_metadata,
     load_onnx,
     onnx_sha256,

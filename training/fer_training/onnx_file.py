@@ -13,10 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
-
-#: Metadata of an FP16 or INT8 version only: its precision, and the hash of the FP32 file it was made from.
-PRECISION_KEY = "fer.precision"
-FP32_SHA256_KEY = "fer.fp32_sha256"
+from fer_perception.inference.metadata import FP32_SHA256_KEY, PRECISION_KEY
 
 
 def get_metadata(model: onnx.ModelProto) -> dict[str, str]:

@@ -30,11 +30,6 @@ CALIBRATION_IMAGES = 512
 _BATCH = 32
 
 
-def int8_path(path: Path) -> Path:
-    """Where the INT8 version of a model lies: "m.onnx" -> "m_int8.onnx"."""
-    return path.with_name(f"{path.stem}_int8{path.suffix}")
-
-
 def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
     """Write the INT8 version of an exported classifier.
 

@@ -16,6 +16,7 @@ from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
 from fer_perception.inference import create_classifier
 from fer_perception.inference.create import resolve_model
+from fer_perception.inference.model_file import version_path
 from fer_perception.inference.onnxruntime_classifier import session_options
 from fer_perception.settings import PipelineSettings
 
@@ -51,7 +52,7 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     seconds = _QUICK_SECONDS if quick else _SECONDS
     figures: dict[str, float] = {"classifier.threads.count": float(threads or os.cpu_count() or 1)}
     before = resident_megabytes()
-    classifier = create_classifier(_MODEL, backend="auto", threads=threads)
+    processor = classifier = create_classifier(_MODEL, backend="auto", threads=threads)
     progress(f"{classifier.metadata.model_id} on {classifier.backend}, {threads} threads")
     try:
         batches = {n: pictures(n, classifier.metadata.input_shape) for n in BATCHES}
@@ -62,7 +63,6 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         if before is not None:
             figures["classifier.arch1.memory_mb"] = (resident_megabytes() or before) - before
         # Its peers and the matrix product run on the processor.
-        processor = classifier
         if not classifier.backend.startswith("onnxruntime/CPU"):
             processor = create_classifier(_MODEL, backend="onnxruntime", threads=threads)
             progress(f"{processor.metadata.model_id} on {processor.backend} for the comparisons")
@@ -72,6 +72,7 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         figures.update(_roofline(compared, threads=threads, seconds=seconds / 2, progress=progress))
     finally:
         classifier.close()
+        processor.close()
     return figures
 
 
@@ -94,8 +95,7 @@ def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> 
 
 
 def _int8(batch: np.ndarray[Any, np.dtype[np.float32]], threads: int) -> dict[tuple[str, int], Callable[[], object]]:
-    path = resolve_model(_MODEL)
-    quantised = path.with_name(f"{path.stem}_int8{path.suffix}")
+    quantised = version_path(resolve_model(_MODEL), "int8")
     if not quantised.is_file():
         return {}
     classifier = create_classifier(quantised, backend="onnxruntime", threads=threads)

@@ -14,6 +14,9 @@ from fer_perception.errors import ModelError
 INPUT_NAME = "images"
 #: Name of the single graph output, float32 (N, K), calibrated probabilities.
 OUTPUT_NAME = "probabilities"
+#: Metadata of an FP16 or INT8 version only: its precision, and the hash of the FP32 file it was made from.
+PRECISION_KEY = "fer.precision"
+FP32_SHA256_KEY = "fer.fp32_sha256"
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class ModelMetadata:
             metrics=metrics,
             recipe=props.get("fer.recipe", ""),
             source_commit=props.get("fer.source_commit", ""),
-            precision=props.get("fer.precision", ""),
+            precision=props.get(PRECISION_KEY, ""),
             sha256=sha256,
         )
 

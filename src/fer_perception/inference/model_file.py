@@ -44,6 +44,11 @@ class ModelFile:
         return ModelMetadata.from_props(self.props, path=str(self.path), sha256=self.sha256)
 
 
+def version_path(model: Path, version: str) -> Path:
+    """Where a model's version in another precision, "fp16" or "int8", lies: "m.onnx" -> "m_int8.onnx"."""
+    return model.with_name(f"{model.stem}_{version}{model.suffix}")
+
+
 def read_model_file(path: str | Path) -> ModelFile:
     """Read and check an ONNX file.
 

@@ -25,8 +25,8 @@ from fer_perception.inference.engine_cache import EngineCache, default_cache_dir
 from fer_perception.inference.engine_key import BUILDERS, EngineKey
 from fer_perception.inference.engine_policy import Built, obtain_engine
 from fer_perception.inference.inspector import UNKNOWN, engine_precision
-from fer_perception.inference.metadata import ModelMetadata
-from fer_perception.inference.model_file import ModelFile, read_model_file
+from fer_perception.inference.metadata import FP32_SHA256_KEY, ModelMetadata
+from fer_perception.inference.model_file import ModelFile, read_model_file, version_path
 from fer_perception.inference.tensorrt_build import build_engine
 from fer_perception.inference.tensorrt_library import foreign_errors, import_tensorrt, make_logger
 from fer_perception.inference.tensorrt_version import BuildPlan, build_plan
@@ -263,7 +263,7 @@ def graph_to_parse(model: ModelFile, plan: BuildPlan) -> ModelFile:
         `model` itself where FP32 is what is parsed, or, with a warning, where no FP16 file is there or the one there is
         damaged or of another model; the engine then calculates in FP32.
     """
-    half = model.path.with_name(f"{model.path.stem}_fp16{model.path.suffix}")
+    half = version_path(model.path, "fp16")
     if plan.graph != "fp16":
         return model
     if not half.is_file():
@@ -273,7 +273,7 @@ def graph_to_parse(model: ModelFile, plan: BuildPlan) -> ModelFile:
         graph = read_model_file(half)
         own, other = model.metadata(), graph.metadata()
         # What the FP16 file was made of; one of ours always says so.
-        same = graph.props.get("fer.fp32_sha256", model.sha256) == model.sha256
+        same = graph.props.get(FP32_SHA256_KEY, model.sha256) == model.sha256
         if same and (own.labels, own.input_shape, own.temperature) == (
             other.labels,
             other.input_shape,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import pytest
+from crowd import crowd_of
 
 from fer_perception.detection import Detection, Detector
 
@@ -147,16 +148,7 @@ class TestSettings:
 class TestThorough:
     @pytest.fixture
     def crowd(self, astronaut: np.ndarray, hopper: np.ndarray) -> np.ndarray:
-        """(1080, 1920, 3): 24 faces of about 35 pixels height and one of 400."""
-        picture = np.full((1080, 1920, 3), 128, np.uint8)
-        heads = [cv2.resize(astronaut[20:240, 110:330], (68, 68), interpolation=cv2.INTER_AREA)]
-        heads.append(cv2.resize(hopper[60:460, 70:470], (66, 66), interpolation=cv2.INTER_AREA))
-        for index in range(24):
-            head = heads[index % 2]
-            x, y = 40 + 150 * (index % 12), 30 + 110 * (index // 12)
-            picture[y : y + head.shape[0], x : x + head.shape[1]] = head
-        picture[330:1070, 600:1300] = cv2.resize(hopper[60:480, 70:467], (700, 740), interpolation=cv2.INTER_CUBIC)
-        return picture
+        return crowd_of(astronaut, hopper)
 
     def test_small_and_large_faces_of_a_crowd(self, make: Callable[..., Detector], crowd: np.ndarray) -> None:
         detector = make("yunet_ort")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
-import json
 import math
 import os
 import shutil
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from changed_model import with_metadata
 
 pytestmark = pytest.mark.ros
 
@@ -164,12 +164,9 @@ def test_without_hri_msgs_configure_fails_and_says_what_to_install(
 def test_a_model_without_any_expression_of_hri_msgs_fails_configure(
     hri_msgs: Any, probe: Any, repository: Path, tmp_path: Path, astronaut: Any
 ) -> None:
-    onnx = pytest.importorskip("onnx")
-    model = onnx.load(repository / "models" / "arch1_fer2013.onnx")
-    (labels,) = (entry for entry in model.metadata_props if entry.key == "fer.labels")
-    labels.value = json.dumps([f"mood {number}" for number in range(7)])
-    onnx.save(model, tmp_path / "moods.onnx")
-    probe.start(wait_for="", ros4hri="publish", model=str(tmp_path / "moods.onnx"))
+    shipped = repository / "models" / "arch1_fer2013.onnx"
+    moods = with_metadata(shipped, tmp_path / "moods.onnx", "fer.labels", [f"mood {number}" for number in range(7)])
+    probe.start(wait_for="", ros4hri="publish", model=str(moods))
     assert probe.until_status("fer: node", "mood 0, mood 1").level == b"\x02"
     assert probe.set(ros4hri="disabled")[0].successful
     assert probe.change_state(1)

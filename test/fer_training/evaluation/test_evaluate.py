@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from changed_model import with_metadata
 
 from fer_perception.errors import ModelError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
@@ -333,13 +334,9 @@ def test_a_graph_of_a_fixed_batch_is_evaluated(
 def test_a_graph_that_contradicts_its_metadata_is_refused(
     exported: Path, validation: EvaluationData, tmp_path: Path
 ) -> None:
-    model = onnx.load(exported)
-    for entry in model.metadata_props:
-        if entry.key == "fer.input_shape":
-            entry.value = "[3, 48, 48]"
-    onnx.save(model, tmp_path / "m.onnx")
+    model = with_metadata(exported, tmp_path / "m.onnx", "fer.input_shape", [3, 48, 48])
     with pytest.raises(ModelError, match=r"m\.onnx takes pictures of shape \[1, 48, 48\], but was given \[3, 48, 48\]"):
-        run_model(tmp_path / "m.onnx", validation.images)
+        run_model(model, validation.images)
 
 
 def test_another_picture_size(drawn_npz: Path) -> None:
@@ -408,10 +405,6 @@ def test_the_worst_mistake_comes_first() -> None:
 def test_another_number_of_classes_than_named_is_refused(
     exported: Path, validation: EvaluationData, tmp_path: Path
 ) -> None:
-    model = onnx.load(exported)
-    for entry in model.metadata_props:
-        if entry.key == "fer.labels":
-            entry.value = '["happy", "sad"]'
-    onnx.save(model, tmp_path / "m.onnx")
+    model = with_metadata(exported, tmp_path / "m.onnx", "fer.labels", ["happy", "sad"])
     with pytest.raises(ModelError, match=r"m\.onnx gives \(7\) numbers a picture but names 2 classes"):
-        run_model(tmp_path / "m.onnx", validation.images)
+        run_model(model, validation.images)

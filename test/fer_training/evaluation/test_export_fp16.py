@@ -12,9 +12,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_perception.errors import ModelError
+from fer_perception.inference.model_file import version_path
 from fer_training.checkpoint import Checkpoint
 from fer_training.export import ExportError, export_checkpoint, probe_images
-from fer_training.export_fp16 import HalfExport, convert_to_half, export_fp16, half_path
+from fer_training.export_fp16 import HalfExport, convert_to_half, export_fp16
 from fer_training.onnx_file import run_onnx
 
 Untrained = Callable[..., Checkpoint]
@@ -41,7 +42,7 @@ def element_types(path: Path) -> dict[str, int]:
 
 
 def test_it_lies_beside_the_fp32_file(single: Path, half: HalfExport) -> None:
-    assert half.path == half_path(single) == single.with_name("arch1_fp16.onnx")
+    assert half.path == version_path(single, "fp16") == single.with_name("arch1_fp16.onnx")
     assert half.path.stat().st_size < 0.55 * single.stat().st_size
 
 
