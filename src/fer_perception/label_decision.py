@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.pipeline_types import STAMP_EPSILON
+
 
 class LabelDecision:
     """Holds the label of one face.
@@ -48,5 +50,4 @@ class LabelDecision:
     def _gives_way(self, current: float, best: float, stamp_s: float) -> bool:
         if current < self._threshold:
             return True
-        # A billionth is for sums of time steps that should have been equal.
-        return best >= current + self._hysteresis and stamp_s - self._since >= self._min_dwell - 1e-9
+        return best >= current + self._hysteresis and stamp_s - self._since >= self._min_dwell - STAMP_EPSILON

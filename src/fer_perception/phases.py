@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fer_perception.pipeline_types import Phase
+from fer_perception.pipeline_types import STAMP_EPSILON, Phase
 
 #: Time constant of the intensity, s.
 SMOOTHING_TIME = 0.15
@@ -55,7 +55,7 @@ class PhaseEstimator:
             self._slope += gain * (step / dt - self._slope)
             self._stamp = stamp_s
         self._settle()
-        if self._stamp - self._first < MIN_HISTORY:
+        if self._stamp - self._first < MIN_HISTORY - STAMP_EPSILON:
             return Phase.UNKNOWN
         if self._direction:
             return Phase.ONSET if self._direction > 0 else Phase.OFFSET

@@ -9,6 +9,9 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+#: Stamps in s are floats, in our days 2.4e-7 apart: a difference this small, in s, is none.
+STAMP_EPSILON = 1e-6
+
 
 class Phase(Enum):
     """Where an expression stands in time; the values are the JSON spelling."""

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from fer_perception.detection.base import Detection
 from fer_perception.face_matching import match, same_face
 from fer_perception.face_motion import FaceMotion
+from fer_perception.pipeline_types import STAMP_EPSILON
 from fer_perception.usual_pause import UsualPause
 
-#: Stamps are floats: a difference this small, in s, is none.
-_EPSILON = 1e-6
 #: A picture whose width and height changed by factors this alike shows the same scene in another resolution.
 _SAME_ASPECT = 0.02
 
@@ -158,12 +157,12 @@ class Tracker:
         kept = []
         for face in self._faces:
             if id(face) in matched:
-                if immediate or stamp - face.first_seen >= self.birth_time - _EPSILON:
+                if immediate or stamp - face.first_seen >= self.birth_time - STAMP_EPSILON:
                     face.confirmed = True
             else:
                 face.lost = True
                 patience = self.track_timeout if face.confirmed else self.birth_time
-                if stamp - face.last_seen > patience + _EPSILON:
+                if stamp - face.last_seen > patience + STAMP_EPSILON:
                     continue
                 if self._outside(face.at(stamp).box):
                     continue
@@ -193,7 +192,7 @@ class Tracker:
         self._faces = [
             face
             for face in self._faces
-            if self._stamp - face.last_seen <= (self.track_timeout if face.lost else unsearched) + _EPSILON
+            if self._stamp - face.last_seen <= (self.track_timeout if face.lost else unsearched) + STAMP_EPSILON
         ]
         return self._stamp
 

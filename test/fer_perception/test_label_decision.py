@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,3 +64,11 @@ def test_the_dwell_counts_from_when_the_label_came() -> None:
     stamps = (5.0, 5.1, 5.2, 5.3, 5.4)
     rows = ([0.6, 0.4, 0.0], [0.4, 0.6, 0.0], [0.4, 0.6, 0.0], [0.6, 0.4, 0.0], [0.6, 0.4, 0.0])
     assert [d.update(np.array(row), stamp) for row, stamp in zip(rows, stamps, strict=True)] == [0, 0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("origin_ms", [0, 1_763_000_008_205, 1_763_000_009_058])
+def test_the_dwell_is_as_long_at_any_date(origin_ms: int) -> None:
+    d = decision(dwell=0.2)
+    rows = ([0.6, 0.4, 0.0], *[[0.4, 0.6, 0.0]] * 4)
+    labels = [d.update(np.array(row), (origin_ms + 50 * i) * 1e-3) for i, row in enumerate(rows)]
+    assert labels == [0, 0, 0, 0, 1]
