@@ -70,5 +70,5 @@ def test_the_dwell_counts_from_when_the_label_came() -> None:
 def test_the_dwell_is_as_long_at_any_date(origin_ms: int) -> None:
     d = decision(dwell=0.2)
     rows = ([0.6, 0.4, 0.0], *[[0.4, 0.6, 0.0]] * 4)
-    labels = [d.update(np.array(row), (origin_ms + 50 * i) * 1e-3) for i, row in enumerate(rows)]
+    labels = [d.update(np.array(row), (origin_ms + 50 * i) * 1_000_000 * 1e-9) for i, row in enumerate(rows)]
     assert labels == [0, 0, 0, 0, 1]

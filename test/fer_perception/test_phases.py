@@ -55,7 +55,7 @@ def test_unknown_lasts_as_long_at_any_frame_rate() -> None:
 @pytest.mark.parametrize("origin_ms", [0, 3045, 8117, 1_763_000_009_058])
 def test_unknown_lasts_as_long_at_any_date(origin_ms: int) -> None:
     estimator = PhaseEstimator()
-    phases = [estimator.update(0.1, (origin_ms + 100 * i) * 1e-3) for i in range(3)]
+    phases = [estimator.update(0.1, (origin_ms + 100 * i) * 1_000_000 * 1e-9) for i in range(3)]
     assert phases == [Phase.UNKNOWN, Phase.UNKNOWN, Phase.NEUTRAL]
 
 
