@@ -33,6 +33,8 @@ class _Camera:
 
     tracker: Tracker
     smoothers: dict[str, Smoother] = field(default_factory=dict)
+    #: Faces whose smoother was made with other settings than the present ones.
+    outdated: set[str] = field(default_factory=set)
     frames: int = 0
     stamp_ns: int | None = None
     image_size: tuple[int, int] | None = None
@@ -121,7 +123,7 @@ class Pipeline:
             camera.tracker.birth_time = settings.birth_time
             camera.tracker.track_timeout = settings.track_timeout
             if any(name.startswith(_TEMPORAL) for name in changed):
-                camera.smoothers.clear()
+                camera.outdated = set(camera.smoothers)
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
         """Run both networks once on a blank picture, so that the first real frame does not pay for lazy set-up."""
@@ -220,7 +222,7 @@ class Pipeline:
         smoothed: dict[str, Smoothed] = {}
         reported = {track.id for track in work.tracks}
         for face_id in {*reported, *raw}:
-            smoother = self._smoother(work.camera, face_id)
+            smoother = self._smoother(work.camera, face_id, observed=face_id in raw)
             smoothed[face_id] = smoother.update(raw[face_id][0] if face_id in raw else None, stamp)
         faces = [
             self._face(frame, track, smoothed[track.id], raw.get(track.id), still=work.camera is None)
@@ -239,11 +241,13 @@ class Pipeline:
             timings=work.timings,
         )
 
-    def _smoother(self, camera: _Camera | None, face_id: str) -> Smoother:
+    def _smoother(self, camera: _Camera | None, face_id: str, *, observed: bool) -> Smoother:
         if camera is None:
             return create_smoother(self.labels, replace(self.settings, filter="none"))
-        if face_id not in camera.smoothers:
+        # A new smoother knows nothing: a face that is not seen now keeps what the old one says of it.
+        if face_id not in camera.smoothers or (observed and face_id in camera.outdated):
             camera.smoothers[face_id] = create_smoother(self.labels, self.settings)
+            camera.outdated.discard(face_id)
         return camera.smoothers[face_id]
 
     def _face(

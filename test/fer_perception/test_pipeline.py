@@ -158,6 +158,19 @@ def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: I
     assert not results[-1].faces
 
 
+def test_a_face_that_is_not_seen_keeps_its_label_when_settings_change(pipeline: Pipeline, astronaut: Image) -> None:
+    run(pipeline, astronaut, 5)
+    nobody = np.zeros_like(astronaut)
+    (before,) = run(pipeline, nobody, 1, start=5 * PERIOD)[0].faces
+    pipeline.configure(dataclasses.replace(SETTINGS, filter="none", min_dwell=0.0))
+    (after,) = run(pipeline, nobody, 1, start=6 * PERIOD)[0].faces
+    assert (after.emotion, after.observed) == ("happy", False)
+    assert after.confidence == pytest.approx(before.confidence, abs=0.05)
+    # The new filter begins with the next look.
+    (seen,) = run(pipeline, astronaut, 1, start=7 * PERIOD)[0].faces
+    np.testing.assert_array_equal(seen.scores, seen.raw_scores)
+
+
 def test_frames_without_faces_are_empty_results(pipeline: Pipeline) -> None:
     assert pipeline.process([]) == []
     for shape in ((1, 1, 3), (48, 48), (480, 640, 3)):
