@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +121,7 @@ class BagReader:
         try:
             self._reader = Reader(path)
             self._reader.open()
+            self._check_connections()
         except Exception as err:  # noqa: BLE001 - on damaged files the reader lets errors of every layer below through
             raise self._damaged(err) from None
         self._store = get_typestore(Stores.ROS2_JAZZY)
@@ -173,24 +176,28 @@ class BagReader:
         """The messages of `topics` (empty = of all) in the order they were received.
 
         Raises:
-            SourceError: the bag turns out to be damaged; what came before is valid.
+            SourceError: the bag turns out to be damaged, or to hold fewer messages than it announces; what came before
+                is valid.
         """
         connections = [c for c in self.connections if not topics or c.topic in topics]
         if not connections:
             return
+        found: Counter[str] = Counter()
         iterator = self._reader.messages(connections)
         while True:
             try:
                 # Whatever types the columns of a damaged sqlite3 file have.
                 connection, received_ns, data = cast(tuple[Any, Any, Any], next(iterator))
             except StopIteration:
-                return
+                break
             except Exception as err:  # noqa: BLE001 - as in __init__
                 raise self._damaged(err) from None
             if not isinstance(received_ns, int) or not isinstance(data, (bytes, bytearray, memoryview)):
                 kinds = f"{type(received_ns).__name__} and {type(data).__name__}"
                 raise self._damaged(TypeError(f"time and data of a message are {kinds}, expected int and bytes"))
+            found[connection.topic] += 1
             yield BagMessage(connection, received_ns, bytes(data))
+        self._check_complete(connections, found)
 
     def read_image(self, message: BagMessage) -> BagImage:
         """Take an image message apart; the picture itself is decoded later, by `BagImage.decode`.
@@ -234,13 +241,39 @@ class BagReader:
     ) -> None:
         self.close()
 
+    def _check_connections(self) -> None:
+        """The reader takes whatever metadata.yaml says; raises TypeError where it is not what it must be."""
+        for connection in self.connections:
+            names, count = (connection.topic, connection.msgtype), connection.msgcount
+            if not all(isinstance(name, str) for name in names) or not isinstance(count, int):
+                msg = f"name, type and number of messages of a topic are {names[0]!r}, {names[1]!r} and {count!r}"
+                raise TypeError(msg)
+
+    def _check_complete(self, connections: Sequence[Connection], found: Counter[str]) -> None:
+        """The reader passes over what an index or metadata.yaml does not lead to, without a word."""
+        announced: Counter[str] = Counter()
+        for connection in connections:
+            announced[connection.topic] += connection.msgcount
+        short = [f"{found[topic]} of {n} on {topic}" for topic, n in sorted(announced.items()) if found[topic] < n]
+        if short:
+            msg = (
+                f"{self.path} announces more messages than can be read ({', '.join(short)}): a file or its index is "
+                f"damaged, or metadata.yaml is of another recording; {_MEND}"
+            )
+            raise SourceError(msg)
+
     def _damaged(self, err: Exception) -> SourceError:
         mend = _MEND
         if self.path.suffix == ".bag":
             mend = "bags of ROS 1 become readable with `rosbags-convert --src OLD.bag --dst NEW`"
         elif self.path.suffix.lower() in VIDEO_SUFFIXES:
             mend = "videos go through `fer run`"
-        return SourceError(f"{self.path} is no readable rosbag2 ({' '.join(str(err).split())}); {mend}")
+        if isinstance(err, OSError) and err.errno == errno.ENOSPC:
+            msg = f"{self.path} cannot be unpacked: {err.strerror}; make room, or set TMPDIR to a folder that has some"
+            return SourceError(msg)
+        # Some errors carry no text, such as that of a length no memory holds.
+        told = " ".join(str(err).split()) or type(err).__name__
+        return SourceError(f"{self.path} is no readable rosbag2 ({told}); {mend}")
 
 
 class BagWriter:

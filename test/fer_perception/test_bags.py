@@ -197,3 +197,43 @@ def test_columns_of_another_type_are_damage(tmp_path: Path, change: str) -> None
         database.execute(change)
     with pytest.raises(SourceError, match="no readable rosbag2"), BagReader(path) as reader:
         list(reader.messages())
+
+
+class TestMetadata:
+    """What metadata.yaml says is not checked by the reader."""
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ("name: /cam/image_raw", "name: [1]"),
+            ("name: /cam/image_raw", "name:"),
+            ("type: sensor_msgs/msg/Image", "type: 1.5"),
+            ("message_count: 5", "message_count: five"),
+        ],
+    )
+    def test_values_of_another_type_are_damage(self, tmp_path: Path, old: str, new: str) -> None:
+        path = small_bag(tmp_path / "bag")
+        text = (path / "metadata.yaml").read_text()
+        assert old in text
+        (path / "metadata.yaml").write_text(text.replace(old, new))
+        with pytest.raises(SourceError, match="no readable rosbag2"), BagReader(path) as reader:
+            reader.camera_topics()
+
+    def test_messages_it_does_not_lead_to_are_missed(self, tmp_path: Path) -> None:
+        path = small_bag(tmp_path / "bag")
+        text = (path / "metadata.yaml").read_text()
+        (path / "metadata.yaml").write_text(text.replace("name: /cam/image_raw", "name: /other"))
+        with BagReader(path) as reader:
+            messages = reader.messages()
+            assert next(messages).topic == "/notes"
+            with pytest.raises(SourceError, match=r"more messages than can be read \(0 of 5 on /other\).*reindex"):
+                next(messages)
+
+
+def test_an_error_without_a_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Reader) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Reader, "open", refuse)
+    with pytest.raises(SourceError, match=r"\(MemoryError\)"):
+        BagReader(small_bag(tmp_path / "bag"))
