@@ -1,4 +1,4 @@
-"""What a JPEG or PNG says of itself, read before any memory is reserved for its pixels.
+"""What a JPEG, PNG or GIF says of itself, read before any memory is reserved for its pixels.
 
 OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into a picture that is partly gray and only
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
@@ -25,6 +25,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
 # Tables, comment and scan header; application data and frame header only come before the first scan, the number of
 # lines and the end only after it.
 _ANYWHERE = frozenset({0xC4, 0xCC, 0xDB, 0xDD, _START_OF_SCAN, 0xFE})
@@ -135,3 +136,35 @@ def _check_png(data: memoryview) -> CompressedHeader:
         position = end + 4
     msg = f"a PNG picture of {len(data)} bytes has no IEND chunk: its end is missing"
     raise ImageError("truncated", msg)
+
+
+def gif_is_whole(data: bytes) -> bool:
+    """Whether the blocks of a GIF file (GIF89a specification, section 15 on) lead to its end mark.
+
+    FFmpeg reads as many frames as there are and says nothing of those that are missing.
+
+    Args:
+        data: the file, starting with b"GIF8".
+    """
+    position = 13 + _colour_table_bytes(data, 10)
+    while position < len(data):
+        kind = data[position]
+        if kind == _GIF_END:
+            return True
+        if kind == _GIF_IMAGE:
+            # After the descriptor and its colour table one byte tells how the pixels' codes begin.
+            position += 10 + _colour_table_bytes(data, position + 9) + 1
+        elif kind == _GIF_EXTENSION:
+            position += 2
+        else:
+            return False
+        while position < len(data) and data[position]:
+            position += 1 + data[position]
+        position += 1
+    return False
+
+
+def _colour_table_bytes(data: bytes, flags_at: int) -> int:
+    """Size of the colour table that the flags of a GIF's screen or image announce."""
+    flags = data[flags_at] if flags_at < len(data) else 0
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

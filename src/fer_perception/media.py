@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.compressed_header import check_compressed
+from fer_perception.compressed_header import check_compressed, gif_is_whole
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.image import check_size, decode_compressed
+from fer_perception.image import MAX_PIXELS, check_size, decode_compressed
 from fer_perception.pipeline_types import Frame
 
 #: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
@@ -186,7 +187,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         msg = f"{path}: {err}"
         raise SourceError(msg) from None
     except cv2.error as err:
-        msg = f"{path} cannot be decoded: {err.err or err}"
+        # OpenCV's own limit; the command line sets it to `MAX_PIXELS`.
+        large = "CV_IO_MAX_IMAGE" in str(err)
+        reason = f"it announces more than {MAX_PIXELS} pixels (8192x8192), or is damaged" if large else err.err or err
+        msg = f"{path} cannot be decoded: {reason}"
         raise SourceError(msg) from None
     # A damaged file gives None, which the type stubs of OpenCV do not know.
     image: cv2.typing.MatLike | None = decoded
@@ -210,6 +214,9 @@ def _open_file(path: Path) -> Media:
         msg = f"{path} is empty (0 bytes); expected a picture or a video"
         raise SourceError(msg)
     animated = head[:4] == b"GIF8"
+    if animated and len(head) >= 10:
+        # FFmpeg would reserve its canvas on opening it.
+        _check_frame_size(path.name, *struct.unpack_from("<HH", head, 6))
     if not animated and (path.suffix.lower() in PICTURE_SUFFIXES or cv2.haveImageReader(opencv_name(path))):
         return _picture(path)
     capture = cv2.VideoCapture(opencv_name(path))
@@ -219,7 +226,7 @@ def _open_file(path: Path) -> Media:
             return _picture(path)
         msg = f"{path} is neither a picture nor a video this OpenCV can read, or it is damaged"
         raise SourceError(msg)
-    return _recording(capture, path.name)
+    return _recording(capture, path.name, cut=animated and not gif_is_whole(path.read_bytes()))
 
 
 def opencv_name(path: Path) -> str:
@@ -237,39 +244,63 @@ def opencv_name(path: Path) -> str:
     return name
 
 
-def _recording(capture: cv2.VideoCapture, name: str) -> Media:
-    """Frames with times of their own: a video file, or a file behind a URL. A single frame is a still."""
+def _recording(capture: cv2.VideoCapture, name: str, *, cut: bool = False) -> Media:
+    """Frames with times of their own: a video file, or a file behind a URL. A single frame is a still.
+
+    Args:
+        capture: just opened.
+        name: for people.
+        cut: its end is known to be missing, though it announces no number of frames.
+
+    Raises:
+        SourceError: its frames are too large to decode.
+    """
+    try:
+        _check_frame_size(name, int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+    except SourceError:
+        capture.release()
+        raise
     rate = _rate(capture)
     announced = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     total = int(announced) if math.isfinite(announced) and 0 < announced < 1e9 else None
 
-    def read(last: float) -> tuple[NDArray[np.uint8], float] | None:
+    def read(last_ns: int) -> tuple[NDArray[np.uint8], int] | None:
         ok, image = capture.read()
         if not ok:
             return None
-        # The container's time stamp where it moves forward, else the nominal rate.
-        stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000.0
-        if not math.isfinite(stamp) or stamp <= last or stamp < 0:
-            stamp = last + 1.0 / rate
-        return _as_bgr(image), stamp
+        # The container's time stamp where it moves forward, else the nominal rate; in whole ns, or two would be one.
+        milliseconds = capture.get(cv2.CAP_PROP_POS_MSEC)
+        stamp_ns = round(milliseconds * 1e6) if math.isfinite(milliseconds) else -1
+        if stamp_ns <= last_ns or stamp_ns < 0:
+            stamp_ns = last_ns + round(1e9 / rate)
+        return _as_bgr(image), stamp_ns
 
     def frames(media: Media) -> Iterator[MediaFrame]:
-        current = read(-1.0 / rate)
+        current = read(-round(1e9 / rate))
         if current is None:
             msg = f"{name} opens as a video but no frame of it can be decoded"
             raise SourceError(msg)
         index = 0
         while current is not None:
-            image, stamp = current
-            following = read(stamp)
+            image, stamp_ns = current
+            following = read(stamp_ns)
             still = index == 0 and following is None
-            yield MediaFrame(index, name, Frame(image, 0 if still else round(stamp * 1e9), name, still=still))
+            yield MediaFrame(index, name, Frame(image, 0 if still else stamp_ns, name, still=still))
             current = following
             index += 1
         if total is not None and index < COMPLETE_SHARE * total:
             media.problems.append(f"{name} ends after {index} of {total} announced frames: it is truncated or damaged")
+        elif cut:
+            media.problems.append(f"{name} ends after {index} frames without the end mark of a GIF: it is truncated")
 
     return Media(kind="video", name=name, frames=frames, total=total, rate=rate, capture=capture)
+
+
+def _check_frame_size(name: str, width: int, height: int) -> None:
+    """Refuse frames that a few bytes announce and that would cost gigabytes each; raises SourceError."""
+    if width * height > MAX_PIXELS:
+        msg = f"{name} announces frames of {width}x{height} pixels; at most {MAX_PIXELS} are decoded (8192x8192)"
+        raise SourceError(msg)
 
 
 def _picture(path: Path) -> Media:

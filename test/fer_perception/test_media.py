@@ -302,3 +302,55 @@ def test_a_png_with_an_orientation_is_no_way_around_the_limit(tmp_path: Path) ->
     (tmp_path / "bomb.png").write_bytes(data[:33] + exif + data[33:])
     with pytest.raises(SourceError, match=r"announces 9000x9000 pixels"):
         read_picture(tmp_path / "bomb.png")
+
+
+def gif(frames: int, *, width: int = 2, height: int = 1) -> bytes:
+    """An animation whose frames are one pixel of a canvas."""
+    frame = b"!\xf9\x04\x00\x0a\x00\x00\x00," + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff" + frame * frames + b";"
+
+
+class TestAnimations:
+    @pytest.mark.parametrize(("lost", "frames", "problems"), [(0, 6, 0), (1, 6, 1), (60, 3, 1)])
+    def test_a_gif_that_was_cut_is_told(self, tmp_path: Path, lost: int, frames: int, problems: int) -> None:
+        data = gif(6)
+        (tmp_path / "a.gif").write_bytes(data[: len(data) - lost])
+        with open_media(str(tmp_path / "a.gif")) as media:
+            assert len(list(media)) >= frames
+            assert len(media.problems) == problems
+            assert all("a.gif ends after" in problem for problem in media.problems)
+
+    def test_a_canvas_without_end_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a.gif").write_bytes(gif(3, width=30000, height=30000))
+        with pytest.raises(SourceError, match=r"a\.gif announces frames of 30000x30000 pixels; at most 67108864"):
+            open_media(str(tmp_path / "a.gif"))
+
+
+def test_stamps_that_differ_by_less_than_a_nanosecond_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Capture:
+        """Three frames, the second a rounding error later than the first."""
+
+        def __init__(self, _: str) -> None:
+            self._times = iter((1000.0, 1000.0000001, 1040.0))
+            self._now = 0.0
+
+        def isOpened(self) -> bool:  # noqa: N802
+            return True
+
+        def get(self, what: int) -> float:
+            return {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_POS_MSEC: self._now}.get(what, 0.0)
+
+        def read(self) -> tuple[bool, np.ndarray]:
+            self._now = next(self._times, -1.0)
+            return self._now >= 0, picture()
+
+        def release(self) -> None:
+            pass
+
+    (tmp_path / "a.mp4").write_bytes(b"not looked at")
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    with open_media(str(tmp_path / "a.mp4")) as media:
+        stamps = [item.frame.stamp_ns for item in media]
+    assert stamps == [1_000_000_000, 1_040_000_000, 1_080_000_000]

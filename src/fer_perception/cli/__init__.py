@@ -1,89 +1,31 @@
 """The command line `fer`. Exit status: 0 done, 1 failed (the reason is on stderr), 2 wrong usage.
 
-Every module of this package registers its command with `register(app)` and imports what is heavy (NumPy, OpenCV, ONNX
-Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
+Every module of this package but this one and `app` registers its command with `register(app)` and imports what is heavy
+(NumPy, OpenCV, ONNX Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import io
-import logging
 import os
-import signal
 import sys
-from typing import Annotated
-
-import typer
-
-from fer_perception import __version__
-from fer_perception.cli.output import printable
-from fer_perception.errors import FerError
-from fer_perception.stdout import drop_stdout
 
 #: The commands, in the order of `fer --help`; each is a module of this package.
 COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
 
-_INTERRUPTED = 130
-
-app = typer.Typer(
-    name="fer",
-    help="Facial expressions in pictures, videos and ROS 2 bags. Exit status: 0 done, 1 failed, 2 wrong usage.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(value: bool) -> None:
-    if value:
-        typer.echo(f"fer_perception {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    *,
-    version: Annotated[  # noqa: ARG001
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
-    ] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is chosen and why, on stderr.")] = False,
-) -> None:
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s: %(message)s")
-
-
-for _name in COMMANDS:
-    if importlib.util.find_spec(f"{__name__}.{_name}") is not None:
-        importlib.import_module(f"{__name__}.{_name}").register(app)
+#: As `image.MAX_PIXELS`, which cannot be imported before OpenCV is.
+_MAX_PIXELS = 8192 * 8192
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    # A service may have closed them; Python then has None instead.
-    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as we
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    # `timeout` and services end a command with SIGTERM: files are finished then, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # File names need not be text; what cannot be printed is shown escaped.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    # OpenCV reads it once, when it is imported: a picture of a few bytes must not cost gigabytes. A user's own wins.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_MAX_PIXELS))
     try:
-        app(prog_name="fer")
-    except FerError as err:
-        sys.stderr.write(f"fer: {printable(str(err))}\n")
-        sys.exit(1)
-    except OSError as err:
-        # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.
-        logging.getLogger(__name__).info("where it happened", exc_info=True)
-        drop_stdout()
-        sys.stderr.write(f"fer: {err.filename or 'stdout'} cannot be used: {err.strerror or err}\n")
-        sys.exit(1)
-    except SystemExit as end:
-        # What typer makes of Ctrl-C; to a script it is a failure like others.
-        if end.code == _INTERRUPTED:
+        # Here, so that Ctrl-C during the quarter of a second it takes ends as at any later time.
+        from fer_perception.cli.app import run_app
+
+        run_app()
+    except KeyboardInterrupt:
+        if sys.stderr is not None:
             sys.stderr.write("fer: interrupted\n")
-            sys.exit(1)
-        raise
+        sys.exit(1)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from run_fer import run_fer
 
+from fer_perception import cli
 from fer_perception.demo_clip import RATE, clip_frames, load_portraits
+from fer_perception.image import MAX_PIXELS
 from fer_perception.labels import LABELS
 
 FACE_KEYS = {
@@ -263,3 +265,31 @@ def test_escape_sequences_in_names_do_not_reach_the_terminal(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "\x1b" not in done.stderr
     assert "\\x1b[31mred" in done.stderr
+
+
+def test_ctrl_c_while_the_command_is_loaded() -> None:
+    code = """
+import sys
+from fer_perception.cli import main
+
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "fer_perception.cli.app":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "fer: interrupted\n")
+
+
+def test_a_picture_of_a_few_bytes_does_not_cost_gigabytes(tmp_path: Path) -> None:
+    (tmp_path / "wide.pgm").write_bytes(b"P5 30000 3000 255\n")
+    done = run_fer("run", tmp_path / "wide.pgm")
+    assert done.returncode == 1
+    assert "wide.pgm cannot be decoded: it announces more than 67108864 pixels" in done.stderr
+
+
+def test_the_limit_of_opencv_is_ours() -> None:
+    assert cli._MAX_PIXELS == MAX_PIXELS
