@@ -8,11 +8,11 @@ and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fe
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import logging
 import os
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ModelError
+from fer_perception.output_place import replace_atomically
 from fer_perception.share import share_directory
 
 log = logging.getLogger(__name__)
@@ -285,23 +286,18 @@ class ModelStore:
             return place
         try:
             self._cache_directory.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{entry.file_name}.", suffix=".part", dir=self._cache_directory)
+            # Before the network is asked for what could not be kept.
+            if not os.access(self._cache_directory, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as err:
             msg = f"the model cache {self._cache_directory} cannot be written ({err.strerror}); set XDG_CACHE_HOME"
             raise ModelError(msg) from None
-        part = Path(name)
+        content = _copy(entry, source) if source else self._download(entry, addresses, progress)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(_copy(entry, source) if source else self._download(entry, addresses, progress))
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            part.replace(place)
+            replace_atomically(place, content)
         except OSError as err:
             msg = f"{place} cannot be written ({err.strerror}); make room or set XDG_CACHE_HOME to another place"
             raise ModelError(msg) from None
-        finally:
-            part.unlink(missing_ok=True)
         return place
 
     def _download(self, entry: ModelEntry, addresses: Sequence[str], progress: Progress | None) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from fer_perception.errors import FerError, SourceError
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
+#: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
+_KEPT_OF_NAME = 40
 
 
 def require_writable(path: Path) -> None:
@@ -76,17 +79,39 @@ def _replace(target: Path, data: bytes) -> bool:
     if exists and not os.access(target, os.W_OK):
         # Its folder may allow it, but whoever protected the file did not mean that.
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
-    temporary = target.with_name(target.name + ".part")
     try:
-        temporary.write_bytes(data)
-        if exists:
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)  # noqa: PTH105  (atomic, same directory)
+        replace_atomically(target, data)
     except OSError as err:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         # A folder that may not be changed, or a file that is mounted by itself (EBUSY).
         if exists and err.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY}:
             return False
         raise
     return True
+
+
+def replace_atomically(target: Path, data: bytes) -> None:
+    """Write a regular file beside its place and move it there: readers see the earlier one or this one, never a part.
+
+    Args:
+        target: the file, in a folder that exists; an earlier one's mode is kept, a new one's is as the umask says.
+        data: its content.
+
+    Raises:
+        OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
+    """
+    # A name nobody can guess and that must be new: a link laid in its place would lead the data elsewhere.
+    temporary = target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(8)}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            # Else the new name may outlive a loss of power, and its content not.
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)  # noqa: PTH105  (atomic, same directory)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

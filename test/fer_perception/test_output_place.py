@@ -9,14 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from full_disk import fill_the_disk
 
 from fer_perception.errors import ModelError, SourceError
-from fer_perception.output_place import write_atomically
+from fer_perception.output_place import replace_atomically, write_atomically
 
 
-def fill_the_disk(path: Path) -> None:
-    """What is written beside `path` meets a full disk."""
-    path.with_name(path.name + ".part").symlink_to("/dev/full")
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_the_disk(monkeypatch)
 
 
 def test_text_and_bytes_arrive_in_folders_that_are_made(tmp_path: Path) -> None:
@@ -28,19 +29,19 @@ def test_text_and_bytes_arrive_in_folders_that_are_made(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["page.md"]
 
 
+@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_the_earlier_file_and_is_named(tmp_path: Path) -> None:
     path = tmp_path / "page.md"
     path.write_text("by hand")
-    fill_the_disk(path)
     with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\); the earlier file"):
         write_atomically(path, "new")
     assert path.read_text() == "by hand"
     assert [file.name for file in tmp_path.iterdir()] == ["page.md"]
 
 
+@pytest.mark.usefixtures("full_disk")
 def test_the_error_is_of_the_class_asked_for_and_promises_nothing_of_a_new_file(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
-    fill_the_disk(path)
     with pytest.raises(ModelError, match="cannot write") as caught:
         write_atomically(path, b"new", error=ModelError)
     assert "earlier" not in str(caught.value)
@@ -120,3 +121,22 @@ def test_a_pipe_with_a_name(tmp_path: Path) -> None:
     assert os.read(reader, 100) == b"text"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_a_link_in_the_way_of_a_temporary_file_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "page.md.part").symlink_to(tmp_path / "other")
+    write_atomically(tmp_path / "page.md", "new")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_nothing_is_left_beside_a_file_that_could_not_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space"):
+        replace_atomically(tmp_path / "engine", b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / ("ü" * 127)
+    write_atomically(path, "new")
+    assert path.read_text() == "new"

@@ -13,6 +13,7 @@ from typing import Any
 
 from fer_perception.inference.base import EngineCacheError
 from fer_perception.inference.engine_key import EngineKey
+from fer_perception.output_place import replace_atomically
 
 FORMAT = "fer_perception engine/1"
 
@@ -203,18 +204,10 @@ class EngineCache:
         return self.directory / f"timing-{device[:16]}.cache"
 
     def _write(self, path: Path, data: bytes) -> None:
-        name = ""
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=self.directory)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            # mkstemp makes it private; a node may run as another user than `fer compile` did.
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            replace_atomically(path, data)
         except OSError as err:
-            if name:
-                Path(name).unlink(missing_ok=True)
             raise self._unwritable(err) from err
 
     def _unwritable(self, err: OSError) -> EngineCacheError:

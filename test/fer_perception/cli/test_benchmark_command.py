@@ -5,6 +5,7 @@ import re
 
 import pytest
 import typer
+from full_disk import fill_the_disk
 from typer.testing import CliRunner
 
 from fer_perception.benchmark import crops
@@ -65,8 +66,8 @@ def test_an_unknown_part_is_wrong_usage(run):
     assert "no part 'weather'" in result.stderr
 
 
-def test_a_disk_that_fills_up_costs_no_figures(run, tmp_path):
-    (tmp_path / "bench.json.part").symlink_to("/dev/full")
+def test_a_disk_that_fills_up_costs_no_figures(run, tmp_path, monkeypatch):
+    fill_the_disk(monkeypatch)
     result = run("crops", "--json", str(tmp_path / "bench.json"))
     assert result.exit_code == 1
     assert "crops.16_faces" in result.stdout
