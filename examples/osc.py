@@ -27,17 +27,22 @@ def bundle(messages: list[bytes]) -> bytes:
 
 
 class OscSender:
-    """Sends weights to `host`:`port`; losing a packet is no matter, the next one comes in a moment."""
+    """Sends weights to `host`:`port`; losing a packet is no matter, the next one comes in a moment.
+
+    Raises:
+        OSError: the host is unknown.
+    """
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+        # Once: a name server may take seconds, and is asked anew for every packet otherwise.
+        self._target = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def send(self, weights: Mapping[str, float]) -> None:
         """Send all weights and the word to apply them.
 
         Raises:
-            OSError: the host is unknown or unreachable.
+            OSError: the host is unreachable.
         """
         values = [message("/VMC/Ext/Blend/Val", name, float(value)) for name, value in weights.items()]
         self._socket.sendto(bundle([*values, message("/VMC/Ext/Blend/Apply")]), self._target)

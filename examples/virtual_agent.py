@@ -36,7 +36,11 @@ class VirtualAgent(Node):
         if not 0 <= port <= 65535:
             msg = f"osc_port is {port}; expected 1 to 65535, or 0 to send no OSC"
             raise ValueError(msg)
-        self._osc = OscSender(host, port) if port else None
+        try:
+            self._osc = OscSender(host, port) if port else None
+        except OSError as err:
+            msg = f"osc_host is {host!r}; expected the name or address of a host ({err.strerror or err})"
+            raise ValueError(msg) from None
         self._face_id = ""
         self._frame_id = ""
         self._targets: dict[str, float] = {}

@@ -73,6 +73,16 @@ class TestOsc:
         expected = b"/oscillator/4/frequency\0" + b",f\0\0" + bytes.fromhex("43dc0000")
         assert osc.message("/oscillator/4/frequency", 440.0) == expected
 
+    def test_the_host_is_looked_up_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sender = osc.OscSender("localhost", 9)
+        monkeypatch.setattr(socket, "getaddrinfo", None)
+        assert sender._target == ("127.0.0.1", 9)
+        sender.close()
+
+    def test_an_unknown_host_is_refused(self) -> None:
+        with pytest.raises(OSError, match=r"."):
+            osc.OscSender("no host has this name", 9)
+
     def test_weights_arrive_in_one_bundle(self) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             receiver.bind(("127.0.0.1", 0))
