@@ -127,7 +127,8 @@ class Worker:
         """End all tracks; faces that are still there get new ids."""
         with self._gate:
             self._generation += 1
-        self._call(self._reset)
+            # Whoever sees the new generation finds the command.
+            self._call(self._reset)
 
     def end_camera(self, camera: str) -> None:
         """End the tracks of a camera that will not be heard of again."""
@@ -177,10 +178,13 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 received = self._slots.take(self._time_to_silence())
+                with self._gate:
+                    generation = self._generation
+                # Read before the commands run: a cut that comes later counts for these frames.
                 self._run_commands()
                 if self._stopping.is_set():
                     break
-                self._guarded(self._process, received)
+                self._guarded(self._process, received, generation)
                 self._guarded(self._end_silent_cameras)
         finally:
             self._run_commands()
@@ -203,9 +207,7 @@ class Worker:
             raise RuntimeError(msg)
         return self.pipeline
 
-    def _process(self, received: list[Received]) -> None:
-        with self._gate:
-            generation = self._generation
+    def _process(self, received: list[Received], generation: int) -> None:
         usable: list[tuple[Received, Frame, float]] = []
         for item in received:
             now = time.monotonic()

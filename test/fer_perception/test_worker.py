@@ -191,6 +191,22 @@ def test_a_frame_in_work_is_not_published_after_the_cut_and_the_cut_does_not_wai
     assert rig.published == [("a", 2)]
 
 
+def test_a_cut_right_before_the_work_is_a_cut(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_commands, cuts = rig.worker._run_commands, [rig.worker.reset_tracks]
+
+    def run_and_cut() -> None:
+        run_commands()
+        if cuts:
+            cuts.pop()()
+
+    monkeypatch.setattr(rig.worker, "_run_commands", run_and_cut)
+    rig.slots.put("a", 1)
+    rig.until(lambda: rig.pipeline.resets == 1)
+    rig.slots.put("a", 2)
+    rig.until(lambda: ("a", 2) in rig.published)
+    assert rig.published == [("a", 2)]
+
+
 def test_a_command_that_fails_does_not_end_the_thread(rig: Rig) -> None:
     rig.worker.configure(PipelineSettings(max_faces=1))
     rig.until(lambda: rig.warnings)
