@@ -39,6 +39,7 @@ from fer_perception.pipeline import build_pipeline
 from fer_perception.result_outputs import CameraOutput, Output, send
 from fer_perception.ros4hri import load_hri_msgs, require_expressions
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
+from fer_perception.service_guard import refuse_errors
 from fer_perception.settings import PipelineSettings, declaration_of
 from fer_perception.shutdown import ended_by_shutdown
 from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
@@ -94,7 +95,7 @@ class FerNode(LifecycleNode):
         self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
         self.create_service(SetBool, SET_ENABLED.name, self._set_enabled)
         self.create_service(Trigger, RESET_TRACKS.name, self._reset_tracks)
-        self._guard_transitions()
+        refuse_errors(self, ChangeState, RuntimeError, self._refuse_transition)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self._steady)
         self._autostart_timer = None
         if self._node_settings.autostart:
@@ -255,25 +256,12 @@ class FerNode(LifecycleNode):
         if self._lifecycle_label == "unconfigured" and self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
-    def _guard_transitions(self) -> None:
-        """Answer a transition that is not possible now with success=false: rclpy lets the error end the executor."""
-        for service in self.services:
-            if service.srv_type is ChangeState:
-                original = service.callback
-
-                def change(request: Any, response: Any, original: Any = original) -> Any:
-                    try:
-                        return original(request, response)
-                    except RuntimeError as err:
-                        asked = request.transition.label or request.transition.id
-                        reason = str(err).partition(", at ")[0]
-                        self.get_logger().warning(
-                            f"refused the transition {asked} in the state {self._lifecycle_label}: {reason}"
-                        )
-                        response.success = False
-                        return response
-
-                service.callback = change
+    def _refuse_transition(self, request: ChangeState.Request, response: Any, err: Exception) -> Any:
+        asked = request.transition.label or request.transition.id
+        reason = str(err).partition(", at ")[0]
+        self.get_logger().warning(f"refused the transition {asked} in the state {self._lifecycle_label}: {reason}")
+        response.success = False
+        return response
 
     @property
     def _lifecycle_label(self) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fer_perception.errors import ConfigError
+from fer_perception.service_guard import refuse_errors
 from fer_perception.settings import check_value, declaration_of, default_of
 
 S = TypeVar("S")
@@ -42,6 +44,9 @@ class Parameters:
             for item in dataclasses.fields(cls):
                 self._declare_setting(cls, item.name)
         node.add_on_set_parameters_callback(self._validate)
+        # A value of a type that does not exist.
+        refuse_errors(node, SetParameters, ValueError, _refuse_rest)
+        refuse_errors(node, SetParametersAtomically, ValueError, _refuse_all)
 
     def settings(self, cls: type[S]) -> S:
         """The present values as an instance of one of the settings classes."""
@@ -121,6 +126,18 @@ def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> Paramet
                 FloatingPointRange(from_value=float(declared.minimum), to_value=float(declared.maximum))
             ]
     return result
+
+
+def _refuse_rest(request: Any, response: Any, err: Exception) -> Any:
+    """Those before the one that raised have been set, or refused, each for itself."""
+    refused = SetParametersResult(successful=False, reason=str(err))
+    response.results.extend([refused] * (len(request.parameters) - len(response.results)))
+    return response
+
+
+def _refuse_all(_request: Any, response: Any, err: Exception) -> Any:
+    response.result = SetParametersResult(successful=False, reason=str(err))
+    return response
 
 
 def _to_ros(value: Any) -> Any:

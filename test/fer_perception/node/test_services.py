@@ -107,6 +107,22 @@ def test_bad_values_are_refused_with_a_reason_and_change_nothing(probe: Any, ast
     probe.ask(astronaut, 1.0)
 
 
+def test_a_value_of_no_known_type_is_refused_and_the_node_lives_on(probe: Any) -> None:
+    from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+    from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+
+    probe.start(wait_for="unconfigured", autostart=False)
+    good = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=3)
+    given = [Parameter(name="detect_every", value=good), Parameter(name="filter", value=ParameterValue(type=77))] * 2
+    results = probe.call(SetParameters, "/fer/set_parameters", parameters=given).results
+    assert [result.successful for result in results] == [True, False, False, False]
+    assert "77" in results[1].reason
+    result = probe.call(SetParametersAtomically, "/fer/set_parameters_atomically", parameters=given).result
+    assert (result.successful, "77" in result.reason) == (False, True)
+    assert probe.set(filter="ema")[0].successful
+    assert probe.fer.get_parameter("detect_every").value == 3
+
+
 def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(probe: Any) -> None:
     from rcl_interfaces.srv import DescribeParameters
 
