@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.output_place import write_atomically
+from fer_training.npz_file import read_arrays
 from fer_training.recipe import RecipeError, beside_recipes
 
 #: Bytes of each SHA-256 that are kept: enough to tell 30,000 pictures apart with certainty for all practical purposes.
@@ -67,18 +68,15 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
         msg = f"there is no teacher file {path}; make one with `fer-train distill`"
         raise RecipeError(msg)
     try:
-        with np.load(file, allow_pickle=False) as data:
-            keys, values, about = (
-                data["hashes"],
-                data["probabilities"].astype(np.float32),
-                json.loads(str(data["about"])),
-            )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as err:
+        about, keys, values = _contents(file)
+    except (OSError, ValueError, RecursionError) as err:
         msg = f"{file} is no teacher file ({err}); make one with `fer-train distill`"
         raise RecipeError(msg) from err
     if about["labels"] != list(labels):
         msg = f"the teacher {file} has the classes {about['labels']}, the recipe {list(labels)}; they must be the same"
         raise RecipeError(msg)
+    if not len(keys):
+        return np.zeros((len(hashes), len(labels)), dtype=np.float32)
     row_of = {bytes(key): row for row, key in enumerate(keys)}
     rows = np.array([row_of.get(bytes.fromhex(h[: 2 * HASH_BYTES]), -1) for h in hashes], dtype=np.int64)
     found = values[rows]
@@ -86,3 +84,28 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
     total = found.sum(axis=1, keepdims=True)
     normalised: NDArray[np.float32] = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
     return normalised
+
+
+def _contents(file: Path) -> tuple[dict[str, Any], NDArray[np.uint8], NDArray[np.float32]]:
+    """What the file says of itself, hashes (N, `HASH_BYTES`) and probabilities (N, K), checked against one another."""
+    arrays = read_arrays(file)
+    missing = [name for name in ("hashes", "probabilities", "about") if name not in arrays]
+    if missing:
+        msg = f"it has no {missing[0]}"
+        raise ValueError(msg)
+    about = json.loads(str(arrays["about"]))
+    keys, values = arrays["hashes"], arrays["probabilities"]
+    if not isinstance(about, dict) or not isinstance(about.get("labels"), list):
+        msg = "it does not name its classes"
+        raise ValueError(msg)  # noqa: TRY004  (of what a file says, not of an argument)
+    if keys.dtype != np.uint8 or keys.shape != (len(values) if values.ndim else 0, HASH_BYTES):
+        msg = f"hashes {keys.dtype} {keys.shape} for probabilities {values.shape}"
+        raise ValueError(msg)
+    if values.dtype.kind != "f" or values.shape != (len(keys), len(about["labels"])):
+        msg = f"probabilities {values.dtype} {values.shape} for {len(keys)} pictures and {len(about['labels'])} classes"
+        raise ValueError(msg)
+    values = values.astype(np.float32)
+    if not (np.isfinite(values).all() and (values >= 0).all()):
+        msg = "probabilities that are negative, infinite or not numbers"
+        raise ValueError(msg)
+    return about, keys, values

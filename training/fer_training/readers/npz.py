@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS
 from fer_perception.output_place import write_atomically
+from fer_training.npz_file import read_arrays
 
 from .records import known_split
 from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
@@ -33,19 +32,19 @@ def read_npz(path: Path) -> Samples:
     are the seven of FER2013.
 
     Raises:
-        DatasetError: missing, damaged, pickled, or arrays that do not fit one another.
+        DatasetError: missing, damaged, pickled, without a picture, or arrays that do not fit one another.
     """
     try:
-        arrays = _arrays(path)
-        label_names = tuple(
-            arrays["label_names"].astype(np.str_).reshape(-1).tolist() if "label_names" in arrays else LABELS
-        )
+        arrays = read_arrays(path)
     except FileNotFoundError:
         msg = f"there is no file {path}; expected a data set written by `fer-train prepare`"
         raise DatasetError(msg) from None
-    except (OSError, ValueError, EOFError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as err:
+    except ValueError as err:
         msg = f"{path} is damaged or not an npz file of plain arrays ({err}); copy it again or run `fer-train prepare`"
         raise DatasetError(msg) from err
+    label_names = LABELS
+    if "label_names" in arrays:
+        label_names = tuple(_texts(path, "label_names", arrays["label_names"]).reshape(-1).tolist())
     prefixes: dict[str, str] = {}
     for key in arrays:
         if key == "images" or key.endswith("_images"):
@@ -61,16 +60,11 @@ def read_npz(path: Path) -> Samples:
     if not prefixes:
         msg = f"{path} holds {sorted(arrays)}; expected at least one pair like train_images and train_labels"
         raise DatasetError(msg)
-    return concatenate([_split(path, arrays, name, prefix, label_names) for name, prefix in prefixes.items()])
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    file = np.load(path, allow_pickle=False)
-    if isinstance(file, np.ndarray):
-        # An npy file by another name: one array without a name.
-        return {}
-    with file:
-        return {name: file[name] for name in file.files}
+    samples = concatenate([_split(path, arrays, name, prefix, label_names) for name, prefix in prefixes.items()])
+    if not len(samples):
+        msg = f"{path} holds no picture: {', '.join(f'{prefix}images' for prefix in prefixes.values())} of length 0"
+        raise DatasetError(msg)
+    return samples
 
 
 def _split_name(prefix: str) -> str:
@@ -79,14 +73,14 @@ def _split_name(prefix: str) -> str:
 
 
 def _split(
-    path: Path, arrays: dict[str, NDArray[np.generic]], split: str, prefix: str, label_names: tuple[str, ...]
+    path: Path, arrays: dict[str, NDArray[Any]], split: str, prefix: str, label_names: tuple[str, ...]
 ) -> Samples:
     images = arrays[f"{prefix}images"]
     if f"{prefix}labels" not in arrays:
         msg = f"{path} has {prefix}images but no {prefix}labels; expected one label for every picture"
         raise DatasetError(msg)
     raw = arrays[f"{prefix}labels"]
-    if images.ndim != 3 or images.dtype != np.uint8:
+    if images.ndim != 3 or images.dtype != np.uint8 or 0 in images.shape[1:]:
         msg = f"{path}: {prefix}images is {images.dtype} {images.shape}; expected uint8 (N, H, W)"
         raise DatasetError(msg)
     if raw.shape != images.shape[:1] or raw.dtype.kind not in "iu":
@@ -107,19 +101,37 @@ def _split(
         if value is not None and value.shape != shape:
             msg = f"{path}: {prefix}{name} has the shape {value.shape}; expected {shape}"
             raise DatasetError(msg)
-    sources = extra["sources"]
+    votes = extra.pop("votes")
+    if votes is not None and (votes.dtype.kind not in "iu" or votes.min(initial=0) < 0 or votes.max(initial=0) > 255):
+        msg = f"{path}: {prefix}votes ({votes.dtype}) are no counts of votes; expected whole numbers from 0 to 255"
+        raise DatasetError(msg)
+    texts = {name: None if value is None else _texts(path, f"{prefix}{name}", value) for name, value in extra.items()}
+    sources = texts["sources"]
     if sources is None:
         sources = np.array([f"{path.name}:{prefix}images[{index}]" for index in range(len(images))], dtype=np.str_)
     return Samples(
-        images=images.astype(np.uint8, copy=False),
+        images=images,
         labels=labels,
         label_names=label_names,
         splits=np.full(len(images), split),
-        sources=sources.astype(np.str_),
-        votes=None if extra["votes"] is None else extra["votes"].astype(np.uint8),
-        subjects=None if extra["subjects"] is None else extra["subjects"].astype(np.str_),
-        videos=None if extra["videos"] is None else extra["videos"].astype(np.str_),
+        sources=sources,
+        votes=None if votes is None else votes.astype(np.uint8),
+        subjects=texts["subjects"],
+        videos=texts["videos"],
     )
+
+
+def _texts(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.str_]:
+    """Names as text, or whole numbers that serve as names."""
+    try:
+        if array.dtype.kind == "S":
+            return np.char.decode(array, "utf-8")
+        if array.dtype.kind in "Uiu":
+            return array.astype(np.str_)
+    except UnicodeDecodeError:
+        pass
+    msg = f"{path}: {name} is {array.dtype}; expected text"
+    raise DatasetError(msg)
 
 
 def write_npz(path: Path, samples: Samples) -> None:
