@@ -106,7 +106,7 @@ def test_damaged_tables(fails: Failure, recipe: Path, tmp_path: Path, tiny_npz: 
     csv.write_text("emotion,pixels,Usage\n3,1 2 3,Training\n9," + " ".join(["7"] * 2304) + ",Training\n")
     said = fails("fit", "--recipe", recipe, "--data", csv)
     assert "the pixel row has 3 values, expected 2304" in said
-    assert "unknown label '9', expected 0 to 6" in said
+    assert "unknown label '9', expected 0 to 7" in said
     torn = tmp_path / "torn.npz"
     torn.write_bytes(tiny_npz.read_bytes()[:5000])
     assert str(torn) in fails("fit", "--recipe", recipe, "--data", torn)

@@ -52,7 +52,7 @@ def test_bad_rows_are_listed_with_line_and_reason(trees: Any) -> None:
     loud = [good[0], good[1].rsplit(" ", 1)[0] + " 256", good[2]]
     word = [good[0], good[1].rsplit(" ", 1)[0] + " x", good[2]]
     path = trees.fer_csv(
-        [good, short, loud, word, ["7", *good[1:]], ["sad", *good[1:]], [good[0], good[1], "Extra"], [good[0]]]
+        [good, short, loud, word, ["8", *good[1:]], ["sad", *good[1:]], [good[0], good[1], "Extra"], [good[0]]]
     )
     samples = load_dataset(path)
     assert len(samples) == 1
@@ -60,11 +60,43 @@ def test_bad_rows_are_listed_with_line_and_reason(trees: Any) -> None:
         ("fer2013.csv:line 3", "the pixel row has 2299 values, expected 2304"),
         ("fer2013.csv:line 4", "the pixel row holds something else than gray values 0 to 255"),
         ("fer2013.csv:line 5", "the pixel row holds something else than gray values 0 to 255"),
-        ("fer2013.csv:line 6", "unknown label '7', expected 0 to 6"),
-        ("fer2013.csv:line 7", "unknown label 'sad', expected 0 to 6"),
+        ("fer2013.csv:line 6", "unknown label '8', expected 0 to 7"),
+        ("fer2013.csv:line 7", "unknown label 'sad', expected 0 to 7"),
         ("fer2013.csv:line 8", "unknown usage 'Extra', expected Training, PublicTest or PrivateTest"),
         ("fer2013.csv:line 9", "the pixel row has 0 values, expected 2304"),
     ]
+
+
+def test_seven_is_contempt(trees: Any) -> None:
+    path = trees.fer_csv([trees.fer_row(label, label, "Training") for label in (0, 6, 7)], name="ckextended.csv")
+    assert load_dataset(path, label_map="fer8").labels.tolist() == [0, 6, 7]
+    paper = load_dataset(path, label_map="paper")
+    assert [paper.label_names[label] for label in paper.labels] == ["angry", "contempt"]
+    seven = load_dataset(path)
+    assert seven.labels.tolist() == [0, 6]
+    assert seven.skip_summary() == {"class 'contempt' is not in the label map fer7": 1}
+
+
+def test_a_label_of_thousands_of_digits(trees: Any) -> None:
+    good = trees.fer_row(0, 1, "Training")
+    samples = load_dataset(trees.fer_csv([good, ["9" * 5000, *good[1:]]]))
+    assert samples.skip_summary() == {"unknown label '99999999999999999999', expected 0 to 7": 1}
+
+
+def test_a_missing_header_does_not_fill_the_screen(trees: Any) -> None:
+    path = trees.fer_csv([], header=trees.fer_row(0, 1, "Training"))
+    with pytest.raises(DatasetError) as error:
+        load_dataset(path)
+    assert len(str(error.value)) < 200 + len(str(path))
+
+
+def test_votes_that_break_off(trees: Any) -> None:
+    trees.fer_csv([trees.fer_row(0, 1, "Training")])
+    votes = trees.root / "fer2013new.csv"
+    columns = trees.votes_csv([]).read_text().strip().split(",")
+    votes.write_text(",".join([*columns[2:], *columns[:2]]) + "\n" + ",".join("1" * 10) + "\n")
+    with pytest.raises(DatasetError, match="does not follow the rows"):
+        load_dataset(trees.root / "fer2013.csv")
 
 
 def test_no_usable_row_is_an_error(trees: Any) -> None:

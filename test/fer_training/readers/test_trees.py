@@ -75,6 +75,18 @@ class TestClassFolders:
             "sad": "empty class folder",
         }
 
+    def test_links_that_lead_nowhere_or_to_folders_are_listed(self, trees: Any) -> None:
+        trees.write_picture("happy/1.png", 1)
+        trees.write_picture("elsewhere/happy/2.png", 2)
+        (trees.root / "happy" / "gone.png").symlink_to(trees.root / "nothing.png")
+        (trees.root / "happy" / "clip").symlink_to(trees.root / "elsewhere" / "happy")
+        (trees.root / "happy" / "2.png").symlink_to(trees.root / "elsewhere" / "happy" / "2.png")
+        samples = load_dataset(trees.root, label_map="imed")
+        assert [Path(source).name for source in samples.sources] == ["1.png", "2.png"]
+        found = {Path(skip.source).name: skip.reason for skip in samples.skipped}
+        assert found["gone.png"] == "a link to nothing"
+        assert found["clip"] == "a link to a folder, which is not followed"
+
     @pytest.mark.parametrize("wrapped", ["images", "images/images"])
     def test_folders_that_archives_wrap_around_the_data_are_no_classes(self, trees: Any, wrapped: str) -> None:
         trees.write_picture(f"{wrapped}/train/angry/1.png", 1)
@@ -311,6 +323,7 @@ class TestManifest:
             "b.txt,happy,train",
             "a.png,,train",
             "a.png,happy,later",
+            f"{'a' * 5000}.png,happy,train",
         )
         samples = load_dataset(path)
         assert [(skip.source, skip.reason) for skip in samples.skipped] == [
@@ -318,6 +331,7 @@ class TestManifest:
             ("manifest.csv:line 4", "not a picture file"),
             ("manifest.csv:line 5", "the label is missing"),
             ("manifest.csv:line 6", "unknown split 'later'"),
+            ("manifest.csv:line 7", "the file does not exist"),
         ]
 
     def test_no_usable_row_is_an_error(self, trees: Any) -> None:
@@ -415,6 +429,11 @@ class TestSpecs:
             ("- {use_as: train}", r"has the entry \{'use_as': 'train'\}; expected a path"),
             ("- [a", "cannot read the list of data sets"),
             ("- {path: ., use_as: half}", "no split 'half'"),
+            ("- {path: ., 1: train}", r"described by path and any of .*; got \['1', 'path'\]"),
+            ("- {path: ., label_map: [1, [happy]]}", r"class list \[1, \['happy'\]\] is not usable"),
+            ("- {path: ., size: true}", "size of a data set is True; expected a number of pixels from 2"),
+            ("- {path: ., size: 100000000}", "size of a data set is 100000000; expected .* to 1024"),
+            ("- {path: ., kind: fer_csv}", r"cannot read .*fer2013\.csv"),
         ],
     )
     def test_bad_list_is_an_error(self, trees: Any, text: str, message: str) -> None:

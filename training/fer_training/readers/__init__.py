@@ -30,13 +30,13 @@ from .class_folders import inner_root, read_class_folders
 from .combination import read_combination
 from .fer_csv import SIDE, read_fer_csv
 from .ferplus import apply_targets
-from .images import fit_square
+from .images import LARGEST_SIDE, fit_square
 from .jaffe import NAME as JAFFE_NAME
 from .jaffe import read_jaffe
 from .label_maps import LabelMap, apply_label_map, canonical, find_label_map, with_common_names
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
-from .records import Index, known_split, load_pixels
+from .records import Index, known_split, load_pixels, short_names
 from .samples import DatasetError, Samples, Skip, concatenate, pixel_hash
 
 __all__ = [
@@ -115,9 +115,11 @@ def load_dataset(
 def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
     if isinstance(spec, Mapping):
         allowed = {field.name for field in fields(_Options)}
-        unknown = sorted(set(spec) - allowed - {"path"})
+        unknown = set(spec) - allowed - {"path"}
         if unknown or "path" not in spec:
-            msg = f"a data set is described by path and any of {', '.join(sorted(allowed))}; got {sorted(spec)}"
+            msg = (
+                f"a data set is described by path and any of {', '.join(sorted(allowed))}; got {sorted(map(str, spec))}"
+            )
             raise DatasetError(msg)
         own = {key: value for key, value in spec.items() if key != "path"}
         _check_options(own)
@@ -145,8 +147,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
             expected = "a name"
         elif key == "votes" and not isinstance(value, str | PathLike | None):
             expected = "a path"
-        elif key == "size" and not (isinstance(value, int) and value > 0):
-            expected = "a number of pixels above 0"
+        elif key == "size" and not (isinstance(value, int) and 1 < value <= LARGEST_SIDE):
+            expected = f"a number of pixels from 2 to {LARGEST_SIDE}"
         elif key == "label_map" and not isinstance(value, str | list | tuple | LabelMap):
             expected = "a name or a list of class names"
         elif key == "rename" and not (
@@ -268,12 +270,17 @@ def _detect_csv(path: Path) -> str:
         raise DatasetError(msg)
     if is_manifest_header(columns):
         return "manifest"
-    msg = f"{path} has the columns {columns}; expected emotion and pixels (FER2013), or path and label (a manifest)"
+    msg = (
+        f"{path} has the columns {short_names(columns)}; expected emotion and pixels (FER2013), or path and label "
+        "(a manifest)"
+    )
     raise DatasetError(msg)
 
 
 def _fer_csv(path: Path, votes: Path | None) -> Samples:
-    file = next(path / name for name in FER_FILES if (path / name).is_file()) if path.is_dir() else path
+    file = path
+    if path.is_dir():
+        file = next((path / name for name in FER_FILES if (path / name).is_file()), path / FER_FILES[0])
     beside = file.with_name("fer2013new.csv")
     if votes is None and file.name in FER_FILES and beside.is_file():
         votes = beside

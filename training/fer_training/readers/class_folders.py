@@ -84,7 +84,12 @@ def _loose(folder: Path) -> list[Skip]:
 def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]:
     records = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        if not path.is_file():
+            if path.is_symlink():
+                what = "a link to a folder, which is not followed" if path.is_dir() else "a link to nothing"
+                skipped.append(Skip(str(path), what))
             continue
         if not is_image(path):
             skipped.append(Skip(str(path), "not a picture file"))

@@ -1,4 +1,7 @@
-"""FER2013 as fer2013.csv or icml_face_data.csv (pixels as text), with or without the FER+ votes of fer2013new.csv."""
+"""FER2013 as fer2013.csv or icml_face_data.csv (pixels as text), with or without the FER+ votes of fer2013new.csv.
+
+Other sets travel in this form too: CK+ as ckextended.csv, where 7 is contempt.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,33 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_perception.labels import LABELS
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
 from .ferplus import read_votes
-from .records import known_split
+from .records import known_split, short_names
 from .samples import DatasetError, Samples, Skip
 
 #: Side of the pictures in pixels.
 SIDE = 48
 
+#: What the column "emotion" holds, in the order of our class names.
+_CODES = tuple(str(code) for code in range(len(LABELS_WITH_CONTEMPT)))
+
 
 def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
     """Read FER2013 from its CSV file.
 
-    The columns are "emotion" (0 to 6), "pixels" (2,304 gray values) and, where the file has splits, "Usage"
-    (Training, PublicTest, PrivateTest), in any order, with or without a blank before their names. A row with too few
-    or too many pixels, values that are not gray levels, an unknown label or usage is left out and listed with its
-    line.
+    The columns are "emotion" (0 to 6; 7 is contempt), "pixels" (2,304 gray values) and, where the file has splits,
+    "Usage" (Training, PublicTest, PrivateTest), in any order, with or without a blank before their names. A row with
+    too few or too many pixels, values that are not gray levels, an unknown label or usage is left out and listed with
+    its line.
 
     Args:
         path: the file.
         votes: fer2013new.csv; its rows must follow those of `path`. Pictures that FER+ removed are left out and listed.
+
+    Returns:
+        Samples with the seven classes of FER2013, and contempt where a row has it.
 
     Raises:
         DatasetError: unreadable, a column is missing, no row is usable, or the votes belong to other rows.
@@ -47,7 +56,7 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
             reader = csv.DictReader(file, skipinitialspace=True)
             columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
             if "pixels" not in columns or "emotion" not in columns:
-                msg = f"{path} has the columns {list(columns)}; expected emotion, pixels and Usage"
+                msg = f"{path} has the columns {short_names(columns)}; expected emotion, pixels and Usage"
                 raise DatasetError(msg)
             usage_column = columns.get("usage")
             for index, row in enumerate(reader):
@@ -88,7 +97,7 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
     return Samples(
         images=np.frombuffer(b"".join(images), dtype=np.uint8).reshape(-1, SIDE, SIDE),
         labels=np.array(labels, dtype=np.int64),
-        label_names=LABELS,
+        label_names=LABELS_WITH_CONTEMPT if LABELS_WITH_CONTEMPT.index("contempt") in labels else LABELS,
         splits=np.array(splits, dtype=np.str_),
         sources=np.array(sources, dtype=np.str_),
         votes=None if counts is None else counts[rows],
@@ -110,10 +119,10 @@ def _pixels(text: str | None) -> bytes:
 
 def _label(text: str | None) -> int:
     value = (text or "").strip()
-    if not value.isdecimal() or int(value) >= len(LABELS):
-        msg = f"unknown label {value!r}, expected 0 to {len(LABELS) - 1}"
+    if value not in _CODES:
+        msg = f"unknown label {value[:20]!r}, expected 0 to {len(_CODES) - 1}"
         raise DatasetError(msg)
-    return int(value)
+    return _CODES.index(value)
 
 
 def _split(usage: str) -> str:
@@ -121,6 +130,6 @@ def _split(usage: str) -> str:
         return ""
     split = known_split(usage)
     if split is None:
-        msg = f"unknown usage {usage!r}, expected Training, PublicTest or PrivateTest"
+        msg = f"unknown usage {usage[:20]!r}, expected Training, PublicTest or PrivateTest"
         raise DatasetError(msg)
     return split

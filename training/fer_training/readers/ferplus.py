@@ -164,8 +164,9 @@ def read_votes(path: Path) -> tuple[NDArray[np.uint8], list[str], NDArray[np.boo
                     msg = f"{path}, line {number}: a vote count is out of range; expected 0 to 255"
                     raise DatasetError(msg)
                 votes.append(counts)
-                usages.append(row["Usage"].strip())
-                kept.append(bool(row["Image name"].strip()))
+                # A row that breaks off has no such field.
+                usages.append((row["Usage"] or "").strip())
+                kept.append(bool((row["Image name"] or "").strip()))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         msg = f"cannot read {path} ({err}); expected fer2013new.csv of FER+"
         raise DatasetError(msg) from err

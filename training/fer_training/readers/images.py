@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from .samples import DatasetError
 
+#: Training pictures larger than this (pixels) are no crops of faces, and would fill the memory.
+LARGEST_SIDE = 1024
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".webp"})
 
 

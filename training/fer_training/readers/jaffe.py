@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from .images import is_image
 from .records import Index, Record, known_split
 from .samples import DatasetError, Skip
 
@@ -23,7 +24,7 @@ def read_jaffe(root: Path) -> Index:
     records = []
     skipped = []
     for path in sorted(root.rglob("*")):
-        if not path.is_file() or path.suffix.lower() not in (".tif", ".tiff") or path.name.startswith("."):
+        if not path.is_file() or not is_image(path):
             continue
         match = NAME.match(path.name)
         if match is None or match[2].upper() not in EXPRESSIONS:

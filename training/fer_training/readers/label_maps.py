@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -82,8 +83,8 @@ def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
             msg = f"there is no label map {spec!r}; expected one of {', '.join(LABEL_MAPS)} or a list of class names"
             raise DatasetError(msg)
         return LABEL_MAPS[spec]
-    names = tuple(canonical(name) for name in spec)
-    if len(names) < 2 or len(set(names)) != len(names):
+    names = tuple(canonical(name) for name in spec if isinstance(name, str))
+    if len(names) < 2 or len(set(names)) != len(spec):
         msg = f"the class list {list(spec)} is not usable; expected at least two different names"
         raise DatasetError(msg)
     return LabelMap("custom", names)
@@ -125,7 +126,9 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
     skipped = [Skip(str(samples.sources[i]), reasons[int(samples.labels[i])]) for i in lost]
     kept = replace(samples, labels=mapped, label_names=labels).take(mapped >= 0)
     if len(samples) and not len(kept):
-        msg = f"no picture is left after the label map {mapping.name}: {dict(kept.skip_summary())}"
+        counts = Counter(skip.reason for skip in skipped).most_common()
+        why = "; ".join(f"{count} x {reason}" for reason, count in counts)
+        msg = f"no picture is left after the label map {mapping.name}: {why}"
         raise DatasetError(msg)
     return replace(kept, skipped=(*samples.skipped, *skipped))
 

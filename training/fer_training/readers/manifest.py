@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 from .images import is_image
-from .records import Index, Record, known_split
+from .records import Index, Record, known_split, short_names
 from .samples import DatasetError, Skip
 
 _PATH_COLUMNS = ("path", "file", "image", "filename")
@@ -37,7 +38,8 @@ def read_manifest(path: Path) -> Index:
             columns = list(reader.fieldnames)
             if not is_manifest_header(columns):
                 msg = (
-                    f"{path} has the columns {columns}; expected path and label, and where known split, subject, video"
+                    f"{path} has the columns {short_names(columns)}; expected path and label, and where known split, "
+                    "subject, video"
                 )
                 raise DatasetError(msg)
             for row in reader:
@@ -63,7 +65,8 @@ def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Rec
 
     file = folder / value(_PATH_COLUMNS)
     split = value(("split", "usage"))
-    if not value(_PATH_COLUMNS) or not file.is_file():
+    # Not `is_file` of the path itself, which raises at a name that is too long.
+    if not value(_PATH_COLUMNS) or not os.path.isfile(file):  # noqa: PTH113
         msg = "the file does not exist"
         raise DatasetError(msg)
     if not is_image(file):

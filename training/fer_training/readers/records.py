@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,12 @@ class Index:
     records: tuple[Record, ...]
     label_names: tuple[str, ...]
     skipped: tuple[Skip, ...] = ()
+
+
+def short_names(columns: Iterable[str]) -> list[str]:
+    """Column names for an error message: of a file without a header they are a picture's pixels."""
+    names = [name if len(name) <= 20 else f"{name[:20]}..." for name in columns]
+    return names if len(names) <= 20 else [*names[:20], "..."]
 
 
 def load_pixels(index: Index, *, size: int) -> Samples:
