@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from full_disk import fill_the_disk
 from safetensors.torch import save_file
 
 from fer_training.checkpoint import FORMAT, Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -50,6 +51,8 @@ def test_a_missing_entry_is_named(tmp_path: Path, missing: str, architecture: st
         ("arguments", "{"),
         ("arguments", "[1]"),
         ("arguments", '{"in_channels": "one"}'),
+        ("arguments", '{"name": "arch1"}'),
+        ("arguments", "[" * 100_000),
         ("labels", "happy, sad"),
         ("labels", '"happy"'),
         ("labels", "[1, 2]"),
@@ -64,9 +67,9 @@ def test_an_entry_that_does_not_parse_is_refused(tmp_path: Path, key: str, value
         load_checkpoint(path)
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "w.safetensors", ENTRIES)
-    (tmp_path / "w.safetensors.part").symlink_to("/dev/full")
+    fill_the_disk(monkeypatch)
     checkpoint = Checkpoint("lenet", {}, ("happy", "sad"), {"weight": torch.zeros(2)})
     with pytest.raises(CheckpointError, match=r"cannot write .*w\.safetensors \(No space left on device\)"):
         save_checkpoint(path, checkpoint)

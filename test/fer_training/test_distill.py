@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from full_disk import fill_the_disk
 from random_teacher import distill, random_teacher
 
 from fer_perception.errors import SourceError
@@ -55,7 +56,7 @@ def test_the_file_of_a_whole_data_set_is_small_and_holds_no_picture(tmp_path: Pa
         assert {name: data[name].shape for name in data.files} == {
             "hashes": (28_500, 8), "probabilities": (28_500, 7), "about": (),
         }  # fmt: skip
-    assert not list(tmp_path.glob("*.part"))
+    assert [file.name for file in tmp_path.iterdir()] == ["teacher.npz"]
 
 
 def test_repeats_of_a_picture_get_one_row(tmp_path: Path) -> None:
@@ -135,11 +136,11 @@ def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "teacher.npz").exists()
 
 
-def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "teacher.npz"
     write_teacher(path, ["aa" * 32], np.eye(7)[:1], labels=LABELS, source="first")
     before = path.read_bytes()
-    (tmp_path / "teacher.npz.part").mkdir()
-    with pytest.raises(SourceError, match=r"cannot write .*directory.*untouched"):
+    fill_the_disk(monkeypatch)
+    with pytest.raises(SourceError, match=r"cannot write .*No space.*untouched"):
         write_teacher(path, ["bb" * 32], np.eye(7)[:1], labels=LABELS, source="second")
     assert path.read_bytes() == before

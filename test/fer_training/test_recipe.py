@@ -51,7 +51,14 @@ def test_resolved_recipe_is_the_recipe(tmp_path: Path) -> None:
         ({"augmentation": {"rotation": -10.0}}, "expected 0 or a number above it"),
         ({"seed": -1}, "seed is -1; expected 0 to 4294967295"),
         ({"seed": 99_999_999_999}, "expected 0 to 4294967295"),
-        ({"input_size": 20}, "input_size is 20; expected at least 32 pixels"),
+        ({"input_size": 20}, "input_size is 20; expected 32 to 1024 pixels"),
+        ({"input_size": 10**9}, "input_size is 1000000000; expected 32 to 1024 pixels"),
+        ({"held_out": [1]}, r"held_out is \[1\]; expected a list of names"),
+        ({"loss": {"teacher_networks": [None]}}, r"loss\.teacher_networks is \[None\]; expected a list of names"),
+        ({"arguments": {1: 2}}, "expected names and their values"),
+        ({"arguments": {"dropout": float("nan")}}, "expected numbers, words and lists of them"),
+        ({"arguments": {"in_channels": 3}}, r"arguments\.in_channels would have no effect: set the key in_channels"),
+        ({"arguments": {"name": "arch2"}}, r"arguments\.name would have no effect: set the key architecture"),
         ({"precision": "bf16-true"}, "expected one of: 32-true, bf16-mixed, 16-mixed"),
         ({"architecture": "arch9"}, "architecture is 'arch9'; expected one of arch1"),
         ({"loss": {"teacher_weight": 0.5}}, "fer-train distill"),
@@ -72,6 +79,12 @@ def test_unreadable_recipes_are_named(tmp_path: Path) -> None:
         load_recipe(str(broken))
     with pytest.raises(RecipeError, match="key=value"):
         load_recipe("arch1_fer2013", ["epochs"])
+
+
+@pytest.mark.parametrize("key", ["arguments=&x {y: *x}", "held_out=&x [*x]", "loss.teacher_networks=&x [*x]"])
+def test_a_value_that_holds_itself(key: str) -> None:
+    with pytest.raises(RecipeError, match=f"{key.partition('=')[0]} is .*; expected"):
+        load_recipe("arch1_fer2013", [key])
 
 
 def test_a_recipe_that_is_handed_on_names_no_folder_of_this_machine() -> None:

@@ -117,7 +117,7 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
     except KeyError as err:
         msg = f"{path} lacks the entry {err.args[0]!r}; {_MEND}"
         raise CheckpointError(msg) from None
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         msg = f"{path} has an entry that does not parse ({err}); {_MEND}"
         raise CheckpointError(msg) from None
 
@@ -132,6 +132,9 @@ def _mapping(text: str) -> dict[str, Any]:
 
 def _arguments(text: str) -> dict[str, Any]:
     arguments = _mapping(text)
+    if "name" in arguments:
+        msg = "the network's arguments name another network"
+        raise ValueError(msg)
     for name in ("in_channels", "input_size", "num_classes"):
         if not isinstance(arguments.get(name, 1), int):
             msg = f"{name} is {arguments[name]!r}, expected a whole number"

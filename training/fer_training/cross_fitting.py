@@ -42,7 +42,7 @@ def may_answer(recipe: str, hashes: Sequence[str] | NDArray[np.str_]) -> NDArray
     """
     try:
         values = yaml.safe_load(recipe) if recipe else {}
-    except yaml.YAMLError as err:
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
         msg = f"the model's recipe is not readable YAML: {' '.join(str(err).split())}"
         raise RecipeError(msg) from err
     if not isinstance(values, dict) or not values.get("cross_fit_parts"):

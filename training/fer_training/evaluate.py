@@ -356,7 +356,7 @@ def _protocol(recipe: str) -> str:
     """The protocol a recipe names, "unknown" where it names none."""
     try:
         parsed = yaml.safe_load(recipe)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return "unknown"
     return str(parsed.get("protocol", "unknown")) if isinstance(parsed, dict) else "unknown"
 

@@ -300,7 +300,7 @@ def parse_recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
     """The recipe a model was trained with; empty where it records none."""
     try:
         parsed = yaml.safe_load(metadata.recipe)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,15 @@ R = TypeVar("R")
 
 #: The recipes that come with this package, and the files they name.
 OWN_RECIPES = Path(__file__).parent / "recipes"
+
+
+#: What an architecture takes that is decided elsewhere, and where.
+_SHAPE = {
+    "name": "set the key architecture",
+    "in_channels": "set the key in_channels",
+    "input_size": "set the key input_size",
+    "num_classes": "the label map decides it",
+}
 
 
 class RecipeError(ConfigError):
@@ -324,7 +334,28 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
     if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
         msg = f"{name} is {value!r} ({type(value).__name__}); expected {expected.__name__}"
         raise RecipeError(msg)
+    if expected is list and not all(isinstance(item, str) for item in value):
+        msg = f"{name} is {value!r}; expected a list of names"
+        raise RecipeError(msg)
+    if expected is dict:
+        _check_arguments(value, name)
     return value
+
+
+def _check_arguments(arguments: dict[Any, Any], name: str) -> None:
+    """They are written to recipes and, as JSON, to checkpoints."""
+    if not all(isinstance(key, str) for key in arguments):
+        msg = f"{name} is {arguments!r}; expected names and their values"
+        raise RecipeError(msg)
+    own = sorted(arguments.keys() & _SHAPE)
+    if own:
+        msg = f"{name}.{own[0]} would have no effect: {_SHAPE[own[0]]}"
+        raise RecipeError(msg)
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as err:
+        msg = f"{name} is {arguments!r}; expected numbers, words and lists of them ({err})"
+        raise RecipeError(msg) from err
 
 
 def _check_ranges(recipe: Recipe) -> None:

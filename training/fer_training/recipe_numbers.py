@@ -7,6 +7,7 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from fer_training.architectures import MIN_INPUT_SIZE
+from fer_training.readers.images import LARGEST_SIDE
 
 #: What a number must be, in words, and the keys it holds for.
 _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
@@ -59,8 +60,8 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
     ),
     (lambda value: 0 <= value < 2**32, f"0 to {2**32 - 1}", ("seed", "split_seed")),
     (
-        lambda value: value >= MIN_INPUT_SIZE,
-        f"at least {MIN_INPUT_SIZE} pixels",
+        lambda value: MIN_INPUT_SIZE <= value <= LARGEST_SIDE,
+        f"{MIN_INPUT_SIZE} to {LARGEST_SIDE} pixels",
         ("input_size",),
     ),
 )

@@ -181,6 +181,10 @@ def test_initial_weights_keep_the_signal_alive() -> None:
         ({"name": "arch1", "input_size": 16}, "input_size is 16; expected at least 32"),
         ({"name": "arch1", "num_classes": 1}, "num_classes is 1; expected at least 2"),
         ({"name": "arch1", "depth": 3}, "arch1 does not take depth; the options it takes are: dropout"),
+        ({"name": "arch1", "dropout": 2}, r"arch1 cannot be built with dropout=2 \(dropout probability has to be"),
+        ({"name": "teacher", "depth": "deep"}, "teacher cannot be built with depth='deep'"),
+        ({"name": "arch1", "bn_eps": "small"}, "bn_eps is 'small'; expected a number above 0, 1 at most"),
+        ({"name": "arch1", "bn_momentum": 0}, "bn_momentum is 0; expected a number above 0, 1 at most"),
         ({"name": "lenet", "dropout": 0.1}, "lenet does not take dropout; the options it takes are: none"),
     ],
 )

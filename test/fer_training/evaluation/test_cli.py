@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 import typer
+from full_disk import fill_the_disk
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError, ModelError
@@ -208,11 +209,16 @@ def test_the_table_and_the_page_say_what_judged(
 
 @pytest.mark.parametrize("option", ["--json", "--report", "--out"])
 def test_a_full_disk_leaves_the_earlier_file(
-    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path, option: str
+    run: Callable[..., str],
+    shipped: Path,
+    drawn_npz: Path,
+    tmp_path: Path,
+    option: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "file"
     path.write_text("by hand")
-    (tmp_path / "file.part").symlink_to("/dev/full")
+    fill_the_disk(monkeypatch)
     words = ("card", "--model", shipped) if option == "--out" else ("evaluate", "--model", shipped, "--data", drawn_npz)
     with pytest.raises(FerError, match=rf"cannot write {path} \(No space left on device\)"):
         run(*words, option, path)

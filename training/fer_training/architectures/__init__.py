@@ -82,7 +82,7 @@ def create(
         in_channels: channels of the input, 1 (gray) or 3.
         input_size: side of the square input in pixels, at least 32.
         num_classes: K, number of classes, at least 2.
-        bn_eps: added to the variance in batch normalisation; None keeps 1e-5.
+        bn_eps: added to the variance in batch normalisation, (0, 1]; None keeps 1e-5.
         bn_momentum: share by which a step updates the running statistics, (0, 1]; None keeps 0.1.
         **keywords: what the network of that name takes besides (see `options`), e.g. `dropout`.
 
@@ -90,7 +90,7 @@ def create(
         A module: normalised float (B, in_channels, input_size, input_size) -> logits (B, K).
 
     Raises:
-        ArchitectureError: unknown name or option, or a size that makes no network.
+        ArchitectureError: unknown name or option, or a size or a value of an option that makes no network.
     """
     if name not in _NETWORKS:
         msg = f"there is no network {name!r}; expected one of {', '.join(names())}"
@@ -109,7 +109,17 @@ def create(
         takes = ", ".join(options(name)) or "none"
         msg = f"{name} does not take {', '.join(unknown)}; the options it takes are: {takes}"
         raise ArchitectureError(msg)
-    network = _NETWORKS[name](in_channels=in_channels, input_size=input_size, num_classes=num_classes, **keywords)
+    for key, value in (("bn_eps", bn_eps), ("bn_momentum", bn_momentum)):
+        if value is not None and not (isinstance(value, int | float) and 0 < value <= 1):
+            msg = f"{key} is {value!r}; expected a number above 0, 1 at most"
+            raise ArchitectureError(msg)
+    try:
+        network = _NETWORKS[name](in_channels=in_channels, input_size=input_size, num_classes=num_classes, **keywords)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as err:
+        # What PyTorch and Python say of a dropout of 2, a depth of "deep" or a negative width.
+        words = " ".join(str(err).split())[:200]
+        msg = f"{name} cannot be built with {', '.join(f'{k}={v!r}' for k, v in keywords.items())} ({words})"
+        raise ArchitectureError(msg) from err
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
             module.eps = module.eps if bn_eps is None else bn_eps
