@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import expm
 
 from fer_perception.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.labels import LABELS
@@ -201,6 +202,27 @@ class TestHmmFilter:
         after = [f.wait(0.2)[HAPPY] for _ in range(5)]  # type: ignore[index]
         assert all(b < a for a, b in zip([0.95, *after], after, strict=False))
         np.testing.assert_allclose(f.wait(100.0), 0.9 * PRIOR + 0.1 / 7, atol=1e-6)
+
+    @given(
+        wait=st.floats(0.0, 100.0), dwell=st.floats(0.1, 60.0), peak=st.integers(0, 6), certainty=st.floats(0.2, 1.0)
+    )
+    @settings(max_examples=50, deadline=None)
+    def test_unseen_it_follows_the_chain_of_the_documentation(
+        self, wait: float, dwell: float, peak: int, certainty: float
+    ) -> None:
+        """Young k to mature k, mature k to young j with probability prior[j]; each with the rate 2 / D'."""
+        classes = len(LABELS)
+        prior = 0.9 * PRIOR + 0.1 / classes
+        rate = 2.0 / (dwell * (1.0 - np.sum(prior**2)))
+        generator = np.zeros((2 * classes, 2 * classes))
+        generator[:classes, classes:] = rate * np.eye(classes)
+        generator[classes:, :classes] = rate * prior
+        generator -= np.diag(generator.sum(axis=1))
+        f = hmm(dwell)
+        p = peaked(peak, certainty)
+        f.observe(p, 0.0)
+        expected = np.concatenate([p, p]) / 2 @ expm(generator * wait)
+        np.testing.assert_allclose(f.wait(wait), expected[:classes] + expected[classes:], atol=1e-8)
 
     def test_half_of_the_expressions_last_about_as_long_as_they_should(self) -> None:
         """An expression of the Erlang chain survives its mean dwell time with probability 3 / e^2 = 0.41."""
