@@ -13,6 +13,8 @@ from fer_perception.errors import ConfigError
 from fer_perception.settings import PipelineSettings, check_value, from_mapping
 
 _KEY = "ros__parameters"
+#: Mappings and lists in a file; this project's has a few dozen.
+_MOST_COLLECTIONS = 1000
 
 
 def read_pipeline_settings(path: Path, *, node_only: Collection[str] = (), **overrides: Any) -> PipelineSettings:
@@ -54,8 +56,8 @@ def read_parameters(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         msg = f"{path} is not UTF-8 text; expected a YAML parameter file"
         raise ConfigError(msg) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        # Beside its own errors it passes on those of impossible dates and numbers, and of endless nesting.
+    except Exception as err:  # noqa: BLE001
+        # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
         msg = f"{path} is no valid YAML: {' '.join(str(err).split())}"
         raise ConfigError(msg) from None
     if tree is None:
@@ -63,6 +65,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
     if not isinstance(tree, dict):
         msg = f"{path} holds a {type(tree).__name__}; expected a mapping of parameter names to values"
         raise ConfigError(msg)
+    _check_extent(tree, path)
     sections = [tree[_KEY]] if _KEY in tree else _sections(tree)
     values: dict[str, Any] = {}
     for section in sections:
@@ -73,6 +76,19 @@ def read_parameters(path: Path) -> dict[str, Any]:
             raise ConfigError(msg)
         values.update(_flatten(section))
     return values
+
+
+def _check_extent(tree: dict[Any, Any], path: Path) -> None:
+    """Refuse what a few aliases make endless: a mapping inside of itself, or twice in each of thirty others."""
+    left: list[Any] = [tree]
+    for _ in range(_MOST_COLLECTIONS):
+        if not left:
+            return
+        collection = left.pop()
+        inside = collection.values() if isinstance(collection, dict) else collection
+        left.extend(value for value in inside if isinstance(value, (dict, list)))
+    msg = f"{path} unfolds to more than {_MOST_COLLECTIONS} mappings and lists; write it without aliases (&, *)"
+    raise ConfigError(msg)
 
 
 def _sections(tree: dict[Any, Any]) -> list[Any]:

@@ -101,3 +101,18 @@ def test_the_shipped_configurations_are_accepted(repository: Path) -> None:
 def test_yaml_that_fails_in_its_own_ways(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="no valid YAML"):
         read_pipeline_settings(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("value", ["!!timestamp x", '!!int ""', "2001-13-45", "[" * 2000])
+def test_values_that_yaml_cannot_make_are_named(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"params\.yaml is no valid YAML"):
+        read_parameters(write(tmp_path, f"threads: {value}\n"))
+
+
+def test_aliases_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
+    doubled = "".join(f"m{i}: &m{i} {{a: *m{i - 1}, b: *m{i - 1}}}\n" for i in range(1, 40))
+    lists = "".join(f"l{i}: &l{i} [*l{i - 1}, *l{i - 1}]\n" for i in range(1, 40))
+    for text in ("a: &a {b: *a}\n", "m0: &m0 {a: 1}\n" + doubled, "l0: &l0 [1]\n" + lists):
+        with pytest.raises(ConfigError, match=r"unfolds to more than 1000 .* without aliases"):
+            read_parameters(write(tmp_path, text))
+    assert read_parameters(write(tmp_path, "a: &a {x: 1}\nb: *a\n")) == {"a.x": 1, "b.x": 1}
