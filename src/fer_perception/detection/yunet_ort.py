@@ -79,7 +79,10 @@ def _load(model: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        # Without its fallback, which would tell of it on stdout, where results go.
+        session = onnxruntime.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as err:  # noqa: BLE001 - ONNX Runtime raises many classes without a common base
         msg = f"{model} is not a model that ONNX Runtime loads ({str(err).splitlines()[0]}); {mend}"
         raise ModelError(msg) from None

@@ -101,7 +101,10 @@ class OnnxRuntimeClassifier:
         # With external data ONNX Runtime needs the path to find it; else the very bytes that were checked are run.
         source = str(model.path) if model.external else model.data
         try:
-            session = onnxruntime.InferenceSession(source, session_options(threads), providers=providers)
+            # Without its fallback, which would tell of it on stdout, where results go.
+            session = onnxruntime.InferenceSession(
+                source, session_options(threads), providers=providers, enable_fallback=0
+            )
         except Exception as err:
             if backend == "onnxruntime":
                 msg = f"{model.path} cannot be loaded by ONNX Runtime {onnxruntime.__version__}: {_first_line(err)}"

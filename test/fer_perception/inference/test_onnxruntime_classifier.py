@@ -139,3 +139,13 @@ def test_the_tensorrt_provider_gets_the_profile_and_the_cache():
     assert options["trt_engine_cache_path"] == "/cache"
     assert provider_options("onnxruntime", (1, 48, 48), Path("/cache")) == {}
     assert set(PROVIDERS) == {"onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"}
+
+
+def test_a_damaged_graph_leaves_stdout_alone(make_model, capfd):
+    path = make_model()
+    data = path.read_bytes()
+    # The name of an operator that is no text makes ONNX Runtime try again, and say so with print().
+    path.write_bytes(data.replace(b"Softmax", b"S\xbfftmax"))
+    with pytest.raises(ModelError, match="cannot be loaded by ONNX Runtime"):
+        create_classifier(path, backend="onnxruntime", threads=1)
+    assert capfd.readouterr().out == ""
