@@ -195,6 +195,9 @@ class BagReader:
             if not isinstance(received_ns, int) or not isinstance(data, (bytes, bytearray, memoryview)):
                 kinds = f"{type(received_ns).__name__} and {type(data).__name__}"
                 raise self._damaged(TypeError(f"time and data of a message are {kinds}, expected int and bytes"))
+            if received_ns < 0:
+                # mcap has no such times, so such a message could not be copied.
+                raise self._damaged(ValueError(f"a message was received at {received_ns} ns, expected 0 or later"))
             found[connection.topic] += 1
             yield BagMessage(connection, received_ns, bytes(data))
         self._check_complete(connections, found)
@@ -271,8 +274,9 @@ class BagReader:
         if isinstance(err, OSError) and err.errno == errno.ENOSPC:
             msg = f"{self.path} cannot be unpacked: {err.strerror}; make room, or set TMPDIR to a folder that has some"
             return SourceError(msg)
-        # Some errors carry no text, such as that of a length no memory holds.
-        told = " ".join(str(err).split()) or type(err).__name__
+        # Some errors say nothing, such as that of a length no memory holds, or one word, such as a missing key.
+        told = " ".join(str(err).split())
+        told = told if " " in told else f"{type(err).__name__} {told}".strip()
         return SourceError(f"{self.path} is no readable rosbag2 ({told}); {mend}")
 
 

@@ -14,6 +14,9 @@ from fer_perception.replay import ReplayedFrame
 from fer_perception.results_json import frame_to_json, json_line
 from fer_perception.stdout import drop_stdout
 
+#: What makes spreadsheets calculate a cell; no name of a ROS topic starts with any of it.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
 
 class JsonLines:
     """One object a frame: the keys of `fer run --json`, and "camera" (the topic).
@@ -64,7 +67,8 @@ class JsonLines:
 class CsvTable:
     """One row a face and frame: camera, frame, stamp (s), face_id, emotion, confidence, ..., one column a score.
 
-    A frame without faces has one row with an empty face_id. Numbers that are not estimated are empty.
+    A frame without faces has one row with an empty face_id. Numbers that are not estimated are empty. A name that a
+    spreadsheet would take for a formula has an apostrophe before it.
 
     Args:
         path: of the file; an older one is replaced.
@@ -93,14 +97,14 @@ class CsvTable:
 
     def _add(self, frame: ReplayedFrame) -> None:
         result = frame.result
-        start = [result.camera, frame.index, _seconds(result.stamp_ns)]
+        start = [_text(result.camera), frame.index, _seconds(result.stamp_ns)]
         if not result.faces:
             self._writer.writerow([*start, *[""] * (self._columns - len(start))])
         for face in result.faces:
             raw = [""] * len(self._labels) if face.raw_scores is None else [_number(v) for v in face.raw_scores]
             row: list[object] = [
                 face.face_id,
-                face.emotion,
+                _text(face.emotion),
                 _number(face.confidence),
                 face.phase.value,
                 _number(face.valence),
@@ -113,6 +117,11 @@ class CsvTable:
         """Finish the file; idempotent."""
         with _told(self._path):
             self._file.close()
+
+
+def _text(name: str) -> str:
+    """A name that no spreadsheet takes for a formula: topics of a bag and labels of a model may be somebody else's."""
+    return f"'{name}" if name.startswith(_FORMULA_STARTS) else name
 
 
 def _seconds(stamp_ns: int) -> str:

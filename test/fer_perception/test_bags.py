@@ -188,6 +188,7 @@ def test_what_is_no_rosbag2_is_told_where_to_go(tmp_path: Path, name: str, mend:
         "UPDATE messages SET data = 1099511627776",
         "UPDATE messages SET data = 'text'",
         "UPDATE messages SET timestamp = 'noon'",
+        "UPDATE messages SET timestamp = -1 WHERE id = 3",
     ],
 )
 def test_columns_of_another_type_are_damage(tmp_path: Path, change: str) -> None:
@@ -230,10 +231,13 @@ class TestMetadata:
                 next(messages)
 
 
-def test_an_error_without_a_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("error", "told"), [(MemoryError(), "MemoryError"), (KeyError("depth"), "KeyError 'depth'")])
+def test_an_error_of_few_words_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
     def refuse(_: Reader) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(Reader, "open", refuse)
-    with pytest.raises(SourceError, match=r"\(MemoryError\)"):
+    with pytest.raises(SourceError, match=rf"\({told}\)"):
         BagReader(small_bag(tmp_path / "bag"))

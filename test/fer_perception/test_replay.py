@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_bags import START_NS, STORE, header, jpeg, raw, text, write_bag
+from made_results import make_face, make_result
 
 from fer_perception.bags import EMOTIONS_TYPE, BagReader, BagWriter
 from fer_perception.demo_clip import RATE, clip_frames
@@ -250,3 +251,15 @@ def test_the_bytes_are_those_rclpy_writes(tmp_path: Path, clip: list[np.ndarray]
         live_header.stamp.sec = START_NS // 10**9
         live = emotion_array(frame.result, live_header)
         assert serialize_message(deserialize_message(data, EmotionArray)) == serialize_message(live)
+
+
+def test_names_that_are_formulas_are_text_in_a_table(tmp_path: Path) -> None:
+    names = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "/camera"]
+    table = CsvTable(tmp_path / "a.csv", LABELS)
+    for index, name in enumerate(names):
+        result = make_result(make_face("f1", "happy", (0, 0, 9, 9)), camera=name)
+        table.add(ReplayedFrame(index, 0, np.zeros((9, 9), np.uint8), result))
+    table.close()
+    with (tmp_path / "a.csv").open(newline="") as file:
+        cells = [row["camera"] for row in csv.DictReader(file)]
+    assert cells == [*(f"'{name}" for name in names[:-1]), "/camera"]

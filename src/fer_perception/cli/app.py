@@ -15,7 +15,7 @@ import typer
 
 from fer_perception import __version__
 from fer_perception.cli import COMMANDS
-from fer_perception.cli.output import printable
+from fer_perception.cli.output import print_problem
 from fer_perception.errors import FerError
 from fer_perception.stdout import drop_stdout
 
@@ -67,7 +67,7 @@ def run_app() -> None:
     try:
         app(prog_name="fer")
     except FerError as err:
-        sys.stderr.write(f"fer: {printable(str(err))}\n")
+        print_problem(str(err))
         sys.exit(1)
     except OSError as err:
         # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fer_perception.cli.output import print_line
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -48,7 +50,7 @@ def compile_model(
         force=force,
     )
     try:
-        typer.echo(f"{classifier.metadata.model_id}  {classifier.backend}  {classifier.reason}")
+        print_line(f"{classifier.metadata.model_id}  {classifier.backend}  {classifier.reason}")
     finally:
         classifier.close()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line
+from fer_perception.cli.output import print_line, print_problem
 
 if TYPE_CHECKING:
     from fer_perception.model_store import FileStatus
@@ -47,7 +47,7 @@ def verify(
     _print(statuses, as_json=as_json)
     bad = [status for status in statuses if status.state not in {FileState.OK, FileState.NO_HASH}]
     for status in bad:
-        sys.stderr.write(f"fer: {status.message}\n")
+        print_problem(status.message)
     if bad:
         raise typer.Exit(1)
 

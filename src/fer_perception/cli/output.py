@@ -30,7 +30,8 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        # The name of a file, in which brackets are no markup.
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
@@ -56,6 +57,11 @@ def print_line(text: str) -> None:
     """Write one line of results to stdout, at once, so that a reader in a pipe can follow."""
     sys.stdout.write(printable(text) + "\n")
     sys.stdout.flush()
+
+
+def print_problem(text: str) -> None:
+    """Say on stderr, in one line, what did not go as wished."""
+    sys.stderr.write(f"fer: {printable(text)}\n")
 
 
 def tell_shortcomings(pipeline: Pipeline) -> None:

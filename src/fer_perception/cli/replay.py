@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import progress_bar, tell_choices, tell_shortcomings, wants_progress
+from fer_perception.cli.output import (
+    print_problem,
+    printable,
+    progress_bar,
+    tell_choices,
+    tell_shortcomings,
+    wants_progress,
+)
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
@@ -97,7 +104,7 @@ def replay(
         work = Replay(reader, pipeline, topics, sinks=sinks, writer=writer)
         stop = stack.enter_context(_Interruption())
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=True)))
-        task = bar.add_task(bag.name, total=reader.count(topics), speed="")
+        task = bar.add_task(printable(bag.name), total=reader.count(topics), speed="")
         started = time.monotonic()
         done = 0
         try:
@@ -116,18 +123,18 @@ def replay(
     files = [str(path) for path in (out, jsonl, csv, report) if path not in (None, STDOUT)]
     told = (_json_summary if as_json else _summary)(statistics, seen, seconds, files)
     # Whoever reads the lines from stdout wants nothing else there.
-    (sys.stderr.write if lines_on_stdout else sys.stdout.write)(told + "\n")
+    (sys.stderr.write if lines_on_stdout else sys.stdout.write)(printable(told) + "\n")
     _tell_what_is_missing(statistics, out)
 
 
 def _tell_what_is_missing(statistics: ReplayStatistics, out: Path | None) -> None:
     """Say on stderr what did not go as wished; status 1 where the bag was not read to its end."""
     for name in statistics.not_copied:
-        sys.stderr.write(f"fer: {name} is not in {out}: the old bag does not carry the definition of its type\n")
+        print_problem(f"{name} is not in {out}: the old bag does not carry the definition of its type")
     if statistics.interrupted:
         sys.stderr.write("fer: interrupted; what is written is complete up to there\n")
     if statistics.damage:
-        sys.stderr.write(f"fer: {statistics.damage}; what is written covers the part before\n")
+        print_problem(f"{statistics.damage}; what is written covers the part before")
     if statistics.interrupted or statistics.damage:
         raise typer.Exit(1)
 

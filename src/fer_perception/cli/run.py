@@ -13,6 +13,8 @@ import typer
 
 from fer_perception.cli.output import (
     print_line,
+    print_problem,
+    printable,
     progress_bar,
     quiet_when_reader_leaves,
     tell_choices,
@@ -84,7 +86,7 @@ def run(
         tell_shortcomings(pipeline)
         tell_choices(pipeline)
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=as_json)))
-        task = bar.add_task(media.name, total=media.total, speed="")
+        task = bar.add_task(printable(media.name), total=media.total, speed="")
         try:
             for item in media:
                 result = pipeline.process([item.frame])[0]
@@ -106,7 +108,7 @@ def run(
             for path in output.files:
                 print_line(f"wrote {path}")
     for problem in media.problems:
-        sys.stderr.write(f"fer: {problem}\n")
+        print_problem(problem)
     if media.problems:
         raise typer.Exit(1)
 

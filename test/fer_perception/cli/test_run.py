@@ -293,3 +293,17 @@ def test_a_picture_of_a_few_bytes_does_not_cost_gigabytes(tmp_path: Path) -> Non
 
 def test_the_limit_of_opencv_is_ours() -> None:
     assert cli._MAX_PIXELS == MAX_PIXELS
+
+
+def test_names_of_others_neither_steer_the_terminal_nor_the_progress_bar(pictures: Path, tmp_path: Path) -> None:
+    # Markup to rich, unless it is told otherwise.
+    folder = tmp_path / "[bold]\x1b[31m"
+    folder.mkdir()
+    (folder / "broken\x1b[31m.png").write_bytes(b"damaged")
+    (folder / "whole.png").write_bytes((pictures / "a2.png").read_bytes())
+    done = run_fer("run", folder, "--progress")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "[bold]" in done.stderr
+    assert "broken\\x1b[31m.png is no picture" in done.stderr
+    assert "\x1b[31m.png" not in done.stderr
