@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import lightning as pl
@@ -29,6 +28,7 @@ from fer_training.fit_data import FitData, load_fit_data
 from fer_training.interruption import StopBetweenSteps
 from fer_training.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
+from fer_training.resume_file import check_resume_file
 from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
 from fer_training.teacher_networks import TeacherNetworks
 
@@ -169,6 +169,9 @@ def fit(
     stop, timer = StopBetweenSteps(), Timer()
     trainer = _trainer(recipe, out, fit_data.labels, [stop, timer], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
+    going_on = resume and checkpoint.is_file()
+    if going_on:
+        check_resume_file(checkpoint, module.state_dict())
     with warnings.catch_warnings(), stop:
         # One process indexes arrays in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -179,13 +182,9 @@ def fit(
                 module,
                 train,
                 validation,
-                ckpt_path=str(checkpoint) if resume and checkpoint.is_file() else None,
-                # A run directory may come from somebody else: tensors and plain values, nothing that could execute.
+                ckpt_path=str(checkpoint) if going_on else None,
                 weights_only=True,
             )
-        except UnpicklingError as err:
-            msg = f"{checkpoint} holds more than tensors and plain values, or is damaged; start over with --fresh"
-            raise CheckpointError(msg) from err
         except SystemExit as err:
             # Lightning ends the process itself after Ctrl-C and SIGTERM; what to do then is the caller's decision.
             if trainer.interrupted or isinstance(err, SIGTERMException):

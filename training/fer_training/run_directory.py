@@ -37,13 +37,13 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
         resume: keep what is there; False: start over.
 
     Raises:
-        RecipeError: the directory holds a run of another recipe.
+        RecipeError: the directory holds a run of another recipe, or its recipe is damaged.
     """
     out.mkdir(parents=True, exist_ok=True)
     written = out / RECIPE
     text = recipe_to_yaml(recipe)
     if resume and written.is_file() and ((out / RESUME).is_file() or (out / WEIGHTS).is_file()):
-        other = _differences(yaml.safe_load(written.read_text(encoding="utf-8")), yaml.safe_load(text))
+        other = _differences(_read_recipe(written), yaml.safe_load(text))
         if other:
             msg = f"{out} holds a run of another recipe ({other}); take another --out, or --fresh to start over"
             raise RecipeError(msg)
@@ -53,6 +53,18 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
             (out / name).unlink(missing_ok=True)
     written.write_text(text, encoding="utf-8")
     (out / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
+
+
+def _read_recipe(path: Path) -> dict[str, object]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        msg = f"{path} is damaged ({' '.join(str(err).split())}); take another --out, or --fresh to start over"
+        raise RecipeError(msg) from err
+    if not isinstance(values, dict):
+        msg = f"{path} holds no recipe; take another --out, or --fresh to start over"
+        raise RecipeError(msg)
+    return values
 
 
 def _differences(there: object, asked: object, key: str = "") -> str:

@@ -207,18 +207,18 @@ def test_the_table_and_the_page_say_what_judged(
     assert "<h1>arch1_drawn on drawn.npz, validation</h1>" in page.read_text()
 
 
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_the_disk(monkeypatch)
+
+
 @pytest.mark.parametrize("option", ["--json", "--report", "--out"])
+@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_the_earlier_file(
-    run: Callable[..., str],
-    shipped: Path,
-    drawn_npz: Path,
-    tmp_path: Path,
-    option: str,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path, option: str
 ) -> None:
     path = tmp_path / "file"
     path.write_text("by hand")
-    fill_the_disk(monkeypatch)
     words = ("card", "--model", shipped) if option == "--out" else ("evaluate", "--model", shipped, "--data", drawn_npz)
     with pytest.raises(FerError, match=rf"cannot write {path} \(No space left on device\)"):
         run(*words, option, path)

@@ -1,0 +1,77 @@
+"""A run directory that was damaged or filled by others: told before the training, with the way out."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fer_training.checkpoint import CheckpointError
+from fer_training.recipe import Recipe, RecipeError
+from fer_training.resume_file import check_resume_file
+from fer_training.run_directory import RECIPE, RESUME, claim
+
+STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(3)}
+
+
+def whole(**change: Any) -> dict[str, Any]:
+    parts = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
+    return {**dict.fromkeys(parts, 0), "pytorch-lightning_version": "2.5", "state_dict": STATE, **change}
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[object], Path]:
+    def save(content: object) -> Path:
+        torch.save(content, tmp_path / RESUME)
+        return tmp_path / RESUME
+
+    return save
+
+
+def test_a_whole_file_is_taken(saved: Callable[[object], Path]) -> None:
+    check_resume_file(saved(whole()), STATE)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([1], "is no checkpoint of a run"),
+        ({"state_dict": STATE}, "is no checkpoint of a run"),
+        (whole(state_dict={}), "holds another network"),
+        (whole(state_dict={**STATE, "bias": torch.zeros(4)}), "holds another network"),
+        (whole(state_dict=3), "holds another network"),
+        (whole(epoch=Path()), "holds more than tensors and plain values"),
+    ],
+)
+def test_other_contents(saved: Callable[[object], Path], content: object, words: str) -> None:
+    with pytest.raises(CheckpointError, match=rf"{words}.*; start over with --fresh"):
+        check_resume_file(saved(content), STATE)
+
+
+def test_damage_anywhere(saved: Callable[[object], Path]) -> None:
+    path = saved(whole())
+    data = path.read_bytes()
+    for damaged in (b"", b"hello", pickle.dumps(print), data[:100], data[: len(data) // 2], data[:-30]):
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=r"or is damaged \(.+\); start over with --fresh"):
+            check_resume_file(path, STATE)
+    # A single number that has changed would go unnoticed by PyTorch.
+    place = data.index(np.ones(6, np.float32).tobytes())
+    path.write_bytes(data[:place] + b"\x01" + data[place + 1 :])
+    with pytest.raises(CheckpointError, match=r"is damaged \(in its part .*\); start over with --fresh"):
+        check_resume_file(path, STATE)
+
+
+@pytest.mark.parametrize("recipe", [b"a: [", b"- 1", b"", b"\xff\xfe", b"2001-99-99", b"[" * 5000])
+def test_a_damaged_recipe(tmp_path: Path, recipe: bytes) -> None:
+    (tmp_path / RECIPE).write_bytes(recipe)
+    (tmp_path / RESUME).touch()
+    with pytest.raises(RecipeError, match="take another --out, or --fresh to start over"):
+        claim(tmp_path, Recipe(), resume=True)
+    claim(tmp_path, Recipe(), resume=False)
+    assert not (tmp_path / RESUME).exists()
