@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections import Counter
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.errors import WriterError
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fer_perception.errors import ImageError, SourceError
@@ -308,7 +309,8 @@ class BagWriter:
         """Announce a topic of another bag here.
 
         Returns:
-            What `write` takes; None where the other bag lacks the type's definition and it is not a common one.
+            What `write` takes; None where the other bag lacks a usable definition of the type and it is not a common
+            one.
         """
         ext = cast(ConnectionExtRosbag2, connection.ext)
         qos = ext.offered_qos_profiles
@@ -324,13 +326,19 @@ class BagWriter:
         # Older bags carry no hash of the type: it is worked out from the definition.
         store = fer_typestore()
         if definition and connection.msgdef.format is MessageDefinitionFormat.MSG:
-            types = get_types_from_msg(definition, connection.msgtype)
-            store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
+            # One that does not parse is as good as none.
+            with contextlib.suppress(TypesysError):
+                types = get_types_from_msg(definition, connection.msgtype)
+                store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
         if connection.msgtype not in store.fielddefs:
             return None
-        return self._writer.add_connection(
-            connection.topic, connection.msgtype, typestore=store, offered_qos_profiles=qos
-        )
+        try:
+            return self._writer.add_connection(
+                connection.topic, connection.msgtype, typestore=store, offered_qos_profiles=qos
+            )
+        except TypesysError:
+            # It has fields of types that are defined nowhere.
+            return None
 
     def add_topic(self, topic: str, msgtype: str, store: Typestore, qos: Sequence[Qos] = ()) -> Connection:
         """Announce a new topic of a type that `store` knows."""

@@ -150,6 +150,29 @@ class TestWriter:
             assert again.data == message.data
             assert "float32[2] torque" in again.connection.msgdef.data
 
+    @pytest.mark.parametrize("definition", ["=", "nobody_msgs/Unknown field", "float99 x"])
+    def test_definitions_that_are_none(self, tmp_path: Path, definition: str) -> None:
+        old = small_bag(tmp_path / "old", sqlite3=True)
+        (file,) = old.glob("*.db3")
+        with contextlib.closing(sqlite.connect(file)) as database, database:
+            database.execute("UPDATE topics SET type_description_hash = ''")
+            database.execute("UPDATE topics SET type = 'nobody_msgs/msg/Note' WHERE name = '/notes'")
+            database.execute("UPDATE message_definitions SET encoded_message_definition = ?", (definition,))
+            database.execute(
+                "UPDATE message_definitions SET topic_type = 'nobody_msgs/msg/Note' WHERE topic_type LIKE '%String'"
+            )
+        with BagReader(file) as reader, BagWriter(tmp_path / "new") as writer:
+            copies = {c.topic: writer.copy_connection(c) for c in reader.connections}
+            for message in reader.messages():
+                copy = copies[message.topic]
+                if copy is not None:
+                    writer.write(copy, message.received_ns, message.data)
+        # An image is an image, whatever a damaged definition says of it.
+        assert copies["/notes"] is None
+        with BagReader(tmp_path / "new") as reader:
+            assert reader.topics == {"/cam/image_raw": "sensor_msgs/msg/Image"}
+            assert len(list(reader.messages())) == 5
+
     def test_an_exception_leaves_a_complete_bag(self, tmp_path: Path) -> None:
         kind, data = raw(PICTURE, START_NS)
 
