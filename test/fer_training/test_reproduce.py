@@ -110,6 +110,27 @@ def test_one_epoch_of_two_networks_on_two_sets(tiny_npz: Path, jaffe: Path, tmp_
         run(["arch1"])
 
 
+def test_folds_of_unequal_size_are_pooled_by_their_pictures(
+    jaffe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = iter([(0.5, 10, 0.25, 4), (1.0, 30, None, 0), (0.0, 10, 0.5, 8)])
+
+    def made_up(*_: object, **__: object) -> dict[str, object]:
+        accuracy, pictures, without, count = next(shares)
+        return {
+            "n": pictures, "validation_accuracy": accuracy, "validation_accuracy_without_leaks": without,
+            "without_leaks": count, "training_seconds": 1.0, "protocol": "made up", "confusion": np.eye(7).tolist(),
+            "per_class": dict.fromkeys(LABELS),
+        }  # fmt: skip
+
+    monkeypatch.setattr("fer_training.reproduce.fit", made_up)
+    found = reproduce(
+        {"jaffe": str(jaffe)}, names=["lenet"], out=tmp_path / "out", overrides=["protocol=clean", "folds=3"]
+    )
+    assert found[0].accuracy == pytest.approx(35 / 50)
+    assert found[0].accuracy_without_leaks == pytest.approx(5 / 12)
+
+
 def test_table_sets_ours_beside_theirs_and_marks_what_is_cited() -> None:
     text = table([result("arch1", "fer2013", 0.695), result("mini_xception", "fer2013", 0.66)])
     lines = text.splitlines()

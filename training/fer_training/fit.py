@@ -128,7 +128,8 @@ def fit(
 
     Returns:
         The final figures, also in `metrics.json`: what `evaluate_probabilities` gives on the validation pictures, and
-        "validation_accuracy", "validation_accuracy_without_leaks", "epochs", "train_pictures", "protocol", and
+        "validation_accuracy", "validation_accuracy_without_leaks" (of "without_leaks" pictures), "epochs",
+        "train_pictures", "protocol", and
         "training_seconds" of all the calls together, up to the last finished epoch of those that were interrupted.
 
     Raises:
@@ -278,6 +279,7 @@ def _finish(out: Path, epochs: int, seconds: float, recipe: Recipe, data: FitDat
         **figures,
         "validation_accuracy": float(right.mean()),
         "validation_accuracy_without_leaks": float(right[~data.leaked].mean()) if not data.leaked.all() else None,
+        "without_leaks": int((~data.leaked).sum()),
         "epochs": epochs,
         "training_seconds": seconds,
         "train_pictures": len(data.train),

@@ -55,7 +55,8 @@ class Result:
         architecture: name of the network.
         data_set: key of the data set.
         accuracy: share of right answers, pooled over the folds.
-        accuracy_without_leaks: the same without validation pictures that training repeats; None where all are such.
+        accuracy_without_leaks: the same without validation pictures that training repeats, pooled too; None where all
+            are such.
         parameters: all of them, running statistics included.
         seconds: training time, all folds together, with what was done before interruptions.
         folds: how many were trained.
@@ -164,7 +165,8 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
         return finished
     figures = [fit(replace(recipe, fold=fold), out=out / f"fold{fold}", progress=progress) for fold in range(count)]
     pictures = [int(figure["n"]) for figure in figures]
-    clean = [figure["validation_accuracy_without_leaks"] for figure in figures]
+    unleaked = [int(figure["without_leaks"]) for figure in figures]
+    right = sum((f["validation_accuracy_without_leaks"] or 0.0) * n for f, n in zip(figures, unleaked, strict=True))
     labels = list(figures[0]["per_class"])
     network = architectures.create(
         recipe.architecture,
@@ -179,7 +181,7 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
         architecture=recipe.architecture,
         data_set=data_set,
         accuracy=sum(f["validation_accuracy"] * n for f, n in zip(figures, pictures, strict=True)) / sum(pictures),
-        accuracy_without_leaks=None if None in clean else sum(clean) / len(clean),
+        accuracy_without_leaks=right / sum(unleaked) if any(unleaked) else None,
         parameters=count_parameters(network)[0],
         seconds=sum(figure["training_seconds"] for figure in figures),
         folds=count,
