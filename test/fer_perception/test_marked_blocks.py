@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from full_disk import fill_the_disk
 
 from fer_perception.errors import SourceError
 from fer_perception.marked_blocks import replace_block, write_block
@@ -48,11 +49,12 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         write_block(tmp_path / "plain.md", "a", "new")
 
 
-def test_a_full_disk_leaves_the_page(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE)
-    (tmp_path / "page.md.part").symlink_to("/dev/full")
-    with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\)"):
-        write_block(page, "a", "new")
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch)
+        with pytest.raises(SourceError, match=r"cannot write .*page\.md \(No space left on device\)"):
+            write_block(page, "a", "new")
     assert page.read_text() == PAGE
     assert write_block(page, "a", "new")

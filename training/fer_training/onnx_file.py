@@ -102,7 +102,8 @@ def run_onnx(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = model if isinstance(model, bytes) else str(model)
     try:
-        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        # Without its fallback, which would tell of a damaged model on stdout, where results go.
+        session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as err:
         raise _not_run(name, err) from err
     feed = session.get_inputs()[0]
