@@ -29,12 +29,13 @@ MODELS_STAMP := $(VENV)/.models-fetched
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup training build models demo test lint bench clean
+.PHONY: help setup training build models demo test test-oldest lint bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
 	@echo 'make test    set up and run the tests (ARGS="..." replaces the arguments of pytest)'
 	@echo 'make lint    ruff and mypy'
+	@echo 'make test-oldest  the tests that need no ROS, with the oldest versions of the packages'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
 	@echo 'make training  the packages of fer-train on top of that'
@@ -80,6 +81,9 @@ demo: setup
 ARGS ?=
 test: setup training
 	@$(RUN) -m pytest $(ARGS)
+
+test-oldest:
+	@tools/test_oldest $(ARGS)
 
 lint: build training
 	@status=0; for check in 'ruff check' 'ruff format --check' mypy; do $(VENV)/bin/$$check || status=1; done; exit $$status

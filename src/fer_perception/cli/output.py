@@ -40,7 +40,8 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
     # rich would otherwise send what is printed to stdout meanwhile to stderr.
     with Progress(
         *columns,
-        console=Console(stderr=True, force_terminal=shown or None),
+        # Older versions of rich end even a disabled display with a line feed.
+        console=Console(stderr=True, quiet=not shown, force_terminal=shown or None),
         disable=not shown,
         redirect_stdout=False,
         redirect_stderr=False,
