@@ -7,8 +7,10 @@ from pathlib import Path
 
 from fer_perception.share import share_directory
 
+#: Names the profile to Fast DDS 2 (Humble, Jazzy), and to Fast DDS 3, which warns of the older one or ignores it.
+_PROFILE_2, _PROFILE_3 = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 #: What a user may have set to choose transports himself.
-_CHOSEN_BY = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS")
+_CHOSEN_BY = (_PROFILE_2, _PROFILE_3, "FASTDDS_BUILTIN_TRANSPORTS")
 
 
 def profile_path() -> Path:
@@ -19,12 +21,13 @@ def profile_path() -> Path:
 def use_large_shared_memory() -> bool:
     """Let this process publish large images without loss; call it before rclpy.init.
 
-    Other middlewares ignore the variable.
+    Other middlewares ignore the variable. Where no ROS is sourced, the wheels are those of Jazzy.
 
     Returns:
         Whether the profile is used now; False where the user has chosen one, or it is not installed.
     """
     if any(os.environ.get(name) for name in _CHOSEN_BY) or not profile_path().is_file():
         return False
-    os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(profile_path())
+    older = os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "jazzy")
+    os.environ[_PROFILE_2 if older else _PROFILE_3] = str(profile_path())
     return True
