@@ -98,7 +98,7 @@ class _Look:
         told = f"nobody publishes {self._topic}; image topics: {', '.join(images) or 'none'}"
         mend = (
             "start the camera driver, remap image_raw to one of these, or compare ROS_DOMAIN_ID and "
-            "ROS_AUTOMATIC_DISCOVERY_RANGE on both machines"
+            "ROS_AUTOMATIC_DISCOVERY_RANGE (on Humble ROS_LOCALHOST_ONLY) on both machines"
         )
         return Check("publisher", Verdict.FAILED, told, mend)
 

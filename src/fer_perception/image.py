@@ -268,7 +268,8 @@ def _decode_with_cv_bridge(encoding: str, buffer: NDArray[np.uint8], **fields: i
     """Convert what only cv_bridge knows; `fields` are the numbers of the message."""
     bridge, message_class = _cv_bridge()
     message = message_class(encoding=encoding, **fields)
-    message.data = buffer.tobytes()
+    # Humble's messages look at bytes one by one, an array of this type they take as it is.
+    message.data = array.array("B", buffer.tobytes())
     try:
         decoded = np.asarray(bridge().imgmsg_to_cv2(message, desired_encoding="bgr8"))
     except Exception as err:  # noqa: BLE001 - cv_bridge lets errors of NumPy, OpenCV and its own C++ through

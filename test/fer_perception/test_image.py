@@ -221,7 +221,7 @@ class TestCvBridge:
     @pytest.fixture
     def bridge(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Message:
-            data = b""
+            data: array.array[int]
 
             def __init__(self, **fields: object) -> None:
                 self.fields = fields
@@ -229,6 +229,7 @@ class TestCvBridge:
         class CvBridge:
             def imgmsg_to_cv2(self, message: Message, desired_encoding: str) -> np.ndarray:
                 assert desired_encoding == "bgr8"
+                assert isinstance(message.data, array.array)
                 if message.fields["encoding"] != "nv24":
                     raise ValueError(message.fields["encoding"])
                 return np.full((message.fields["height"], message.fields["width"], 3), message.data[0], np.uint8)

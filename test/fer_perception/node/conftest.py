@@ -118,6 +118,11 @@ class Probe:
 
     def _is_heard(self, topic: str) -> bool:
         """Whether the node's subscription has found our publisher: a best-effort image before that is lost."""
+        from rclpy.subscription import Subscription
+
+        if not hasattr(Subscription, "get_publisher_count"):
+            # Humble: that our publisher has found the subscription must do.
+            return True
         return any(s.topic_name == topic and s.get_publisher_count() > 0 for s in self.fer.subscriptions)
 
     def dropped(self, topic: str = "/image_raw") -> dict[str, int]:
