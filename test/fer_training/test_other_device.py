@@ -64,7 +64,8 @@ def test_the_loss_is_the_same_on_another_device() -> None:
     with other_device():
         there = module.to(OTHER).training_step(moved(batch), 3)
         assert isinstance(there, Elsewhere)
-        assert float(there) == float(here)
+        # The sums of a convolution may be taken in another order.
+        assert float(there) == pytest.approx(float(here), rel=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
@@ -77,7 +78,7 @@ def test_validation_figures_are_the_same_on_another_device() -> None:
     with other_device():
         module.eval().to(OTHER).validation_step(moved(batch), 0)
         for name, expected in here.items():
-            assert float(module._figures[name].compute()) == expected
+            assert float(module._figures[name].compute()) == pytest.approx(expected, rel=1e-6)
 
 
 @torch.no_grad()
