@@ -106,6 +106,7 @@ class TestPictures:
         assert "fer models fetch yunet" in done.stderr
         assert len(done.stdout.splitlines()) == 1
 
+    @pytest.mark.yunet
     def test_a_full_disk(self, pictures: Path) -> None:
         command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
         with Path("/dev/full").open("w") as full:
@@ -113,6 +114,7 @@ class TestPictures:
         assert done.returncode == 1
         assert done.stderr == "fer: stdout cannot be used: No space left on device\n"
 
+    @pytest.mark.yunet
     def test_stdout_that_is_closed(self, pictures: Path, tmp_path: Path) -> None:
         script = 'exec 1>&-; exec "$@"'
         command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
