@@ -7,6 +7,7 @@ import pytest
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 
+@pytest.mark.yunet
 def test_figures_of_one_short_measurement(ros_domain_id: int, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")
