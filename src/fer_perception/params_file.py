@@ -7,10 +7,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fer_perception.errors import ConfigError
 from fer_perception.settings import PipelineSettings, check_value, from_mapping
+from fer_perception.yaml_text import parse_yaml
 
 _KEY = "ros__parameters"
 #: Mappings and lists in a file; this project's has a few dozen.
@@ -49,16 +48,15 @@ def read_parameters(path: Path) -> dict[str, Any]:
         msg = f"{path} is a pipe, which can be read only once; write the parameters to a file"
         raise ConfigError(msg)
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as err:
         msg = f"{path} cannot be read: {err.strerror}"
         raise ConfigError(msg) from None
     except UnicodeDecodeError:
         msg = f"{path} is not UTF-8 text; expected a YAML parameter file"
         raise ConfigError(msg) from None
-    except Exception as err:  # noqa: BLE001
-        # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
-        msg = f"{path} is no valid YAML: {' '.join(str(err).split())}"
+    except ValueError as err:
+        msg = f"{path} is no valid YAML: {err}"
         raise ConfigError(msg) from None
     if tree is None:
         return {}

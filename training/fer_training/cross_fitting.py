@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from fer_perception.yaml_text import parse_yaml
 from fer_training.recipe import RecipeError, recipe_from_mapping
 
 #: Hexadecimal digits of a hash that decide the part: 65,536 values, far more than parts.
@@ -41,9 +41,9 @@ def may_answer(recipe: str, hashes: Sequence[str] | NDArray[np.str_]) -> NDArray
         RecipeError: the text is no recipe.
     """
     try:
-        values = yaml.safe_load(recipe) if recipe else {}
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        msg = f"the model's recipe is not readable YAML: {' '.join(str(err).split())}"
+        values = parse_yaml(recipe) if recipe else {}
+    except ValueError as err:
+        msg = f"the model's recipe is not readable YAML: {err}"
         raise RecipeError(msg) from err
     if not isinstance(values, dict) or not values.get("cross_fit_parts"):
         return np.ones(len(hashes), dtype=np.bool_)

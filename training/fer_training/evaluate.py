@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import yaml
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.labels import LABELS_WITH_CONTEMPT
+from fer_perception.yaml_text import parse_yaml
 from fer_training import metrics
 from fer_training.calibration import cross_fit, image_hashes, softmax
 from fer_training.checkpoint import Checkpoint, load_checkpoint
@@ -355,8 +355,8 @@ def _metadata(model: Path, graph: onnx.ModelProto, sha256: str) -> ModelMetadata
 def _protocol(recipe: str) -> str:
     """The protocol a recipe names, "unknown" where it names none."""
     try:
-        parsed = yaml.safe_load(recipe)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        parsed = parse_yaml(recipe)
+    except ValueError:
         return "unknown"
     return str(parsed.get("protocol", "unknown")) if isinstance(parsed, dict) else "unknown"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import yaml
 
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import FP32_SHA256_KEY, PRECISION_KEY, ModelMetadata
+from fer_perception.yaml_text import parse_yaml
 from fer_training import architectures
 from fer_training.judged_by import judged_by, targets_of, with_judge
 from fer_training.onnx_file import (
@@ -299,8 +299,8 @@ def _is_fer2013(recipe: Mapping[str, Any]) -> bool:
 def parse_recipe(metadata: ModelMetadata) -> Mapping[str, Any]:
     """The recipe a model was trained with; empty where it records none."""
     try:
-        parsed = yaml.safe_load(metadata.recipe)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        parsed = parse_yaml(metadata.recipe)
+    except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
 

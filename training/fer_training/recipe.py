@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from fer_perception.errors import ConfigError
+from fer_perception.yaml_text import parse_yaml
 from fer_training import architectures
 from fer_training.recipe_numbers import number_fault
 
@@ -233,8 +234,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = recipe_path(name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, OSError, ValueError, RecursionError) as err:
+        values = parse_yaml(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError) as err:
         msg = f"{path} is not readable YAML: {' '.join(str(err).split())}"
         raise RecipeError(msg) from err
     if not isinstance(values, dict):
@@ -291,8 +292,8 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
             msg = f"override {override!r}: {group!r} is no group"
             raise RecipeError(msg)
     try:
-        target[last] = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
+        target[last] = parse_yaml(text)
+    except ValueError as err:
         msg = f"override {override!r}: the value does not parse: {err}"
         raise RecipeError(msg) from err
 

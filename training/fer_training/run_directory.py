@@ -10,8 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import yaml
-
+from fer_perception.yaml_text import parse_yaml
 from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
 
 #: The network's weights, safetensors.
@@ -43,7 +42,7 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     written = out / RECIPE
     text = recipe_to_yaml(recipe)
     if resume and written.is_file() and ((out / RESUME).is_file() or (out / WEIGHTS).is_file()):
-        other = _differences(_read_recipe(written), yaml.safe_load(text))
+        other = _differences(_read_recipe(written), parse_yaml(text))
         if other:
             msg = f"{out} holds a run of another recipe ({other}); take another --out, or --fresh to start over"
             raise RecipeError(msg)
@@ -57,9 +56,9 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
 
 def _read_recipe(path: Path) -> dict[str, object]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as err:
-        msg = f"{path} is damaged ({' '.join(str(err).split())}); take another --out, or --fresh to start over"
+        values = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as err:
+        msg = f"{path} is damaged ({err}); take another --out, or --fresh to start over"
         raise RecipeError(msg) from err
     if not isinstance(values, dict):
         msg = f"{path} holds no recipe; take another --out, or --fresh to start over"

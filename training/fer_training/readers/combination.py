@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from fer_perception.yaml_text import parse_yaml
 
 from .samples import DatasetError
 
@@ -26,8 +26,8 @@ def read_combination(path: Path) -> list[dict[str, Any]]:
         DatasetError: unreadable, no list, or an entry without a path.
     """
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as err:
+        entries = parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
         msg = f"cannot read the list of data sets {path}: {err}"
         raise DatasetError(msg) from err
     if not isinstance(entries, list) or not entries:
