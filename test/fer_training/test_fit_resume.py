@@ -133,8 +133,13 @@ def test_what_an_optimizer_remembers_survives_a_kill(tiny_npz: Path, tmp_path: P
 
 def test_finished_run_is_not_trained_again(tiny_npz: Path, tmp_path: Path) -> None:
     first = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
+    epochs = tmp_path / "run" / "epochs.csv"
+    rows = epochs.read_text()
+    # What is drawn from it can be drawn again.
+    epochs.unlink()
     again = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
     assert again["nll"] == first["nll"]
+    assert epochs.read_text() == rows
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,7 +14,7 @@ import torch
 from fer_training.checkpoint import CheckpointError
 from fer_training.recipe import Recipe, RecipeError
 from fer_training.resume_file import check_resume_file
-from fer_training.run_directory import RECIPE, RESUME, claim
+from fer_training.run_directory import RECIPE, RESUME, WEIGHTS, claim
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(3)}
 
@@ -24,17 +24,22 @@ def whole(**change: Any) -> dict[str, Any]:
     return {**dict.fromkeys(parts, 0), "pytorch-lightning_version": "2.5", "state_dict": STATE, **change}
 
 
+def _check(path: Path) -> None:
+    check_resume_file(path, STATE, kept=path.with_name(WEIGHTS))
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[[object], Path]:
     def save(content: object) -> Path:
         torch.save(content, tmp_path / RESUME)
+        (tmp_path / WEIGHTS).touch()
         return tmp_path / RESUME
 
     return save
 
 
 def test_a_whole_file_is_taken(saved: Callable[[object], Path]) -> None:
-    check_resume_file(saved(whole()), STATE)
+    _check(saved(whole()))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +55,22 @@ def test_a_whole_file_is_taken(saved: Callable[[object], Path]) -> None:
 )
 def test_other_contents(saved: Callable[[object], Path], content: object, words: str) -> None:
     with pytest.raises(CheckpointError, match=rf"{words}.*; start over with --fresh"):
-        check_resume_file(saved(content), STATE)
+        _check(saved(content))
+
+
+def test_the_kept_weights_are_gone(saved: Callable[[object], Path]) -> None:
+    path = saved(whole())
+    path.with_name(WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=r"a run whose weights\.safetensors is gone; start over with --fresh"):
+        _check(path)
+
+
+def test_a_folder_instead_of_the_file(saved: Callable[[object], Path]) -> None:
+    path = saved(whole())
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(CheckpointError, match=r"or is damaged \(.*directory.*\); start over with --fresh"):
+        _check(path)
 
 
 def test_damage_anywhere(saved: Callable[[object], Path]) -> None:
@@ -59,12 +79,12 @@ def test_damage_anywhere(saved: Callable[[object], Path]) -> None:
     for damaged in (b"", b"hello", pickle.dumps(print), data[:100], data[: len(data) // 2], data[:-30]):
         path.write_bytes(damaged)
         with pytest.raises(CheckpointError, match=r"or is damaged \(.+\); start over with --fresh"):
-            check_resume_file(path, STATE)
+            _check(path)
     # A single number that has changed would go unnoticed by PyTorch.
     place = data.index(np.ones(6, np.float32).tobytes())
     path.write_bytes(data[:place] + b"\x01" + data[place + 1 :])
     with pytest.raises(CheckpointError, match=r"is damaged \(in its part .*\); start over with --fresh"):
-        check_resume_file(path, STATE)
+        _check(path)
 
 
 @pytest.mark.parametrize("recipe", [b"a: [", b"- 1", b"", b"\xff\xfe", b"2001-99-99", b"[" * 5000])

@@ -34,7 +34,15 @@ class EpochLog(pl.Callback):
         row = {"epoch": trainer.current_epoch + 1.0, "lr": float(trainer.optimizers[0].param_groups[0]["lr"])}
         row |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         self._rows.append(row)
-        if not trainer.is_global_zero:
+        self._write(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A run that had ended already has no further epoch, and its file may have been deleted since."""
+        del pl_module
+        self._write(trainer)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        if not trainer.is_global_zero or not self._rows:
             return
         columns = list(dict.fromkeys(name for known in self._rows for name in known))
         with self._path.open("w", newline="", encoding="utf-8") as file:

@@ -170,9 +170,9 @@ def fit(
     stop, timer = StopBetweenSteps(), Timer()
     trainer = _trainer(recipe, out, fit_data.labels, [stop, timer], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
-    going_on = resume and checkpoint.is_file()
+    going_on = resume and os.path.lexists(checkpoint)
     if going_on:
-        check_resume_file(checkpoint, module.state_dict())
+        check_resume_file(checkpoint, module.state_dict(), kept=out / WEIGHTS)
     with warnings.catch_warnings(), stop:
         # One process indexes arrays in memory: worker processes would only cost.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")

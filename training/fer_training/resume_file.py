@@ -25,16 +25,19 @@ _PARTS = {
 }
 
 
-def check_resume_file(path: Path, state: Mapping[str, Tensor]) -> None:
+def check_resume_file(path: Path, state: Mapping[str, Tensor], *, kept: Path) -> None:
     """See that a run can go on from a file.
 
     Args:
         path: a Lightning checkpoint.
         state: the state dict of the module that will take it up.
+        kept: the weights that the run has kept so far; those of its best epoch may never be written again.
 
     Raises:
-        CheckpointError: damaged, more than tensors and plain values, or of another network.
+        CheckpointError: damaged, more than tensors and plain values, or of another network; the kept weights are gone.
     """
+    if not kept.is_file():
+        raise _unusable(path, f"belongs to a run whose {kept.name} is gone")
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
