@@ -215,7 +215,7 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
     ferplus = figures.get("ferplus") or {}
     if ferplus.get("agreement") is not None:
         rows.append([f"agreement with the FER+ majority ({ferplus['n']} pictures)", _percent(ferplus["agreement"])])
-        rows.append(["KL divergence from the FER+ votes", f"{ferplus['kl']:.3f} nats"])
+        rows.append(["KL divergence from the FER+ votes (temperature as shipped)", f"{ferplus['kl']:.3f} nats"])
     # The metadata's JSON has sorted keys, so the order of classes comes from the list.
     names = figures["labels"]
     classes = [
