@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypedDict
 
-from fer_perception.detection.base import Detection, FaceDetector
+from fer_perception.detection.base import Detection, Detector, FaceDetector
 from fer_perception.detection.haar import HaarDetector
 from fer_perception.detection.yunet import YunetDetector
 from fer_perception.detection.yunet_cv2 import OpenCvYunet
@@ -14,11 +15,37 @@ from fer_perception.model_store import ModelStore
 
 __all__ = ["DETECTORS", "Detection", "Detector", "FaceDetector", "create_detector"]
 
-#: What `create_detector` takes besides "auto", the best first.
-DETECTORS = ("yunet_ort", "yunet_cv2", "haar")
 
-#: What `create_detector` returns: a `FaceDetector` with `reason` and settings that may be changed live.
-Detector = YunetDetector | HaarDetector
+class _Settings(TypedDict):
+    """What every detector takes; the documentation is at `create_detector`."""
+
+    threshold: float
+    detection_size: int
+    min_face_size: int
+    max_faces: int
+
+
+def _yunet_ort(models: ModelStore, threads: int, settings: _Settings) -> Detector:
+    return YunetDetector(OrtYunet(models.find("yunet_dynamic"), threads=threads), **settings)
+
+
+def _yunet_cv2(models: ModelStore, _threads: int, settings: _Settings) -> Detector:
+    return YunetDetector(OpenCvYunet(models.find("yunet")), **settings)
+
+
+def _haar(_models: ModelStore, _threads: int, settings: _Settings) -> Detector:
+    return HaarDetector(**settings)
+
+
+#: Makes each detector; "auto" tries them in this order, the best first.
+_MAKERS: dict[str, Callable[[ModelStore, int, _Settings], Detector]] = {
+    "yunet_ort": _yunet_ort,
+    "yunet_cv2": _yunet_cv2,
+    "haar": _haar,
+}
+
+#: What `create_detector` takes besides "auto", the best first.
+DETECTORS = tuple(_MAKERS)
 
 
 def create_detector(
@@ -53,43 +80,20 @@ def create_detector(
     """
     models = store or ModelStore()
 
-    def yunet_ort() -> Detector:
-        network = OrtYunet(models.find("yunet_dynamic"), threads=threads)
-        return YunetDetector(
-            network,
-            threshold=threshold,
-            detection_size=detection_size,
-            min_face_size=min_face_size,
-            max_faces=max_faces,
-        )
-
-    def yunet_cv2() -> Detector:
-        network = OpenCvYunet(models.find("yunet"))
-        return YunetDetector(
-            network,
-            threshold=threshold,
-            detection_size=detection_size,
-            min_face_size=min_face_size,
-            max_faces=max_faces,
-        )
-
-    def haar() -> Detector:
-        return HaarDetector(
-            threshold=threshold, detection_size=detection_size, min_face_size=min_face_size, max_faces=max_faces
-        )
-
-    makers: dict[str, Callable[[], Detector]] = {"yunet_ort": yunet_ort, "yunet_cv2": yunet_cv2, "haar": haar}
-    if name in makers:
-        detector = makers[name]()
+    settings = _Settings(
+        threshold=threshold, detection_size=detection_size, min_face_size=min_face_size, max_faces=max_faces
+    )
+    if name in _MAKERS:
+        detector = _MAKERS[name](models, threads, settings)
         detector.reason = f"{name} was asked for"
         return detector
     if name != "auto":
         msg = f"detector is {name!r}; expected one of: auto, {', '.join(DETECTORS)}"
         raise ConfigError(msg)
     problems: list[str] = []
-    for candidate, make in makers.items():
+    for candidate, make in _MAKERS.items():
         try:
-            detector = make()
+            detector = make(models, threads, settings)
         except (ModelError, BackendError) as err:
             problems.append(f"{candidate}: {err}")
             continue

@@ -30,7 +30,7 @@ class FaceDetector(Protocol):
 
     @property
     def name(self) -> str:
-        """Short name for logs and diagnostics: "yunet_ort", "yunet_cv2" or "haar"."""
+        """Short name for logs and diagnostics: the one `create_detector` takes."""
 
     def detect(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:
         """Find the faces.
@@ -45,3 +45,21 @@ class FaceDetector(Protocol):
 
     def close(self) -> None:
         """Release what the detector holds; idempotent."""
+
+
+class Detector(FaceDetector, Protocol):
+    """What `create_detector` makes: a `FaceDetector` whose settings may be changed between two pictures.
+
+    Attributes:
+        threshold: smallest score of a face, [0, 1].
+        detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
+        min_face_size: pixels of the picture; smaller faces are ignored.
+        max_faces: the largest ones are kept.
+        reason: why this detector was chosen, for diagnostics; set by `create_detector`.
+    """
+
+    threshold: float
+    detection_size: int
+    min_face_size: int
+    max_faces: int
+    reason: str

@@ -9,12 +9,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_perception.detection import Detector, create_detector
+from fer_perception.detection import DETECTORS, Detector, create_detector
 from fer_perception.detection.haar import HaarDetector
 from fer_perception.detection.yunet_cv2 import OpenCvYunet
 from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.errors import BackendError, ConfigError, ModelError
 from fer_perception.model_store import ModelStore
+from fer_perception.settings import PipelineSettings, declaration_of
 
 SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_faces": 64, "threads": 1}
 
@@ -32,6 +33,10 @@ def yunet_files(make: Callable[..., Detector]) -> dict[str, Path]:
     """The files of both YuNets; skips where they were never fetched."""
     make("yunet_cv2").close()
     return {name: ModelStore().find(name) for name in ("yunet", "yunet_dynamic")}
+
+
+def test_detectors_are_those_of_the_settings() -> None:
+    assert declaration_of(PipelineSettings, "detector").choices == ("auto", *DETECTORS), "settings.py names others"
 
 
 class TestChoice:
@@ -106,8 +111,9 @@ class TestModelFiles:
             OpenCvYunet(tmp_path / "any.onnx")
 
     def test_close_twice(self, make: Callable[..., Detector]) -> None:
-        for name in ("yunet_ort", "yunet_cv2", "haar"):
+        for name in DETECTORS:
             detector = make(name)
+            assert detector.name == name
             detector.close()
             detector.close()
 
