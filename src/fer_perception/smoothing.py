@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.errors import ConfigError
 from fer_perception.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.label_decision import LabelDecision
 from fer_perception.labels import NEUTRAL, circumplex_matrix
@@ -130,12 +131,7 @@ def training_prior(labels: Sequence[str]) -> NDArray[np.float64]:
     return counts / counts.sum() if np.all(counts > 0) else np.full(len(labels), 1.0 / len(labels))
 
 
-def create_filter(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
-    """A new filter as the settings say (`filter`, `ema_time_constant`, `hmm_*`)."""
-    if settings.filter == "none":
-        return NoFilter()
-    if settings.filter == "ema":
-        return EmaFilter(settings.ema_time_constant)
+def _hmm(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
     return HmmFilter(
         HmmParameters(
             prior=training_prior(labels),
@@ -143,6 +139,26 @@ def create_filter(labels: Sequence[str], settings: PipelineSettings) -> Temporal
             correlation_time=settings.hmm_correlation_time,
         )
     )
+
+
+#: Makes each filter that the setting `filter` names.
+FILTERS: dict[str, Callable[[Sequence[str], PipelineSettings], TemporalFilter]] = {
+    "none": lambda _labels, _settings: NoFilter(),
+    "ema": lambda _labels, settings: EmaFilter(settings.ema_time_constant),
+    "hmm": _hmm,
+}
+
+
+def create_filter(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
+    """A new filter as the settings say (`filter`, `ema_time_constant`, `hmm_*`).
+
+    Raises:
+        ConfigError: there is no filter of that name.
+    """
+    if settings.filter not in FILTERS:
+        msg = f"filter is {settings.filter!r}; expected one of: {', '.join(FILTERS)}"
+        raise ConfigError(msg)
+    return FILTERS[settings.filter](labels, settings)
 
 
 def create_decision(settings: PipelineSettings) -> LabelDecision:

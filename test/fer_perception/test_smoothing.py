@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,45 @@ import pytest
 from fer_perception.benchmark.expression_sequences import make_sequences
 from fer_perception.benchmark.filter_contestants import contestants
 from fer_perception.benchmark.frame_outputs import synthetic
+from fer_perception.errors import ConfigError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT, circumplex_matrix
+from fer_perception.pipeline import _TEMPORAL
 from fer_perception.pipeline_types import Phase
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import create_smoother, training_prior
-
-FILTERS = ("none", "ema", "hmm")
+from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.smoothing import FILTERS, create_filter, create_smoother, training_prior
 
 
 def peaked(label: str, p: float = 0.7, labels: tuple[str, ...] = LABELS) -> np.ndarray:
     out = np.full(len(labels), (1 - p) / (len(labels) - 1))
     out[labels.index(label)] = p
     return out
+
+
+def test_filters_are_those_of_the_settings() -> None:
+    assert set(FILTERS) == set(declaration_of(PipelineSettings, "filter").choices), "settings.py names others"
+
+
+def test_an_unknown_filter_is_no_other_one() -> None:
+    with pytest.raises(ConfigError, match=r"filter is .kalman.; expected one of: none, .*hmm"):
+        create_filter(LABELS, PipelineSettings(filter="kalman"))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_live_change_of_every_setting_reaches_the_tracks_there_are(name: str) -> None:
+    asked: set[str] = set()
+
+    class Watched(PipelineSettings):
+        """Notes which settings a new smoother depends on."""
+
+        def __getattribute__(self, key: str) -> Any:
+            asked.add(key)
+            return super().__getattribute__(key)
+
+    create_smoother(LABELS, Watched(filter=name))
+    depends = {item.name for item in fields(PipelineSettings)} & asked
+    assert depends >= {"filter", "hysteresis"}
+    missed = [key for key in depends if not key.startswith(_TEMPORAL)]
+    assert missed == [], "_TEMPORAL in pipeline.py does not name them: a live change would wait for a new face"
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -13,7 +13,7 @@ from fer_perception.benchmark.expression_sequences import Sequences
 from fer_perception.label_decision import LabelDecision
 from fer_perception.labels import LABELS
 from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import create_decision, create_filter
+from fer_perception.smoothing import FILTERS, create_decision, create_filter
 
 #: So many faces share one picture, and the window of the rival that has one for all.
 FACES_AT_ONCE = 3
@@ -28,8 +28,7 @@ Contestant = Callable[[Sequences], tuple[NDArray[np.intp], NDArray[np.float64]]]
 
 def contestants(settings: PipelineSettings) -> dict[str, Contestant]:
     """Everything that is compared, by name: raw frames, three rivals, and this package's filters with `settings`."""
-    names = ("none", "ema", "hmm")
-    ours = {name: ours_with(replace(settings, filter=name)) for name in names}
+    ours = {name: ours_with(replace(settings, filter=name)) for name in FILTERS}
     return {
         "raw": raw,
         "mode10_shared": mode_of_shared_window,

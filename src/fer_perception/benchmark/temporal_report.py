@@ -45,7 +45,7 @@ def table(rows: list[Row]) -> str:
     for row in rows:
         m = row.measures
         lines.append(
-            f"| {row.correlation:g} | {row.rate} | {NAMES[row.name]} | {100 * m.accuracy:.1f} % "
+            f"| {row.correlation:g} | {row.rate} | {NAMES.get(row.name, row.name)} | {100 * m.accuracy:.1f} % "
             f"| {m.excess_flips_per_min:.0f} | {m.delay_ms:.0f} ({m.delay_p95_ms:.0f}) | {m.ece:.3f} |"
         )
     return "\n".join(lines)
