@@ -78,14 +78,21 @@ def in_parts(
 
     Returns:
         (N, K) float32.
+
+    Raises:
+        BackendError: a part was answered with another shape.
     """
     if len(batch) == 0:
         return np.empty((0, classes), dtype=np.float32)
     batch = np.ascontiguousarray(batch)
-    if len(batch) <= largest:
-        return run(batch)
-    parts = [run(batch[start : start + largest]) for start in range(0, len(batch), largest)]
-    return np.concatenate(parts)
+    parts = [batch[start : start + largest] for start in range(0, len(batch), largest)]
+    answers = [run(part) for part in parts]
+    for part, answer in zip(parts, answers, strict=True):
+        # A backend whose answer to the trial batch was right may shape one of another size otherwise.
+        if answer.shape != (len(part), classes):
+            msg = f"{len(part)} faces were answered with shape {answer.shape}; expected ({len(part)}, {classes})"
+            raise BackendError(msg)
+    return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
 
 def comparison_batch(shape: tuple[int, int, int]) -> NDArray[np.float32]:

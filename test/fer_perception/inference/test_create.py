@@ -8,6 +8,7 @@ import pytest
 
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.inference import create_classifier
+from fer_perception.inference.batches import MAX_BATCH
 from fer_perception.inference.create import BACKENDS, _provider_cache, resolve_model
 from fer_perception.inference.fallback import FallbackClassifier
 from fer_perception.inference.model_file import read_model_file
@@ -18,6 +19,22 @@ from fer_perception.share import share_directory
 
 def test_backends_are_those_of_the_settings():
     assert set(BACKENDS) == set(declaration_of(PipelineSettings, "backend").choices)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_backend_answers_any_number_of_faces_or_says_what_it_lacks(make_model, pictures, backend):
+    path = make_model()
+    try:
+        classifier = create_classifier(path, backend=backend, threads=1)
+    except BackendError as err:
+        assert backend in BACKENDS[1:], err
+        return
+    expected = create_classifier(path, backend="onnxruntime", threads=1)
+    for count in (0, 1, 3, MAX_BATCH + 1):
+        np.testing.assert_allclose(
+            classifier.classify(pictures[:count]), expected.classify(pictures[:count]), atol=0.01, err_msg=backend
+        )
+    assert not classifier.fallback, classifier.reason
 
 
 def test_an_unknown_backend_lists_the_known(make_model):
