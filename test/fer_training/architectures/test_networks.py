@@ -30,7 +30,7 @@ TOTALS = {
 
 
 def test_totals_cover_the_registry() -> None:
-    assert list(TOTALS) == architectures.names()
+    assert list(TOTALS) == architectures.names(), "TOTALS takes what `fer-train summary NAME` prints, in the same order"
 
 
 @pytest.mark.parametrize(("name", "totals"), TOTALS.items())
@@ -191,6 +191,19 @@ def test_initial_weights_keep_the_signal_alive() -> None:
 def test_bad_arguments_are_named(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(ArchitectureError, match=message):
         create(**arguments)  # type: ignore[arg-type]
+
+
+def test_what_every_network_must_take_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfOneSize(nn.Module):
+        def __init__(self, *, in_channels: int = 1, num_classes: int = 7) -> None:
+            super().__init__()
+
+    monkeypatch.setitem(architectures._NETWORKS, "of_one_size", OfOneSize)
+    message = (
+        r"of_one_size cannot be built with in_channels=1, input_size=48, num_classes=7 \(.* argument 'input_size'\)"
+    )
+    with pytest.raises(ArchitectureError, match=message):
+        create("of_one_size")
 
 
 def test_outputs_follow_the_picture_not_the_batch() -> None:

@@ -118,7 +118,8 @@ def create(
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as err:
         # What PyTorch and Python say of a dropout of 2, a depth of "deep" or a negative width.
         words = " ".join(str(err).split())[:200]
-        msg = f"{name} cannot be built with {', '.join(f'{k}={v!r}' for k, v in keywords.items())} ({words})"
+        given = keywords or {"in_channels": in_channels, "input_size": input_size, "num_classes": num_classes}
+        msg = f"{name} cannot be built with {', '.join(f'{k}={v!r}' for k, v in given.items())} ({words})"
         raise ArchitectureError(msg) from err
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):

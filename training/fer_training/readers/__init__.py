@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -52,10 +52,17 @@ __all__ = [
     "pixel_hash",
 ]
 
-KINDS = ("npz", "fer_csv", "manifest", "ck_plus", "ck48", "jaffe", "class_folders", "combination")
+#: What lists the picture files of each kind of data set whose pictures come as files.
+_TREE_READERS: dict[str, Callable[[Path], Index]] = {
+    "manifest": read_manifest,
+    "ck_plus": read_ck_plus,
+    "ck48": read_ck48,
+    "jaffe": read_jaffe,
+    "class_folders": read_class_folders,
+}
+TREE_KINDS = tuple(_TREE_READERS)
 
-#: Data sets whose pictures come as files.
-TREE_KINDS = ("manifest", "ck_plus", "ck48", "jaffe", "class_folders")
+KINDS = ("npz", "fer_csv", *TREE_KINDS, "combination")
 
 #: The files that hold FER2013; FER+ votes beside one of them are taken without being named.
 FER_FILES = ("fer2013.csv", "icml_face_data.csv")
@@ -127,6 +134,9 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
     if isinstance(spec, str | PathLike):
         path = Path(spec)
         kind = options.kind or detect_kind(path)
+        if kind not in KINDS:
+            msg = f"there is no kind of data set {kind!r}; expected one of {', '.join(KINDS)}, or none to find it out"
+            raise DatasetError(msg)
         if kind != "combination":
             return _load_one(path, kind, options)
         spec = read_combination(path)
@@ -206,18 +216,12 @@ def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> 
         DatasetError: not a data set of picture files, or nothing usable in it.
     """
     kind = kind or detect_kind(path)
-    if kind == "ck_plus":
-        return read_ck_plus(path, neutral_frames=1 if neutral else 0)
-    readers = {
-        "manifest": read_manifest,
-        "ck48": read_ck48,
-        "jaffe": read_jaffe,
-        "class_folders": read_class_folders,
-    }
-    if kind not in readers:
+    if kind == "ck_plus" and not neutral:
+        return read_ck_plus(path, neutral_frames=0)
+    if kind not in _TREE_READERS:
         msg = f"{path} is of the kind {kind!r}; expected picture files: {', '.join(TREE_KINDS)}"
         raise DatasetError(msg)
-    return readers[kind](path)
+    return _TREE_READERS[kind](path)
 
 
 def detect_kind(path: Path) -> str:
