@@ -23,7 +23,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_command_is_explained() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for command in COMMANDS:
-        assert f"`fer {command}" in text
+        assert f"`fer {command}" in text, "README.md, 'The command line', lacks it"
 
 
 def test_every_field_of_the_messages_is_explained() -> None:
@@ -32,7 +32,7 @@ def test_every_field_of_the_messages_is_explained() -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             field = re.match(r"[\w/]+(?:\[\])? +([a-z_]+)\b(?!=)", line)
             if field and not line.startswith("#"):
-                assert f"`{field[1]}`" in text, f"{path.name}: {field[1]}"
+                assert f"`{field[1]}`" in text, f"docs/messages.md does not explain {path.name}: {field[1]}"
 
 
 def test_paths_named_in_backticks_exist() -> None:

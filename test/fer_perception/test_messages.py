@@ -56,6 +56,19 @@ def test_every_field_arrives() -> None:
     assert (face.tracked_for.sec, face.tracked_for.nanosec) == (2, 250_000_000)
 
 
+def test_no_field_is_left_at_its_default() -> None:
+    from std_msgs.msg import Header
+
+    from fer_perception.messages import emotion_array
+
+    message = emotion_array(FrameResult("/c", 7, 640, 480, LABELS, "m@1", (FACE,)), Header(frame_id="optical"))
+    for made in (message, *message.emotions):
+        untouched = type(made)()
+        names = made.get_fields_and_field_types()
+        missed = [name for name in names if getattr(made, name) == getattr(untouched, name)]
+        assert missed == [], f"messages.py does not fill them in {type(made).__name__}, or FACE has their defaults"
+
+
 def test_what_was_not_seen_or_estimated_is_empty_or_nan() -> None:
     from fer_perception.messages import emotion
 

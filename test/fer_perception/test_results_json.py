@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,14 @@ def test_the_keys_are_the_contract() -> None:
     assert face["phase"] == "apex"
     assert face["observed"] is True
     assert face["arousal"] is None
+
+
+def test_every_key_is_in_the_documentation(repository: Path) -> None:
+    page = (repository / "docs" / "messages.md").read_text(encoding="utf-8")
+    section = page.partition("## The same in JSON")[2].partition("\n## ")[0]
+    row = frame_to_json(0, make_result(make_face("f1", "sad", (0, 0, 9, 9))))
+    missing = [key for key in (*row, *row["faces"][0]) if f"`{key}`" not in section]
+    assert missing == [], "docs/messages.md, 'The same in JSON', does not name them"
 
 
 def test_a_face_that_was_not_observed_has_no_raw_scores() -> None:
