@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from fer_perception.errors import ConfigError, FerError, SourceError
 from fer_perception.media import Media, MediaFrame, open_media
 from fer_perception.node_settings import ImageSourceSettings
 from fer_perception.parameters import Parameters
-from fer_perception.shutdown import ended_by_shutdown
+from fer_perception.shutdown import ended_by_shutdown, leave_sigint_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.topics import SOURCE_IMAGES
 
@@ -162,16 +161,17 @@ def main(args: list[str] | None = None) -> int:
         Exit status: 0 = ended as told or at the end of the source, 1 = the source cannot be read or a parameter is bad.
     """
     node: ImageSource | None = None
-    if threading.current_thread() is threading.main_thread():
-        # As in node.py: rclpy's own handler ends the executor, KeyboardInterrupt besides could arise inside rclpy.
-        signal.signal(signal.SIGINT, lambda *_: None)
+    leave_sigint_to_rclpy()
+    begun = False
     try:
         use_large_shared_memory()
         rclpy.init(args=args)
-        node = ImageSource()
+        begun = True
+        # Before the node: an executor cannot be made any more once a signal has ended the context.
         executor = SingleThreadedExecutor()
-        executor.add_node(node)
+        node = ImageSource()
         with ended_by_shutdown():
+            executor.add_node(node)
             while not node.finished:
                 executor.spin_once(timeout_sec=0.1)
         if node.failure is not None:
@@ -179,6 +179,9 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except (FerError, RuntimeError) as err:
+        if begun and not isinstance(err, FerError) and not rclpy.ok():
+            # Told to end while the node was being made.
+            return 0
         print(f"image_source: {err}", file=sys.stderr)
         return 1
     finally:

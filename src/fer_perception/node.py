@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +39,7 @@ from fer_perception.ros4hri import load_hri_msgs, require_expressions
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.service_guard import refuse_errors
 from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.shutdown import ended_by_shutdown
+from fer_perception.shutdown import ended_by_shutdown, leave_sigint_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
 from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
 from fer_perception.tracking import FaceIds
@@ -428,14 +426,13 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
     Returns:
         Exit status: 0 = ended as told, 1 = could not start.
     """
-    if threading.current_thread() is threading.main_thread():
-        # rclpy's own handler ends the executor. Python's besides would raise KeyboardInterrupt at any place;
-        # inside rclpy's bindings that turns into a RuntimeError.
-        signal.signal(signal.SIGINT, lambda *_: None)
+    leave_sigint_to_rclpy()
     begun = False
     try:
         rclpy.init(args=args)
         begun = True
+        # Before the node: an executor cannot be made any more once a signal has ended the context.
+        executor = SingleThreadedExecutor()
         node = node_class()
     except RuntimeError as err:
         if begun and not rclpy.ok():
@@ -444,10 +441,9 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         print(f"fer: cannot start: {err}", file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
     try:
         with ended_by_shutdown():
+            executor.add_node(node)
             executor.spin()
     finally:
         node.destroy_node()

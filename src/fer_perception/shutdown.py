@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+
+
+def leave_sigint_to_rclpy() -> None:
+    """Take Ctrl-C from Python; call it before rclpy.init, whose own handler then ends the executor.
+
+    Python's handler besides would raise KeyboardInterrupt at any place; inside rclpy's bindings that turns into a
+    RuntimeError. Ignored rather than handled: the interpreter gives handled signals back to the system when it ends,
+    and a second Ctrl-C (launch passes on what the terminal has sent already) would kill a process that is ending well.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import gc
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -220,6 +222,15 @@ class Probe:
         assert not self.errors, self.errors
 
 
+def insist(process: subprocess.Popen[str]) -> None:
+    """Send Ctrl-C again and again until the process has ended."""
+    end = time.monotonic() + DEADLINE_S
+    while process.poll() is None:
+        assert time.monotonic() < end
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+
+
 def image_message(image: np.ndarray, encoding: str = "") -> Any:
     from sensor_msgs.msg import Image
 
@@ -233,11 +244,25 @@ def image_message(image: np.ndarray, encoding: str = "") -> Any:
     )
 
 
+@pytest.fixture(autouse=True)
+def sigint() -> Iterator[None]:
+    """What `main` does to Ctrl-C must not reach the next test, nor the processes that it starts."""
+    former = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.fixture
 def probe(ros_domain_id: int) -> Iterator[Probe]:
     probe = Probe(ros_domain_id)
     yield probe
     probe.close()
+
+
+@pytest.fixture
+def interrupt() -> Callable[[subprocess.Popen[str]], None]:
+    """End a process by Ctrl-C, sent more than once: launch passes on what the terminal has sent already."""
+    return insist
 
 
 @pytest.fixture

@@ -82,6 +82,19 @@ def test_a_directory_of_pictures_is_shown_over_and_over_until_told_to_end(probe:
     assert stamps[0] > 1_600_000_000 * 10**9
 
 
+def test_ctrl_c_as_soon_as_it_runs_and_more_than_once_ends_it_cleanly(
+    ros_domain_id: int, interrupt: Any, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), 90, np.uint8))
+    process = start(f"source:={tmp_path}")
+    assert process.stderr is not None
+    assert any("a second" in line for line in process.stderr)
+    interrupt(process)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 0, error
+    assert "Traceback" not in error
+
+
 def test_a_video_plays_once_at_its_own_rate_and_ends(probe: Any, tmp_path: Path) -> None:
     from sensor_msgs.msg import Image
 

@@ -43,6 +43,15 @@ def test_a_signal_ends_it_cleanly_while_it_works(probe: Any, astronaut: Any, num
     assert "Traceback" not in output
 
 
+def test_ctrl_c_more_than_once_ends_it_as_cleanly(probe: Any, interrupt: Any) -> None:
+    process = start("-p", "threads:=1")
+    probe.until(lambda: (status := probe.status("fer: node")) and status.message == "active")
+    interrupt(process)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+
+
 def test_remapping_and_a_params_file_reach_it(probe: Any, tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
     params.write_text("/**:\n  ros__parameters:\n    filter: ema\n    birth_time: 1\n    image_topics: ['']\n")
