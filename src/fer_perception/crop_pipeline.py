@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fer_perception.crops import crop_faces
 from fer_perception.detection import Detection, Detector
 from fer_perception.inference import Classifier
-from fer_perception.pipeline import Pipeline
+from fer_perception.pipeline import Pipeline, temporal
 from fer_perception.pipeline_types import FaceResult, Frame, FrameResult
 from fer_perception.settings import PipelineSettings
 from fer_perception.smoothing import Smoother, create_smoother
@@ -71,10 +71,11 @@ class CropPipeline:
         self._first_seen_s.clear()
 
     def configure(self, settings: PipelineSettings) -> None:
-        """Take new live settings; filters start anew."""
+        """Take new live settings; filters start anew where these are settings of theirs."""
+        if temporal(settings) != temporal(self._settings):
+            self._smoothers.clear()
         self._settings = settings
         self._pipeline.configure(settings)
-        self._smoothers.clear()
 
     def close(self) -> None:
         """Release the networks; idempotent."""

@@ -29,9 +29,9 @@ class Parameters:
     Args:
         node: whose parameters they are.
         classes: settings dataclasses; every field becomes a parameter of its name.
-        on_change: called with the names that have been set, after the values were checked and before rclpy stores them;
-            the new values are in `settings(...)` already. None: the node reads them at its start only, and they
-            cannot be set later.
+        on_change: called with the names of those that got another value, after the values were checked and before rclpy
+            stores them; the new values are in `settings(...)` already. None: the node reads them at its start only, and
+            they cannot be set later.
     """
 
     def __init__(self, node: Node, classes: Iterable[type[Any]], on_change: Callable[[list[str]], None] | None) -> None:
@@ -102,11 +102,13 @@ class Parameters:
                 checked[parameter.name] = check(_from_ros(parameter.value, _to_ros(self._values[parameter.name])))
             except ConfigError as err:
                 return SetParametersResult(successful=False, reason=str(err))
+        # `ros2 param load` sets every parameter of a file, most of them to what they are.
+        changed = [name for name, value in checked.items() if value != self._values[name]]
         self._values.update(checked)
         for name in checked:
             self.problems.pop(name, None)
-        if checked and self._on_change is not None:
-            self._on_change(list(checked))
+        if changed and self._on_change is not None:
+            self._on_change(changed)
         return SetParametersResult(successful=True)
 
 

@@ -27,6 +27,11 @@ TIME_JUMP = 0.5
 _TEMPORAL = ("filter", "ema_time_constant", "hmm_", "undecided_threshold", "hysteresis", "min_dwell")
 
 
+def temporal(settings: PipelineSettings) -> dict[str, Any]:
+    """The settings of the filters."""
+    return {f.name: getattr(settings, f.name) for f in fields(settings) if f.name.startswith(_TEMPORAL)}
+
+
 @dataclass
 class _Camera:
     """What is remembered of one camera between its frames."""
@@ -113,7 +118,7 @@ class Pipeline:
 
     def configure(self, settings: PipelineSettings) -> None:
         """Take new live settings; faces keep their ids. Settings that are not live take no effect here."""
-        changed = {f.name for f in fields(settings) if getattr(settings, f.name) != getattr(self.settings, f.name)}
+        anew = temporal(settings) != temporal(self.settings)
         self.settings = settings
         self.detector.threshold = settings.detection_threshold
         self.detector.detection_size = settings.detection_size
@@ -122,7 +127,7 @@ class Pipeline:
         for camera in self._cameras.values():
             camera.tracker.birth_time = settings.birth_time
             camera.tracker.track_timeout = settings.track_timeout
-            if any(name.startswith(_TEMPORAL) for name in changed):
+            if anew:
                 camera.outdated = set(camera.smoothers)
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:

@@ -163,3 +163,13 @@ def test_new_settings_make_new_filters(pipeline: CropPipeline, astronaut: Image,
     np.testing.assert_array_equal(face.scores, face.raw_scores)
     assert face.emotion == ""
     assert face.tracked_for == pytest.approx(5 * 0.033)
+
+
+def test_other_settings_leave_the_filters_alone(pipeline: CropPipeline, astronaut: Image, hopper: Image) -> None:
+    other = CropPipeline(build_pipeline(SETTINGS))
+    for index in range(5):
+        look(pipeline, astronaut, index)
+        look(other, astronaut, index)
+    pipeline.configure(dataclasses.replace(SETTINGS, max_faces=3))
+    np.testing.assert_array_equal(look(pipeline, hopper, 5).scores, look(other, hopper, 5).scores)
+    other.close()

@@ -87,6 +87,18 @@ def test_live_parameters_take_effect_on_the_next_frame_and_faces_keep_their_ids(
     assert [face.observed for face in probe.ask(astronaut, 1.3).emotions] == [False]
 
 
+def test_a_file_of_the_values_that_are_set_already_changes_nothing(probe: Any) -> None:
+    """`ros2 param load` after `ros2 param dump`."""
+    log = probe.listen_to_log()
+    probe.start()
+    names = [name for name in probe.fer._parameters if name not in ("use_sim_time", "start_type_description_service")]
+    same = {name: probe.fer.get_parameter(name).value for name in names}
+    assert all(result.successful for result in probe.set(**{**same, "threads": 2}))
+    probe.until(lambda: any("threads: takes effect" in entry.msg for entry in log))
+    told = [entry.msg for entry in log if "takes effect" in entry.msg]
+    assert told == ["threads: takes effect at the next configure"]
+
+
 def test_bad_values_are_refused_with_a_reason_and_change_nothing(probe: Any, astronaut: Any) -> None:
     probe.start()
     for values, reason in (
