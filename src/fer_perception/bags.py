@@ -24,6 +24,7 @@ from fer_perception.errors import ImageError, SourceError
 from fer_perception.image import decode_compressed, decode_raw
 from fer_perception.media import VIDEO_SUFFIXES
 from fer_perception.share import share_directory
+from fer_perception.user_paths import is_file
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
@@ -43,7 +44,7 @@ def message_definitions() -> Path:
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     candidates.extend(Path(prefix) / "share" / "fer_msgs" / "msg" for prefix in prefixes if prefix)
     for candidate in candidates:
-        if (candidate / "EmotionArray.msg").is_file():
+        if is_file(candidate / "EmotionArray.msg"):
             return candidate
     told = ", ".join(map(str, candidates))
     msg = f"the message definitions of fer_msgs are in none of {told}; build fer_msgs and source it"

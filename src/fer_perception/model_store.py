@@ -24,6 +24,7 @@ from typing import Any
 from fer_perception.errors import ModelError
 from fer_perception.output_place import replace_atomically
 from fer_perception.share import share_directory
+from fer_perception.user_paths import expanded, is_directory, is_file, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +143,8 @@ class ModelStore:
             _addresses: for tests: other addresses by model name, for which http is allowed too.
         """
         named = os.environ.get("FER_MODEL_DIR", "")
-        self._model_directory = model_directory or (Path(named).expanduser() if named else None)
-        self._cache_directory = cache_directory or _user_cache()
+        self._model_directory = model_directory or (expanded(named) if named else None)
+        self._cache_directory = cache_directory or user_cache() / "fer_perception" / "models"
         self._addresses = _addresses or {}
 
     @property
@@ -167,7 +168,7 @@ class ModelStore:
         names = {
             path.name
             for directory in self.directories()
-            if directory.is_dir()
+            if is_directory(directory)
             for path in directory.glob("*.onnx")
             if path.name not in foreign
         }
@@ -186,16 +187,16 @@ class ModelStore:
         Raises:
             ModelError: unknown name, missing or unreadable file, or a hash that is not the recorded one.
         """
-        as_path = Path(name).expanduser()
-        if as_path.suffix == ".onnx" and (as_path.is_file() or as_path.name != name):
-            if not as_path.is_file():
+        as_path = expanded(name)
+        if as_path.suffix == ".onnx" and (is_file(as_path) or as_path.name != name):
+            if not is_file(as_path):
                 msg = f"there is no model file {as_path}; expected an .onnx file or one of: {self._names()}"
                 raise ModelError(msg)
             return as_path
         entry = self._entry(name)
         places = [directory / entry.file_name for directory in self.directories()]
         usable = (FileState.OK, FileState.NO_HASH)
-        states = [_file_status(entry, path) for path in places if path.is_file()]
+        states = [_file_status(entry, path) for path in places if is_file(path)]
         good = next((status for status in states if status.state in usable), None)
         if good is None or good.path is None:
             raise ModelError(self._status(entry).message)
@@ -235,7 +236,7 @@ class ModelStore:
                 message
                 says how to mend it.
         """
-        if source is not None and not source.is_dir():
+        if source is not None and not is_directory(source):
             msg = f"there is no folder {source} to take model files from"
             raise ModelError(msg)
         entry = self._entry(name)
@@ -269,7 +270,7 @@ class ModelStore:
 
     def _status(self, entry: ModelEntry) -> FileStatus:
         directories = self.directories()
-        path = next((d / entry.file_name for d in directories if (d / entry.file_name).is_file()), None)
+        path = next((d / entry.file_name for d in directories if is_file(d / entry.file_name)), None)
         if path is None:
             searched = ", ".join(str(directory) for directory in directories)
             message = f"{entry.file_name} is in none of {searched}; {_mend(entry)} or set FER_MODEL_DIR"
@@ -282,7 +283,7 @@ class ModelStore:
             msg = f"{entry.name} is a model of this package and cannot be fetched; build or install the package again"
             raise ModelError(msg)
         place = self._cache_directory / entry.file_name
-        if place.is_file() and _has_hash(place, entry.sha256):
+        if is_file(place) and _has_hash(place, entry.sha256):
             return place
         try:
             self._cache_directory.mkdir(parents=True, exist_ok=True)
@@ -387,13 +388,6 @@ def _has_hash(path: Path, sha256: str) -> bool:
         return file_sha256(path) == sha256
     except OSError:
         return False
-
-
-def _user_cache() -> Path:
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG base directory specification: a relative path is invalid and is ignored.
-    base = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
-    return base / "fer_perception" / "models"
 
 
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):

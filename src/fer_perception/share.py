@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from fer_perception.errors import ModelError
+from fer_perception.user_paths import is_directory
 
 _PACKAGE = "fer_perception"
 
@@ -29,7 +30,7 @@ def share_directory() -> Path:
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     candidates.extend(Path(prefix) / "share" / _PACKAGE for prefix in prefixes if prefix)
     for candidate in candidates:
-        if (candidate / "models").is_dir() and (candidate / "config").is_dir():
+        if is_directory(candidate / "models") and is_directory(candidate / "config"):
             return candidate
     msg = (
         f"the shared files of {_PACKAGE} (models/, config/) were not found beside {here.parent} nor under "

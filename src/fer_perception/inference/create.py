@@ -15,6 +15,7 @@ from fer_perception.inference.fallback import FallbackClassifier
 from fer_perception.inference.model_file import ModelFile, read_model_file
 from fer_perception.inference.onnxruntime_classifier import PROVIDERS, OnnxRuntimeClassifier
 from fer_perception.model_store import ModelStore
+from fer_perception.user_paths import expanded, is_directory, is_file
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,15 @@ def resolve_model(model: str | Path) -> Path:
         ModelError: there is no model of that name; the message lists those there are.
     """
     if isinstance(model, Path) or "/" in model or model.endswith(".onnx"):
-        return Path(model).expanduser()
+        return expanded(model)
     directories = ModelStore().directories()
     for directory in directories:
         path = directory / f"{model}.onnx"
-        if path.is_file():
+        if is_file(path):
             return path
-    known = sorted({path.stem for directory in directories for path in directory.glob("*.onnx")})
+    known = sorted(
+        {path.stem for directory in directories if is_directory(directory) for path in directory.glob("*.onnx")}
+    )
     msg = (
         f"there is no model {model!r} in {', '.join(map(str, directories))} (there are: {', '.join(known) or 'none'}); "
         "give one of these names or the path of an .onnx file"

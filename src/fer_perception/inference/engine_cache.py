@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import statistics
 import tempfile
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 from fer_perception.inference.base import EngineCacheError
 from fer_perception.inference.engine_key import EngineKey
 from fer_perception.output_place import replace_atomically
+from fer_perception.user_paths import is_directory, user_cache
 
 FORMAT = "fer_perception engine/1"
 
@@ -54,9 +54,7 @@ class Lookup:
 
 def default_cache_directory() -> Path:
     """`$XDG_CACHE_HOME/fer_perception/engines`, else `~/.cache/fer_perception/engines`."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
-    return base / "fer_perception" / "engines"
+    return user_cache() / "fer_perception" / "engines"
 
 
 @dataclass(frozen=True)
@@ -189,7 +187,7 @@ class EngineCache:
     def expected_build_seconds(self, key: EngineKey) -> float | None:
         """Median duration of the earlier builds on this device with this TensorRT, in s; None where there were none."""
         seconds = []
-        for path in self.directory.glob("*.json") if self.directory.is_dir() else ():
+        for path in self.directory.glob("*.json") if is_directory(self.directory) else ():
             try:
                 manifest = json.loads(path.read_text())
                 other = manifest["key"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from fer_perception.errors import ModelError
 from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.inference.protobuf import WireError, onnx_external_locations, onnx_metadata
+from fer_perception.user_paths import expanded
 
 #: How files with a serialised TensorRT engine usually end.
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
@@ -58,7 +59,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     Raises:
         ModelError: missing, unreadable, not ONNX, cut short, or with external data outside of its own directory.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     data = _read(path)
     view = memoryview(data)
     try:
