@@ -38,6 +38,33 @@ def test_every_field_of_the_messages_is_explained() -> None:
 def test_paths_named_in_backticks_exist() -> None:
     for page in PAGES:
         for name in re.findall(
-            r"`((?:config|launch|examples|docs|src|training)/[\w./]+)`", page.read_text(encoding="utf-8")
+            r"`((?:config|launch|examples|docs|src|training|test|tools)/[\w./]+)`", page.read_text(encoding="utf-8")
         ):
             assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+class TestExtending:
+    """docs/extending.md names places in the code; whoever moves one finds out here."""
+
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+
+    def test_paths_of_commands_exist(self) -> None:
+        blocks = " ".join(re.findall(r"```sh\n(.*?)```", self.text, re.DOTALL))
+        paths = re.findall(r"(?<!\S)(?:test|tools)/\S+", blocks)
+        assert len(paths) > 10
+        assert [path for path in paths if not (ROOT / path).exists()] == []
+
+    def test_files_of_the_map_exist(self) -> None:
+        drawing = "\n".join(re.findall(r"^ {4}(?=\S| ).*$", self.text.partition("## What must hold")[0], re.MULTILINE))
+        names = re.findall(r"[a-z0-9_/]+(?:\.py|/)", drawing)
+        assert len(names) > 10
+        assert [name for name in names if not (ROOT / "src" / "fer_perception" / name).exists()] == []
+
+    def test_names_are_in_the_files_they_are_said_to_be_in(self) -> None:
+        named = re.findall(
+            r"((?:`\w+`(?:, | and )?)+)\s+in\s+(?:the\s+)?`((?:src|training|test)/[\w./]+\.py)`", self.text
+        )
+        pairs = [(name, path) for names, path in named for name in re.findall(r"\w+", names.replace(" and ", " "))]
+        assert len(pairs) > 12
+        wrong = [(n, p) for n, p in pairs if not re.search(rf"\b{n}\b", (ROOT / p).read_text(encoding="utf-8"))]
+        assert wrong == []
