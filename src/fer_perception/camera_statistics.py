@@ -51,6 +51,7 @@ class CameraSnapshot:
         last_error: of the last frame that could not be used.
         interval: mean s between two frames, in the window; 0 for fewer than two.
         noticed_recently: what was odd about the stamps, by cause ("restart", "standing_stamp"), in the window.
+        awaited_for: s since frames can be expected; None = as long as the node is active.
     """
 
     received_hz: float
@@ -68,6 +69,7 @@ class CameraSnapshot:
     last_error: str
     interval: float = 0.0
     noticed_recently: Mapping[str, int] = field(default_factory=dict)
+    awaited_for: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class CameraStatistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._start_s: float | None = None
+        self._awaited_s: float | None = None
         self._last_received_s: float | None = None
         self._received: deque[float] = deque()
         self._dequeued: deque[tuple[float, float]] = deque()
@@ -94,6 +97,11 @@ class CameraStatistics:
         self._dropped: Counter[str] = Counter()
         self._faces = 0
         self._last_error = ""
+
+    def awaited(self, now: float) -> None:
+        """From now on there should be frames: for what appears while the node is active."""
+        with self._lock:
+            self._awaited_s = now
 
     def received(self, now: float) -> None:
         """A frame arrived."""
@@ -160,6 +168,7 @@ class CameraStatistics:
                 last_error=self._last_error,
                 interval=self._interval(),
                 noticed_recently=dict(Counter(cause for _, cause in self._noticed_recently)),
+                awaited_for=None if self._awaited_s is None else now - self._awaited_s,
             )
 
     def _interval(self) -> float:

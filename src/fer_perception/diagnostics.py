@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -126,19 +127,40 @@ def camera_status(
     return _status(f"{state.name}: camera {camera}", camera, level, message, values)
 
 
-def faces_status(state: NodeState, topic: str, publishers: int, faces: int) -> DiagnosticStatus:
-    """Whether another node tells which faces there are (`ros4hri: consume`).
+def faces_status(
+    state: NodeState, topic: str, publishers: int, faces: Mapping[str, tuple[CameraSnapshot, int]]
+) -> DiagnosticStatus:
+    """Whether another node tells which faces there are, and how all of them fare (`ros4hri: consume`).
+
+    One status for all: faces come and go under names of their own, and diagnostic_aggregator takes a status that is no
+    longer sent for an error.
 
     Args:
         state: of the node.
-        topic: where it does so.
-        publishers: how many publishers the topic has.
-        faces: that are followed now.
+        topic: where the faces are told.
+        publishers: how many publishers that topic has.
+        faces: that are followed now: topic of the crops -> its figures, and how many publishers it has.
     """
+    judged = {face: _judge_camera(state, snapshot, crops, "") for face, (snapshot, crops) in faces.items()}
+    snapshots = [snapshot for snapshot, _ in faces.values()]
+    ages = [snapshot.age_at_publish.p95 for snapshot in snapshots if not math.isnan(snapshot.age_at_publish.p95)]
     alone = state.running and publishers == 0
-    message = "nobody publishes faces: start a face detector of ROS4HRI" if alone else f"{faces} faces followed"
-    values = {"publishers": str(publishers), "faces followed": str(faces)}
-    return _status(f"{state.name}: faces {topic}", topic, 1 if alone else 0, message, values)
+    told = ["nobody publishes faces: start a face detector of ROS4HRI" if alone else f"{len(faces)} faces followed"]
+    worst = max((level for level, _ in judged.values()), default=0)
+    if worst:
+        bad = [f"{face}: {message}" for face, (level, message) in judged.items() if level == worst]
+        told.append(bad[0] if len(bad) == 1 else f"{bad[0]} (and {len(bad) - 1} more)")
+    values = {
+        "publishers": str(publishers),
+        "faces followed": str(len(faces)),
+        "input rate (Hz)": f"{sum(snapshot.received_hz for snapshot in snapshots):.1f}",
+        "output rate (Hz)": f"{sum(snapshot.published_hz for snapshot in snapshots):.1f}",
+        "age at publish p95 (ms)": _ms(max(ages, default=math.nan)),
+    }
+    for face, (_, message) in judged.items():
+        dropped = ", ".join(f"{count} {cause}" for cause, count in sorted(faces[face][0].dropped.items()))
+        values[face] = f"{message}; dropped: {dropped}" if dropped else message
+    return _status(f"{state.name}: faces {topic}", topic, max(worst, int(alone)), "; ".join(told), values)
 
 
 def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismatch: str) -> tuple[int, str]:
@@ -163,7 +185,7 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, m
         several = f"; {publishers} publishers send to this topic, one should" if publishers > 1 else ""
         troubles.append(f"time went back {noticed['restart']} times, which ends all tracks{several}")
     if noticed.get("standing_stamp"):
-        troubles.append("stamps stand still: no time passes, so no face is reported")
+        troubles.append("stamps stand still: no time passes, so no new face is reported and no label changes")
     if recent.get("failed"):
         return 2, f"processing fails: {snapshot.last_error}"
     message = "; ".join(trouble for trouble in troubles if trouble)
@@ -172,7 +194,8 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, m
 
 def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismatch: str) -> str:
     age = snapshot.last_received_age
-    since = state.active_for if age is None else age
+    waits = [wait for wait in (state.active_for, snapshot.awaited_for) if wait is not None]
+    since = min(waits, default=None) if age is None else age
     if since is None or since <= max(state.track_timeout, PAUSES * snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""

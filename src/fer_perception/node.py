@@ -90,6 +90,7 @@ class FerNode(LifecycleNode):
         self._parameters_of_node = Parameters(self, (PipelineSettings, NodeSettings), self._parameters_changed)
         for reason in self._parameters_of_node.problems.values():
             self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
+        self._diagnostics_qos = self._qos(DIAGNOSTICS, "publisher")
         self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
         self.create_service(SetBool, SET_ENABLED.name, self._set_enabled)
         self.create_service(Trigger, RESET_TRACKS.name, self._reset_tracks)
@@ -153,6 +154,7 @@ class FerNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._check_problems()
+        self._renew_diagnostics()
         mode = self._node_settings.ros4hri
         hri = None if mode == "disabled" else load_hri_msgs()
         # Another node's faces instead of cameras.
@@ -303,6 +305,14 @@ class FerNode(LifecycleNode):
         name = self.resolve_topic_name(parameter_topic(topic))
         return overridden(self._parameters_of_node, name, kind, default_qos(topic))
 
+    def _renew_diagnostics(self) -> None:
+        """Publish diagnostics as `qos_overrides` say now; this publisher alone lives as long as the node."""
+        qos = self._qos(DIAGNOSTICS, "publisher")
+        if qos != self._diagnostics_qos:
+            self.destroy_publisher(self._diagnostics)
+            self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
+            self._diagnostics_qos = qos
+
     # Images
 
     def _receiver(self, camera: str, configured: _Configured) -> Callable[[Any], None]:
@@ -319,7 +329,8 @@ class FerNode(LifecycleNode):
 
         def appeared(topic: str) -> None:
             if self._configured is not None:
-                self._configured.statistics[topic] = self.create_statistics()
+                statistics = self._configured.statistics[topic] = self.create_statistics()
+                statistics.awaited(time.monotonic())
                 self._configured.slots.add(topic)
 
         def received(topic: str, message: Any) -> None:
@@ -384,17 +395,18 @@ class FerNode(LifecycleNode):
         pipeline: RunningPipeline | None = None if self._configured is None else self._configured.worker.pipeline
         message.status = [diagnostics.node_status(state), diagnostics.pipeline_status(state, pipeline)]
         if self._configured is not None:
-            consumer = self._configured.consumer
-            if consumer is not None:
+            snapshots = {
+                camera: (statistics.snapshot(now), self.count_publishers(camera))
+                for camera, statistics in self._configured.statistics.items()
+            }
+            if self._configured.consumer is not None:
                 topic = self.resolve_topic_name(TRACKED_FACES.name)
-                faces = len(self._configured.statistics)
-                message.status.append(diagnostics.faces_status(state, topic, self.count_publishers(topic), faces))
-            topics = {camera.name: camera for camera in self._configured.cameras}
-            for camera, statistics in self._configured.statistics.items():
-                snapshot, publishers = statistics.snapshot(now), self.count_publishers(camera)
-                silent = publishers and snapshot.last_received_age is None and camera in topics
-                why = mismatch(self, topics[camera]) if silent else ""
-                message.status.append(diagnostics.camera_status(state, camera, snapshot, publishers, why))
+                message.status.append(diagnostics.faces_status(state, topic, self.count_publishers(topic), snapshots))
+            for camera in self._configured.cameras:
+                snapshot, publishers = snapshots[camera.name]
+                silent = publishers and snapshot.last_received_age is None
+                why = mismatch(self, camera) if silent else ""
+                message.status.append(diagnostics.camera_status(state, camera.name, snapshot, publishers, why))
         send(self, self._diagnostics, message)
 
 

@@ -230,7 +230,8 @@ class Worker:
             self._work.warn(item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead")
         if judged.standing:
             told = (
-                "the stamps of many images in a row are one and the same: no time passes, so no face is ever reported"
+                "the stamps of many images in a row are one and the same: no time passes, so no new face is reported "
+                "and no label changes"
             )
             self._work.warn(item.camera, "standing_stamp", told)
             self._of(item.camera).noticed(time.monotonic(), "standing_stamp")

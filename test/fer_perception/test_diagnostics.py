@@ -104,14 +104,53 @@ def test_why_nothing_can_arrive() -> None:
 
 @pytest.mark.parametrize(
     ("publishers", "changes", "level", "told"),
-    [(1, {}, 0, "2 faces followed"), (0, {}, 1, "nobody publishes faces"), (0, {"active_for": None}, 0, "2 faces")],
+    [
+        (1, {}, 0, "2 faces followed"),
+        (0, {}, 1, "nobody publishes faces"),
+        (0, {"active_for": None}, 0, "2 faces followed"),
+    ],
 )
 def test_faces_of_another_node(publishers: int, changes: dict[str, Any], level: int, told: str) -> None:
     from fer_perception.diagnostics import faces_status
 
-    status = faces_status(state(**changes), "/humans/faces/tracked", publishers, 2)
+    faces = {"/humans/faces/a/cropped": (WELL, 1), "/humans/faces/b/cropped": (WELL, 1)}
+    status = faces_status(state(**changes), "/humans/faces/tracked", publishers, faces)
     assert status.level[0] == level
-    assert told in status.message
+    assert status.message.startswith(told)
+    values = {item.key: item.value for item in status.values}
+    assert (values["faces followed"], values["publishers"]) == ("2", str(publishers))
+    assert float(values["output rate (Hz)"]) == pytest.approx(2 * WELL.published_hz, abs=0.1)
+    assert values["age at publish p95 (ms)"] == "9.00"
+    assert faces.keys() <= values.keys()
+
+
+def test_the_worst_of_another_nodes_faces_is_told_in_the_status_of_all() -> None:
+    from fer_perception.diagnostics import faces_status
+
+    bad = replace(WELL, dropped={"encoding": 7}, dropped_recently={"encoding": 5}, last_error="no such encoding")
+    faces = {
+        "/humans/faces/a/cropped": (WELL, 1),
+        "/humans/faces/b/cropped": (bad, 1),
+        "/humans/faces/c/cropped": (bad, 1),
+    }
+    status = faces_status(state(), "/humans/faces/tracked", 1, faces)
+    assert status.level == b"\x01"
+    told = "3 faces followed; /humans/faces/b/cropped: bad images (5 encoding): no such encoding (and 1 more)"
+    assert status.message == told
+    values = {item.key: item.value for item in status.values}
+    assert values["/humans/faces/c/cropped"].endswith("no such encoding; dropped: 7 encoding")
+
+
+def test_a_face_that_has_only_just_appeared_is_not_called_stale() -> None:
+    from fer_perception.diagnostics import faces_status
+
+    def told(awaited_for: float) -> tuple[bytes, str]:
+        new = replace(WELL, last_received_age=None, interval=0.0, awaited_for=awaited_for)
+        status = faces_status(state(), "/humans/faces/tracked", 1, {"/humans/faces/a/cropped": (new, 1)})
+        return status.level, status.message
+
+    assert told(0.1) == (b"\x00", "1 faces followed")
+    assert told(0.6) == (b"\x01", "1 faces followed; /humans/faces/a/cropped: stale: no image yet")
 
 
 def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:

@@ -97,6 +97,23 @@ def test_a_bad_parameter_fails_configure_with_the_reason_until_it_is_mended(
     probe.ask(astronaut, 1.0)
 
 
+def test_configure_takes_the_overrides_of_every_publisher(probe: Any) -> None:
+    topics = ("/diagnostics", "/emotions")
+    probe.start()
+    for topic in topics:
+        assert probe.set(**{f"qos_overrides.{topic}.publisher.durability": "transient_local"})[0].successful
+    for transition in (DEACTIVATE, CLEANUP, CONFIGURE):
+        assert probe.change_state(transition)
+
+    def durabilities() -> set[str]:
+        offers = [offer for topic in topics for offer in probe.node.get_publishers_info_by_topic(topic)]
+        return {offer.qos_profile.durability.name for offer in offers} if len(offers) == len(topics) else set()
+
+    probe.until(lambda: durabilities() == {"TRANSIENT_LOCAL"})
+    before = len(probe.diagnostics)
+    probe.until(lambda: len(probe.diagnostics) > before)
+
+
 def test_a_damaged_model_file_fails_configure(probe: Any, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(b"\x08\x08\x12")
