@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -181,20 +182,51 @@ def check_writable(name: str, directory: Path) -> Check:
     return Check(name, Verdict.OK, str(directory))
 
 
+#: Starts a node and prints the middleware: it fails with whatever keeps ours from starting.
+_NODE = """
+import rclpy
+from rclpy.utilities import get_rmw_implementation_identifier
+rclpy.init(args=[])
+rclpy.create_node("fer_doctor").destroy_node()
+print(f"rmw:{get_rmw_implementation_identifier()}")
+rclpy.try_shutdown()
+"""
+#: Far longer than a node takes to start, s.
+_NODE_DEADLINE = 60.0
+
+
+def _start_node() -> tuple[str, str]:
+    """Start a node in a process of its own: ROS ends the whole process where the middleware is another one.
+
+    Returns:
+        The middleware, and the reason why no node starts; one of them is "".
+    """
+    command = [sys.executable, "-c", _NODE]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_NODE_DEADLINE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return "", f"it did not come up within {_NODE_DEADLINE:.0f} s"
+    except OSError as err:
+        return "", f"{sys.executable} cannot be run ({err.strerror})"
+    said = done.stdout.decode(errors="replace").splitlines()
+    found = [line.removeprefix("rmw:") for line in said if line.startswith("rmw:")]
+    if done.returncode == 0 and found:
+        return found[-1], ""
+    complaints = [line.strip() for line in (*said, *done.stderr.decode(errors="replace").splitlines()) if line.strip()]
+    return "", complaints[-1] if complaints else f"it ended with exit status {done.returncode}"
+
+
 def check_ros() -> list[Check]:
-    """Whether rclpy and the messages are there."""
+    """Whether a node starts and the messages are there."""
     mend = "source /opt/ros/<distribution>/setup.bash, or use the environment that `make setup` creates"
     missing = [name for name in ("rclpy", "sensor_msgs") if importlib.util.find_spec(name) is None]
     if missing:
         told = f"{' and '.join(missing)} cannot be imported; the node needs ROS 2, `fer run` and `fer replay` do not"
         return [Check("ROS 2", Verdict.WARNING, told, mend)]
-    try:
-        import rclpy  # noqa: F401 - the import itself is what may fail
-        from rclpy.utilities import get_rmw_implementation_identifier
-
-        middleware = get_rmw_implementation_identifier()
-    except (ImportError, RuntimeError, OSError) as err:
-        return [Check("ROS 2", Verdict.FAILED, f"rclpy does not load: {err}", mend)]
+    middleware, problem = _start_node()
+    if problem:
+        mend += "; compare ROS_DOMAIN_ID (0 to 232), RMW_IMPLEMENTATION and ROS_LOG_DIR or HOME, where its log must go"
+        return [Check("ROS 2", Verdict.FAILED, f"no node can be started: {problem}", mend)]
     domain = os.environ.get("ROS_DOMAIN_ID", "0")
     distribution = os.environ.get("ROS_DISTRO", "Python wheels")
     checks = [Check("ROS 2", Verdict.OK, f"{distribution}, {middleware}, ROS_DOMAIN_ID {domain}")]

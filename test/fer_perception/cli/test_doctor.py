@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -85,6 +86,31 @@ main()
     assert "make setup" in rows["ROS 2"]["mend"]
     assert rows["images"]["verdict"] == "failed"
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ROS_DOMAIN_ID", "abc", "ROS_DOMAIN_ID is not an integral number"),
+        ("ROS_DOMAIN_ID", "300", "port number is too high"),
+        ("RMW_IMPLEMENTATION", "rmw_of_nobody", "rmw_of_nobody"),
+        ("ROS_LOG_DIR", os.devnull, "Failed to create log directory"),
+    ],
+)
+def test_an_environment_in_which_no_node_starts(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rclpy")
+    monkeypatch.setenv(name, value)
+    done = run_fer("doctor", "--json", "--topic", "/camera", "--wait", "0.1")
+    assert done.returncode == 1
+    rows = rows_of(done)
+    assert rows["ROS 2"]["verdict"] == "failed"
+    assert told in rows["ROS 2"]["message"]
+    assert name in rows["ROS 2"]["mend"]
+    # What has nothing to do with ROS is told all the same.
+    assert rows["expression model"]["verdict"] == "ok"
+    assert rows["images"]["message"] == "/camera cannot be looked at without ROS 2"
 
 
 @pytest.fixture
