@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fer_perception import report_charts
 from fer_perception.drawing import UNDECIDED, hex_colour
-from fer_perception.errors import SourceError
 from fer_perception.image import encode_jpeg
+from fer_perception.output_place import write_atomically
 from fer_perception.pipeline_types import FaceResult
 from fer_perception.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.report_charts import Sample
@@ -126,13 +126,11 @@ class Report:
             seconds: how long it took.
 
         Raises:
-            SourceError: the file cannot be written.
+            SourceError: the file cannot be written; an earlier one is untouched.
         """
-        try:
-            self._path.write_text(self._page(statistics, seconds), encoding="utf-8")
-        except OSError as err:
-            msg = f"{self._path} cannot be written: {err.strerror}"
-            raise SourceError(msg) from None
+        # The name of a file need not be text.
+        page = self._page(statistics, seconds).encode(errors="backslashreplace")
+        write_atomically(self._path, page)
 
     @property
     def _duration(self) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import fill_the_disk
 from made_results import make_face, make_result
 
 from fer_perception.drawing import hex_colour
@@ -191,8 +192,18 @@ def test_nobody_and_nothing(tmp_path: Path) -> None:
 
 
 def test_an_impossible_place(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="cannot be written"):
-        Report(tmp_path / "missing" / "r.html", Path("bag")).write(ReplayStatistics(), 1.0)
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceError, match=r"cannot write .*r\.html"):
+        Report(tmp_path / "file" / "r.html", Path("bag")).write(ReplayStatistics(), 1.0)
+
+
+def test_a_full_disk_leaves_the_earlier_page_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "r.html"
+    path.write_text("earlier")
+    fill_the_disk(monkeypatch)
+    with pytest.raises(SourceError, match="No space left on device"):
+        Report(path, Path("bag")).write(ReplayStatistics(), 1.0)
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("r.html", "earlier")]
 
 
 @pytest.mark.parametrize("roi", [(0, 0, 20, 20), (630, 470, 10, 10), (0, 0, 640, 480), (300, 200, 1, 1)])
