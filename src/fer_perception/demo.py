@@ -99,8 +99,10 @@ def main() -> None:
         parser.error("--seconds must be a positive number")
     if options.domain is not None and not 0 <= options.domain <= MAX_DOMAIN:
         parser.error(f"--domain must be from 0 to {MAX_DOMAIN}")
-    # A cancelled job must not leave the node behind: as after Ctrl-C, its processes are ended.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A cancelled job or a lost terminal must not leave the node behind: as after Ctrl-C, its processes are ended.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         problem = run(options.out, seconds=options.seconds, domain=options.domain)
     except (FerError, OSError) as err:

@@ -10,7 +10,7 @@ import typer
 
 import fer_training
 from fer_perception.errors import FerError
-from fer_perception.stdout import drop_stdout
+from fer_perception.stdout import drop_stdout, reader_left, usable_streams
 
 _INTERRUPTED = 130
 
@@ -33,6 +33,7 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Entry point. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    usable_streams()
     try:
         build_app()()
     except FerError as err:
@@ -45,10 +46,10 @@ def main() -> None:
                 "fer-train: interrupted; of fit and reproduce, the same command goes on from the last finished epoch",
                 file=sys.stderr,
             )
+        if reader_left(end):
+            drop_stdout()
+            sys.exit(0)
         raise
-    except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): nothing is wrong.
-        drop_stdout()
     except OSError as err:
         # A full or read-only disk, a directory where a file was expected: nothing a stack of calls explains better.
         place = err.filename or "the output"

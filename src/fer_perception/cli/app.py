@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import io
 import logging
-import os
 import signal
 import sys
 from typing import Annotated
@@ -17,9 +15,11 @@ from fer_perception import __version__
 from fer_perception.cli import COMMANDS
 from fer_perception.cli.output import print_problem
 from fer_perception.errors import FerError
-from fer_perception.stdout import drop_stdout
+from fer_perception.stdout import drop_stdout, reader_left, usable_streams
 
 _INTERRUPTED = 130
+#: What ends a command from outside, besides Ctrl-C.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 app = typer.Typer(
     name="fer",
@@ -55,15 +55,13 @@ for _name in COMMANDS:
 
 def run_app() -> None:
     """Run the command line of this process and exit."""
-    # A service may have closed them; Python then has None instead.
-    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - lives as long as we
-    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
-    # `timeout` and services end a command with SIGTERM: files are finished then, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # File names need not be text; what cannot be printed is shown escaped.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    usable_streams()
+    # `timeout` and services end a command with SIGTERM, a lost terminal or ssh with SIGHUP: files are finished then, as
+    # after Ctrl-C.
+    for number in ENDING_SIGNALS:
+        # `nohup` ignores SIGHUP, and means it.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         app(prog_name="fer")
     except FerError as err:
@@ -73,11 +71,16 @@ def run_app() -> None:
         # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.
         logging.getLogger(__name__).info("where it happened", exc_info=True)
         drop_stdout()
-        sys.stderr.write(f"fer: {err.filename or 'stdout'} cannot be used: {err.strerror or err}\n")
+        # Nothing but the question where we are fails like this without a name.
+        nameless = "the working directory, which was removed," if isinstance(err, FileNotFoundError) else "stdout"
+        sys.stderr.write(f"fer: {err.filename or nameless} cannot be used: {err.strerror or err}\n")
         sys.exit(1)
     except SystemExit as end:
         # What typer makes of Ctrl-C; to a script it is a failure like others.
         if end.code == _INTERRUPTED:
             sys.stderr.write("fer: interrupted\n")
             sys.exit(1)
+        if reader_left(end):
+            drop_stdout()
+            sys.exit(0)
         raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line
+from fer_perception.cli.output import print_line, quiet_when_reader_leaves
 from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def doctor(
             from fer_perception.doctor import Check
 
             checks.append(Check("images", Verdict.FAILED, f"{topic} cannot be looked at without ROS 2", ros[0].mend))
-    _print(checks, as_json=as_json)
+    with quiet_when_reader_leaves():
+        _print(checks, as_json=as_json)
     if any(check.verdict is Verdict.FAILED for check in checks):
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, print_problem
+from fer_perception.cli.output import print_line, print_problem, quiet_when_reader_leaves
 
 if TYPE_CHECKING:
     from fer_perception.model_store import FileStatus
@@ -44,7 +44,8 @@ def verify(
     store = ModelStore()
     statuses = [status for name in names for status in store.verify(name)] if names else store.verify()
     statuses = [_looked_into(status) if status.state is FileState.NO_HASH else status for status in statuses]
-    _print(statuses, as_json=as_json)
+    with quiet_when_reader_leaves():
+        _print(statuses, as_json=as_json)
     bad = [status for status in statuses if status.state not in {FileState.OK, FileState.NO_HASH}]
     for status in bad:
         print_problem(status.message)

@@ -171,7 +171,7 @@ def _identity(path: Path) -> object:
 
 
 class _Interruption:
-    """Turns Ctrl-C and SIGTERM into a request that is honoured between two messages."""
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a request that is honoured between two messages."""
 
     def __init__(self) -> None:
         self._requested = False
@@ -185,8 +185,10 @@ class _Interruption:
         self._requested = True
 
     def __enter__(self) -> _Interruption:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former.append((number, signal.signal(number, self._request)))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # `nohup` ignores SIGHUP, and means it.
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._former.append((number, signal.signal(number, self._request)))
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:

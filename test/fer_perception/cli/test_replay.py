@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,7 +77,8 @@ def test_lines_on_stdout_are_alone_there(bag: Path, tmp_path: Path) -> None:
     assert refused.returncode == 2
 
 
-def test_interrupting_leaves_complete_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupting_leaves_complete_files(tmp_path: Path, number: signal.Signals) -> None:
     image = next(iter(clip_frames(0.1)))[1]
     messages = [("/cam", START_NS + i * PERIOD, jpeg(image, START_NS + i * PERIOD)) for i in range(1500)]
     long = write_bag(tmp_path / "long", messages)
@@ -87,13 +90,23 @@ def test_interrupting_leaves_complete_files(tmp_path: Path) -> None:
         # The bar shows a speed as soon as frames have been dealt with.
         while b"frames/s" not in said and (part := process.stderr.read1(4096)):
             said += part
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         said += process.stderr.read()
         assert process.wait(timeout=60) == 1
     assert b"interrupted" in said
     with BagReader(tmp_path / "out") as reader:
         assert 0 < reader.count(["/emotions"]) < 1500
         assert len(list(reader.messages())) == reader.count(["/emotions", "/cam"])
+
+
+def test_a_bag_whose_name_is_no_text(bag: Path, tmp_path: Path) -> None:
+    try:
+        shutil.copytree(bag, named := tmp_path / os.fsdecode(b"b\xe4g"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    done = run_fer("replay", named, "--report", tmp_path / "a.html", "--csv", tmp_path / "a.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"<title>Faces in b\udce4g</title>" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
 def test_a_reader_that_has_seen_enough_takes_nothing_from_the_other_files(bag: Path, tmp_path: Path) -> None:
