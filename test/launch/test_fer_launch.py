@@ -6,6 +6,7 @@ What the parameters come out as is asked of a real rclpy node that gets the same
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,10 @@ def launch(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ro
     for directory in (index, executables, results):
         directory.mkdir(parents=True)
     (index / "fer_perception").touch()
-    for name in ("fer_node", "image_source"):
+    for name in ("fer_node", "image_source", "ros2"):
         (executables / name).write_text(RECORDER.format(python=sys.executable, directory=str(results)))
         (executables / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(executables), prepend=os.pathsep)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(prefix))
     monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
 
@@ -160,3 +162,16 @@ def test_a_missing_params_file_is_an_error(launch, tmp_path: Path, caplog: pytes
     assert launched.status != 0
     assert launched.commands == {}
     assert f"there is no file {tmp_path / 'nothing.yaml'}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "namespace", "more"),
+    [({}, "", []), ({"namespace": "robot1"}, "/robot1", []), ({"ros4hri": "publish"}, "", ["/humans/faces/tracked"])],
+)
+def test_a_bag_is_played_with_its_own_results_set_apart(launch, arguments: dict, namespace: str, more: list) -> None:
+    launched = launch("replay.launch.py", bag="talk", rate="2.0", **arguments)
+    options, _, remapped = " ".join(launched.commands["ros2"][1:]).partition(" --remap ")
+    assert options == "bag play talk --clock --rate 2.0 --delay 3.0"
+    topics = [f"{namespace}/{name}" for name in ("emotions", "fer/debug_image", "fer/debug_image/compressed")]
+    assert remapped.split() == [f"{topic}:=/recorded{topic}" for topic in (*topics, *more)]
+    assert launched.parameter("fer_node", "use_sim_time", False, node="fer") is True
