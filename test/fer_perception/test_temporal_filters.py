@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,8 @@ from scipy.linalg import expm
 
 from fer_perception.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.labels import LABELS
-from fer_perception.smoothing import training_prior
+from fer_perception.settings import PipelineSettings
+from fer_perception.smoothing import FILTERS, create_filter, training_prior
 from fer_perception.temporal_filters import EmaFilter, NoFilter, TemporalFilter
 
 PRIOR = training_prior(LABELS)
@@ -35,24 +38,26 @@ def independent(rng: np.random.Generator, label: int, count: int) -> np.ndarray:
     return np.asarray(exp / exp.sum(axis=1, keepdims=True))
 
 
-ALL = pytest.mark.parametrize("make", [NoFilter, lambda: EmaFilter(0.3), hmm], ids=["none", "ema", "hmm"])
+@pytest.fixture(params=FILTERS)
+def make(request: pytest.FixtureRequest) -> Callable[[], TemporalFilter]:
+    """Makes a new filter of one kind."""
+    return lambda: create_filter(LABELS, PipelineSettings(filter=request.param, hmm_correlation_time=0.3))
 
 
-@ALL
 class TestEveryFilter:
-    def test_the_first_frame_passes_unchanged(self, make: type[TemporalFilter]) -> None:
+    def test_the_first_frame_passes_unchanged(self, make: Callable[[], TemporalFilter]) -> None:
         np.testing.assert_allclose(make().observe(peaked(2, 0.6), 0.0), peaked(2, 0.6), atol=1e-12)
 
-    def test_nothing_is_known_before_the_first_frame(self, make: type[TemporalFilter]) -> None:
+    def test_nothing_is_known_before_the_first_frame(self, make: Callable[[], TemporalFilter]) -> None:
         assert make().wait(0.1) is None
 
-    def test_no_time_between_two_equal_frames_changes_nothing(self, make: type[TemporalFilter]) -> None:
+    def test_no_time_between_two_equal_frames_changes_nothing(self, make: Callable[[], TemporalFilter]) -> None:
         f = make()
         f.observe(peaked(HAPPY), 0.0)
         before = f.observe(peaked(HAPPY), 0.1)
         np.testing.assert_allclose(f.observe(peaked(HAPPY), 0.0), before, atol=1e-9)
 
-    def test_many_faces_at_once_are_the_same_as_one_by_one(self, make: type[TemporalFilter]) -> None:
+    def test_many_faces_at_once_are_the_same_as_one_by_one(self, make: Callable[[], TemporalFilter]) -> None:
         rng = np.random.default_rng(3)
         frames = rng.dirichlet(np.ones(7), (40, 5))
         steps = rng.uniform(0.0, 0.2, 40)
@@ -65,7 +70,7 @@ class TestEveryFilter:
         assert many is not None
         np.testing.assert_allclose(many, [f.wait(0.3) for f in alone], atol=1e-12)
 
-    def test_unseen_time_counts_once(self, make: type[TemporalFilter]) -> None:
+    def test_unseen_time_counts_once(self, make: Callable[[], TemporalFilter]) -> None:
         waited, seen = make(), make()
         for f in (waited, seen):
             f.observe(peaked(NEUTRAL), 0.0)
