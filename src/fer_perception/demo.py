@@ -30,7 +30,9 @@ from fer_perception.bags import COMPRESSED_TYPE, BagReader, BagWriter, fer_types
 from fer_perception.demo_watch import RECEIVED, TIMELINE, VIDEO
 from fer_perception.errors import FerError, ModelError, SourceError
 from fer_perception.image import encode_jpeg
+from fer_perception.media import opencv_name
 from fer_perception.model_store import ModelStore
+from fer_perception.stdout import usable_streams
 
 CAMERA_TOPIC = "/camera/image_raw/compressed"
 EMOTIONS_TOPIC = "/emotions"
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), help="directory for what is written (default: demo)")
     parser.add_argument("--seconds", type=float, default=demo_clip.DURATION, help="play only the beginning of the clip")
     parser.add_argument("--domain", type=int, help="ROS domain to run in; default: one of its own")
+    usable_streams()
     options = parser.parse_args()
     if not 0 < options.seconds < math.inf:
         parser.error("--seconds must be a positive number")
@@ -128,6 +131,8 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
     Raises:
         FerError: the clip cannot be made, or a process did not start.
     """
+    # Before anything is begun that would only find out later.
+    opencv_name(out / VIDEO)
     out.mkdir(parents=True, exist_ok=True)
     for name in (RECEIVED, VIDEO, TIMELINE, MONTAGE, NODE_LOG):
         (out / name).unlink(missing_ok=True)
@@ -142,6 +147,7 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
 
     environment = private_ros_environment(domain)
     os.environ.update(environment)
+    _require_ros()
     _say(f"2/4  starting the node and the subscriber (ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}, this machine only)")
     duration = (stamps[-1] - stamps[0]) / 1e9
     watch = [
@@ -171,6 +177,23 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
     if problem and not outcome.received:
         problem += _tail(out / NODE_LOG)
     return problem
+
+
+def _require_ros() -> None:
+    """Find out before processes are started whether ROS starts here.
+
+    Raises:
+        SourceError: it does not.
+    """
+    import rclpy
+
+    context = rclpy.Context()
+    try:
+        rclpy.init(context=context, args=[])
+    except RuntimeError as err:
+        msg = f"ROS does not start here ({err}); `fer doctor` says what to look at"
+        raise SourceError(msg) from None
+    rclpy.try_shutdown(context=context)
 
 
 def write_clip(bag: Path, seconds: float = demo_clip.DURATION) -> list[int]:

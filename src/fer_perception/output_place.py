@@ -47,13 +47,13 @@ def write_atomically(path: Path, content: bytes | str, *, error: type[FerError] 
 
     Args:
         path: the file; its folder is made where it is missing.
-        content: bytes, or text that becomes UTF-8.
+        content: bytes, or text that becomes UTF-8; in it, bytes of file names that are no text are spelled out.
         error: what to raise, for callers that promise another class.
 
     Raises:
         FerError: of the class `error`; it could not be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     whole = False
     try:
         if not _is_open_or_special(path):

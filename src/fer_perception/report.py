@@ -128,9 +128,7 @@ class Report:
         Raises:
             SourceError: the file cannot be written; an earlier one is untouched.
         """
-        # The name of a file need not be text.
-        page = self._page(statistics, seconds).encode(errors="backslashreplace")
-        write_atomically(self._path, page)
+        write_atomically(self._path, self._page(statistics, seconds))
 
     @property
     def _duration(self) -> float:

@@ -29,6 +29,12 @@ def test_text_and_bytes_arrive_in_folders_that_are_made(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["page.md"]
 
 
+def test_a_name_in_the_text_that_is_no_text_is_spelled_out(tmp_path: Path) -> None:
+    named = os.fsdecode(b"b\xe4g")
+    write_atomically(tmp_path / "page.md", f"grün {named}")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == r"grün b\udce4g"
+
+
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_the_earlier_file_and_is_named(tmp_path: Path) -> None:
     path = tmp_path / "page.md"

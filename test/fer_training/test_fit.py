@@ -56,6 +56,12 @@ def test_the_weights_that_are_saved_are_the_ones_that_were_measured(tiny_npz: Pa
     assert not torch.equal(saved[name], last[name])
 
 
+def test_a_directory_whose_name_is_no_text(tiny_npz: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="has a name that is not UTF-8"):
+        fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / os.fsdecode(b"r\xe4n"), progress=False)
+    assert list(tmp_path.iterdir()) == [tiny_npz]
+
+
 def test_another_recipe_does_not_take_over_a_run(tiny_npz: Path, tmp_path: Path) -> None:
     fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path, progress=False)
     other = {**QUICK, "epochs": 2, "optimizer": {**QUICK["optimizer"], "lr": 1e-3}}
