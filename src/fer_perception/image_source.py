@@ -22,7 +22,7 @@ from fer_perception.errors import ConfigError, FerError, SourceError
 from fer_perception.media import Media, MediaFrame, open_media
 from fer_perception.node_settings import ImageSourceSettings
 from fer_perception.parameters import Parameters
-from fer_perception.shutdown import ended_by_shutdown, leave_sigint_to_rclpy
+from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.topics import SOURCE_IMAGES
 
@@ -161,7 +161,7 @@ def main(args: list[str] | None = None) -> int:
         Exit status: 0 = ended as told or at the end of the source, 1 = the source cannot be read or a parameter is bad.
     """
     node: ImageSource | None = None
-    leave_sigint_to_rclpy()
+    leave_signals_to_rclpy()
     begun = False
     try:
         use_large_shared_memory()

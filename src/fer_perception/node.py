@@ -39,7 +39,7 @@ from fer_perception.ros4hri import load_hri_msgs, require_expressions
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.service_guard import refuse_errors
 from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.shutdown import ended_by_shutdown, leave_sigint_to_rclpy
+from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
 from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
 from fer_perception.tracking import FaceIds
@@ -438,7 +438,7 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
     Returns:
         Exit status: 0 = ended as told, 1 = could not start.
     """
-    leave_sigint_to_rclpy()
+    leave_signals_to_rclpy()
     begun = False
     try:
         rclpy.init(args=args)

@@ -9,17 +9,19 @@ from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
+from rclpy.signals import uninstall_signal_handlers
 
 
-def leave_sigint_to_rclpy() -> None:
-    """Take Ctrl-C from Python; call it before rclpy.init, whose own handler then ends the executor.
+def leave_signals_to_rclpy() -> None:
+    """Take Ctrl-C and SIGTERM from Python; call it before rclpy.init, whose own handler then ends the executor.
 
     Python's handler besides would raise KeyboardInterrupt at any place; inside rclpy's bindings that turns into a
     RuntimeError. Ignored rather than handled: the interpreter gives handled signals back to the system when it ends,
     and a second Ctrl-C (launch passes on what the terminal has sent already) would kill a process that is ending well.
     """
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -29,6 +31,9 @@ def ended_by_shutdown() -> Iterator[None]:
     rclpy's signal handler shuts the context down at any moment. Between an executor's check that it is up and the wait
     for work, or inside a callback that publishes, rclpy then raises a RuntimeError of its own (RCLError) instead of
     ExternalShutdownException. While the context is up, every error is passed on.
+
+    Afterwards rclpy handles no signals any more: at a second one it would touch executors and nodes that are being
+    destroyed, and crash.
     """
     try:
         yield
@@ -37,3 +42,5 @@ def ended_by_shutdown() -> Iterator[None]:
     except RuntimeError:
         if rclpy.ok():
             raise
+    finally:
+        uninstall_signal_handlers()

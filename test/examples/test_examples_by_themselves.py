@@ -48,7 +48,10 @@ def test_a_bad_parameter_is_one_line(ros_domain_id: int, name: str, parameter: s
     ("name", "parameters"),
     [("virtual_agent.py", ("time_constant:=0", "patience:=1")), ("dialogue_manager.py", ("dwell:=1", "silence:=3"))],
 )
-def test_whole_numbers_will_do_and_sigterm_ends_it(ros_domain_id: int, name: str, parameters: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("again", [False, True], ids=["sigterm", "ctrl-c more than once"])
+def test_whole_numbers_will_do_and_signals_end_it(
+    ros_domain_id: int, name: str, parameters: tuple[str, ...], again: bool
+) -> None:
     import rclpy
 
     context = rclpy.Context()
@@ -60,7 +63,10 @@ def test_whole_numbers_will_do_and_sigterm_ends_it(ros_domain_id: int, name: str
         deadline = time.monotonic() + 60
         while name.removesuffix(".py") not in listener.get_node_names() and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT if again else signal.SIGTERM)
+        while again and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     finally:
         process.kill()

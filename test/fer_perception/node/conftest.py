@@ -245,11 +245,12 @@ def image_message(image: np.ndarray, encoding: str = "") -> Any:
 
 
 @pytest.fixture(autouse=True)
-def sigint() -> Iterator[None]:
-    """What `main` does to Ctrl-C must not reach the next test, nor the processes that it starts."""
-    former = signal.getsignal(signal.SIGINT)
+def signals() -> Iterator[None]:
+    """What `main` does to signals must not reach the next test, nor the processes that it starts."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, former)
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
