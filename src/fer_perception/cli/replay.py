@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import time
@@ -166,7 +167,8 @@ def _identity(path: Path) -> object:
     try:
         found = path.stat()
     except OSError:
-        return path.resolve()
+        # Unlike Path.resolve, it does not raise for a link that leads to itself.
+        return os.path.realpath(path)
     return found.st_dev, found.st_ino
 
 

@@ -71,7 +71,7 @@ def run(
     from fer_perception.media import open_media
     from fer_perception.pipeline import build_pipeline
 
-    if save is not None and Path(source).is_dir() and save.resolve() == Path(source).resolve():
+    if save is not None and Path(source).is_dir() and os.path.realpath(save) == os.path.realpath(source):
         msg = f"--save {save} is the directory that is read: next time its results would be inputs; name another"
         raise typer.BadParameter(msg)
     settings = load_settings(params)

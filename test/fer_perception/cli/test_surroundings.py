@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from made_bags import START_NS, jpeg, write_bag
 from run_fer import run_fer
+
+from fer_perception.image import encode_jpeg
 
 _FER = "from fer_perception.cli import main; main()"
 
@@ -73,3 +77,16 @@ def test_streams_that_are_closed() -> None:
         command = [sys.executable, "-c", f"import sys; {closed}; {_FER}", "models", "list"]
         assert subprocess.run(command, capture_output=True, check=False).returncode == 0, closed
     assert run_fer("models", "list").stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--jsonl", "--csv", "--save"])
+def test_a_link_that_leads_to_itself(option: str, tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    write_bag(tmp_path / "bag", [("/camera", START_NS, jpeg(np.zeros((48, 64, 3), np.uint8), START_NS))])
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(np.zeros((48, 64, 3), np.uint8), 90))
+    command = ("run", tmp_path) if option == "--save" else ("replay", tmp_path / "bag")
+    done = run_fer(*command, option, loop)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"fer: {loop} ")
