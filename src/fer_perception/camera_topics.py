@@ -69,8 +69,11 @@ def mismatch(node: Node, camera: CameraTopic) -> str:
     expected = f"sensor_msgs/msg/{camera.message_type.__name__}"
     fitting = [offer for offer in offers if offer.topic_type == expected]
     if offers and not fitting:
-        found = ", ".join(sorted({offer.topic_type for offer in offers}))
-        return f"the topic carries {found}, expected {expected}: remap it, or set image_transports"
+        found = sorted({offer.topic_type for offer in offers})
+        # Of image_transport's plugins only compressed can be read: naming a transport does not help with theora.
+        readable = any(name in found for name in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"))
+        mend = "remap it, or set image_transports" if readable else "name a topic of raw or compressed images"
+        return f"the topic carries {', '.join(found)}, expected {expected}: {mend}"
     reasons = []
     for offer in fitting:
         compatible, reason = qos_check_compatible(offer.qos_profile, camera.qos)

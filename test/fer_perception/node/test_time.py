@@ -91,10 +91,17 @@ def test_a_camera_that_never_sent_anything_is_called_stale_and_why(probe: Any) -
     probe.until(lambda: probe.status("camera /image_raw").message == "stale: no image yet")
 
 
-def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "mend"),
+    [
+        ("CompressedImage", "remap it, or set image_transports"),
+        ("CameraInfo", "name a topic of raw or compressed images"),
+    ],
+)
+def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int, name: str, mend: str) -> None:
+    import sensor_msgs.msg
     from rclpy.context import Context
     from rclpy.node import Node
-    from sensor_msgs.msg import CompressedImage
 
     probe.start(track_timeout=0.3)
     # One participant cannot have two types on one topic.
@@ -102,9 +109,9 @@ def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int) ->
     elsewhere.init(domain_id=ros_domain_id)
     camera = Node("camera", context=elsewhere, use_global_arguments=False)
     try:
-        camera.create_publisher(CompressedImage, "/image_raw", 1)
-        status = probe.until_status("camera /image_raw", "the topic carries sensor_msgs/msg/CompressedImage")
-        assert "expected sensor_msgs/msg/Image: remap it, or set image_transports" in status.message
+        camera.create_publisher(getattr(sensor_msgs.msg, name), "/image_raw", 1)
+        status = probe.until_status("camera /image_raw", f"the topic carries sensor_msgs/msg/{name}")
+        assert status.message.endswith(f"expected sensor_msgs/msg/Image: {mend}")
     finally:
         camera.destroy_node()
         elsewhere.try_shutdown()
