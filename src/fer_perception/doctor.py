@@ -182,8 +182,11 @@ def check_writable(name: str, directory: Path) -> Check:
     return Check(name, Verdict.OK, str(directory))
 
 
-#: Starts a node and prints the middleware: it fails with whatever keeps ours from starting.
+#: Starts a node and prints the middleware: it fails with whatever keeps ours from starting. What lies in the working
+#: directory is no module to it, as it is none to us.
 _NODE = """
+import sys
+sys.path = [place for place in sys.path if place]
 import rclpy
 from rclpy.utilities import get_rmw_implementation_identifier
 rclpy.init(args=[])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from run_fer import run_fer
 
-from fer_perception.doctor import Verdict, check_writable
+from fer_perception.doctor import Verdict, check_ros, check_writable
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
@@ -111,6 +111,16 @@ def test_an_environment_in_which_no_node_starts(
     # What has nothing to do with ROS is told all the same.
     assert rows["expression model"]["verdict"] == "ok"
     assert rows["images"]["message"] == "/camera cannot be looked at without ROS 2"
+
+
+def test_files_of_the_working_directory_are_not_taken_for_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ros_domain_id: int
+) -> None:
+    pytest.importorskip("rclpy")
+    (tmp_path / "rclpy.py").write_text("raise SystemExit('not me')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(ros_domain_id))
+    assert check_ros()[0].verdict is Verdict.OK
 
 
 @pytest.fixture
