@@ -182,33 +182,36 @@ def check_writable(name: str, directory: Path) -> Check:
     return Check(name, Verdict.OK, str(directory))
 
 
-#: Starts a node and prints the middleware: it fails with whatever keeps ours from starting. What lies in the working
+#: Starts ROS and prints the middleware: it fails with whatever keeps a node from starting. It makes none itself: others
+#: would go on looking for it, and find the one that looks at a topic right after it late. What lies in the working
 #: directory is no module to it, as it is none to us.
-_NODE = """
+_ROS = """
 import sys
 sys.path = [place for place in sys.path if place]
 import rclpy
 from rclpy.utilities import get_rmw_implementation_identifier
 rclpy.init(args=[])
-rclpy.create_node("fer_doctor").destroy_node()
+domain = rclpy.get_default_context().get_domain_id()
+if domain > 232:
+    sys.exit(f"ROS_DOMAIN_ID is {domain}, its largest value 232")
 print(f"rmw:{get_rmw_implementation_identifier()}")
 rclpy.try_shutdown()
 """
-#: Far longer than a node takes to start, s.
-_NODE_DEADLINE = 60.0
+#: Far longer than it takes, s.
+_ROS_DEADLINE = 60.0
 
 
-def _start_node() -> tuple[str, str]:
-    """Start a node in a process of its own: ROS ends the whole process where the middleware is another one.
+def _start_ros() -> tuple[str, str]:
+    """Start ROS in a process of its own: ROS ends the whole process where the middleware is another one.
 
     Returns:
         The middleware, and the reason why no node starts; one of them is "".
     """
-    command = [sys.executable, "-c", _NODE]
+    command = [sys.executable, "-c", _ROS]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_NODE_DEADLINE, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, timeout=_ROS_DEADLINE, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:
-        return "", f"it did not come up within {_NODE_DEADLINE:.0f} s"
+        return "", f"it did not come up within {_ROS_DEADLINE:.0f} s"
     except OSError as err:
         return "", f"{sys.executable} cannot be run ({err.strerror})"
     said = done.stdout.decode(errors="replace").splitlines()
@@ -226,7 +229,7 @@ def check_ros() -> list[Check]:
     if missing:
         told = f"{' and '.join(missing)} cannot be imported; the node needs ROS 2, `fer run` and `fer replay` do not"
         return [Check("ROS 2", Verdict.WARNING, told, mend)]
-    middleware, problem = _start_node()
+    middleware, problem = _start_ros()
     if problem:
         mend += "; compare ROS_DOMAIN_ID (0 to 232), RMW_IMPLEMENTATION and ROS_LOG_DIR or HOME, where its log must go"
         return [Check("ROS 2", Verdict.FAILED, f"no node can be started: {problem}", mend)]

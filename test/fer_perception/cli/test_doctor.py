@@ -92,7 +92,7 @@ main()
     ("name", "value", "told"),
     [
         ("ROS_DOMAIN_ID", "abc", "ROS_DOMAIN_ID is not an integral number"),
-        ("ROS_DOMAIN_ID", "300", "port number is too high"),
+        ("ROS_DOMAIN_ID", "300", "its largest value 232"),
         ("RMW_IMPLEMENTATION", "rmw_of_nobody", "rmw_of_nobody"),
         ("ROS_LOG_DIR", os.devnull, "Failed to create log directory"),
     ],
