@@ -1,7 +1,7 @@
 """The command line `fer`. Exit status: 0 done, 1 failed (the reason is on stderr), 2 wrong usage.
 
-Every module of this package but this one and `app` registers its command with `register(app)` and imports what is heavy
-(NumPy, OpenCV, ONNX Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
+The modules that `COMMANDS` names register their command with `register(app)` and import what is heavy (NumPy, OpenCV,
+ONNX Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-#: The commands, in the order of `fer --help`; each is a module of this package.
+#: The commands; each is a module of this package.
 COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
 
 #: As `image.MAX_PIXELS`, which cannot be imported before OpenCV is.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import signal
 import sys
@@ -49,8 +48,7 @@ def _common(
 
 
 for _name in COMMANDS:
-    if importlib.util.find_spec(f"{__package__}.{_name}") is not None:
-        importlib.import_module(f"{__package__}.{_name}").register(app)
+    importlib.import_module(f"{__package__}.{_name}").register(app)
 
 
 def run_app() -> None:

@@ -33,7 +33,8 @@ def doctor(
     topic: Annotated[
         str | None, typer.Option("--topic", metavar="T", help="Image topic to look at, e.g. /camera/image_raw.")
     ] = None,
-    wait: Annotated[float, typer.Option("--wait", min=0.1, max=60.0, help="How long to wait for images, in s.")] = 3.0,
+    # Longer than the 3 s between two announcements of Fast DDS, should the first find nobody listening.
+    wait: Annotated[float, typer.Option("--wait", min=0.1, max=60.0, help="How long to wait for images, in s.")] = 5.0,
     params: ParamsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
 ) -> None:
