@@ -78,6 +78,8 @@ class Report:
         self._faces: dict[str, _Face] = {}
         self._cameras: dict[str, _Camera] = {}
         self._timings: dict[str, list[float]] = {}
+        self._totals_ms: list[float] = []
+        self._stages: tuple[str, ...] = ()
         self._labels: tuple[str, ...] = ()
         self._model_id = ""
 
@@ -101,7 +103,10 @@ class Report:
         camera.empty += not result.faces
         for stage, seconds in result.timings.items():
             self._timings.setdefault(stage, []).append(seconds * 1e3)
-        self._timings.setdefault("all stages", []).append(sum(result.timings.values()) * 1e3)
+        self._totals_ms.append(sum(result.timings.values()) * 1e3)
+        # A frame without faces leaves stages out; the order of work is that of the fullest frame.
+        if len(result.timings) > len(self._stages):
+            self._stages = tuple(result.timings)
         for face in result.faces:
             self._add_face(face, t, result.camera, frame.image)
 
@@ -174,7 +179,7 @@ class Report:
     def _tiles(self, statistics: ReplayStatistics, seconds: float) -> str:
         frames = sum(statistics.frames.values())
         bad = sum(sum(causes.values()) for causes in statistics.bad.values())
-        total = self._timings.get("all stages", [])
+        total = self._totals_ms
         empty = sum(camera.empty for camera in self._cameras.values())
         tiles = [
             (f"{frames}", "frames"),
@@ -215,15 +220,17 @@ class Report:
         return (
             f'<section class="card"><h2>{escape(face_id)} <small>{span} · {len(samples)} frames</small></h2>'
             f'<ul class="legend shares">{told}</ul><div class="thumbnails">{shown}{more}</div>'
-            f"{report_charts.scores(samples, self._labels, self._duration)}</section>"
+            f"{report_charts.scores(face_id, samples, self._labels, self._duration)}</section>"
         )
 
     def _tables(self, statistics: ReplayStatistics) -> str:
+        order = dict.fromkeys((*self._stages, *self._timings))
         stages = "".join(
             f"<tr><td>{escape(stage)}</td>"
             + "".join(f"<td>{np.percentile(ms, q):.2f}</td>" for q in (50, 90, 99))
             + f"<td>{max(ms):.2f}</td></tr>"
-            for stage, ms in self._timings.items()
+            for stage, ms in [*((stage, self._timings[stage]) for stage in order), ("all stages", self._totals_ms)]
+            if ms
         )
         parts = [
             '<section class="card"><h2>Time a frame takes <small>ms</small></h2><table><tr><th>stage</th>'
@@ -305,6 +312,7 @@ h1{font-size:30px;margin:0;letter-spacing:-.02em}
 h2{font-size:18px;margin:0 0 10px}
 h2 small,header p,footer,.more{color:var(--dim);font-weight:400;font-size:14px}
 header p{margin:4px 0 12px}
+h1,h2,header p,footer,td{overflow-wrap:anywhere}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;margin:0;padding:0;font-size:13.5px}
 .legend i{display:inline-block;width:11px;height:11px;border-radius:3px;margin-right:6px}
 .shares{margin-bottom:12px}
@@ -320,7 +328,9 @@ header p{margin:4px 0 12px}
 figure{margin:0;text-align:center;font-size:12.5px;color:var(--dim)}
 figure b{color:var(--text)}
 figure img{display:block;height:104px;border-radius:10px;border-bottom:5px solid;margin:0 auto 4px}
+.chart{overflow-x:auto}
 svg{display:block;width:100%;height:auto}
+@media screen{svg{min-width:860px}}
 svg text{fill:var(--dim);font-size:11.5px;font-family:inherit}
 svg text.name{fill:var(--text);font-weight:600}
 svg .grid{stroke:var(--line)}
@@ -331,4 +341,7 @@ th,td{text-align:right;padding:5px 8px;white-space:nowrap;border-bottom:1px soli
 th:first-child,td:first-child,.text,td:last-child:nth-child(4){text-align:left}
 td:last-child:nth-child(4){white-space:normal}
 footer{margin-top:20px}
+@media print{body{background:none}main{padding:0}.card,.tile,tr,figure,svg{break-inside:avoid}
+.card,.chart{overflow:visible}th,td{white-space:normal}
+.legend i{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """

@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 
 from fer_perception.drawing import UNDECIDED, hex_colour
 
-#: A face that is not reported for this long, in s, leaves a gap in its chart.
+#: A face that is not reported for this long, in s, and for 2.5 times its usual pause leaves a gap in its chart.
 GAP = 0.6
 #: Points a chart is drawn with at most; longer tracks are averaged.
 MAX_POINTS = 700
 
 _WIDTH, _LEFT, _RIGHT = 1080, 64, 8
-_PHASES = {"onset": 0.55, "apex": 0.95, "offset": 0.35, "neutral": 0.12, "unknown": 0.0}
+#: Opacity of the strip of each phase: either so low that the page's own text is legible on it, or full.
+_PHASES = {"onset": 0.42, "apex": 1.0, "offset": 0.24, "neutral": 0.1, "unknown": 0.0}
+#: Text on the full colours (and on the veils over them), and on faint ones; the second follows light and dark.
+_INK, _PAGE_TEXT = "#17191d", "var(--text)"
+#: Units of the drawing that a letter and an abbreviation of two letters take.
+_LETTER, _ABBREVIATION = 8, 14
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,25 @@ class Sample:
     arousal: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a stretch of a strip looks.
+
+    Attributes:
+        colour: of its area.
+        opacity: [0, 1] of its area.
+        name: what it is, in its tooltip and, where there is room, on it.
+        ink: colour of the name.
+        short: stands on it where there is no room for the name; "" = nothing does.
+    """
+
+    colour: str
+    opacity: float
+    name: str
+    ink: str
+    short: str = ""
+
+
 def overview(rows: Sequence[tuple[str, Sequence[Sample]]], duration: float) -> str:
     """One coloured strip of labels a face.
 
@@ -62,13 +86,14 @@ def overview(rows: Sequence[tuple[str, Sequence[Sample]]], duration: float) -> s
         parts.append(_text(_LEFT - 8, y + strip - 4, face_id, anchor="end", kind="name"))
         for piece in _pieces(samples):
             parts += _runs(piece, lambda sample: sample.emotion, _label_style, scale=scale, y=y, height=strip)
-    return _svg(height, parts)
+    return _svg(height, parts, f"labels of {len(rows)} {'face' if len(rows) == 1 else 'faces'} over time")
 
 
-def scores(samples: Sequence[Sample], labels: Sequence[str], duration: float) -> str:
-    """The smoothed scores of one face stacked to 1 over time, below them the label, the phase, valence and arousal.
+def scores(face_id: str, samples: Sequence[Sample], labels: Sequence[str], duration: float) -> str:
+    """The smoothed scores of one face stacked to 1 over time, below them the label and the phase.
 
     Args:
+        face_id: of the face, for those who have the page read to them.
         samples: of the face, oldest first.
         labels: order of the scores.
         duration: s of the whole bag.
@@ -81,6 +106,7 @@ def scores(samples: Sequence[Sample], labels: Sequence[str], duration: float) ->
     for share in (0.0, 0.5, 1.0):
         y = top + chart * (1 - share)
         parts.append(_text(_LEFT - 8, y + 4, f"{share:g}", anchor="end"))
+    parts.append(_text(_LEFT - 8, top + chart / 4 + 4, "score", anchor="end"))
     for piece in _pieces(samples):
         parts += _stack(_thin(piece), labels, scale, top, chart)
         parts += _unseen(piece, scale, top, chart)
@@ -88,11 +114,15 @@ def scores(samples: Sequence[Sample], labels: Sequence[str], duration: float) ->
         parts += _runs(piece, lambda sample: sample.phase, _phase_style, scale=scale, y=phase_y, height=strip)
     parts.append(_text(_LEFT - 8, label_y + strip - 3, "label", anchor="end"))
     parts.append(_text(_LEFT - 8, phase_y + strip - 3, "phase", anchor="end"))
-    return _svg(height, parts)
+    return _svg(height, parts, f"scores, label and phase of {face_id} over time")
 
 
-def _svg(height: float, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
+def _svg(height: float, parts: Sequence[str], told: str) -> str:
+    """The drawing in a box of its own, which scrolls where the page is narrower than the drawing is legible."""
+    return (
+        f'<div class="chart"><svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" '
+        f'aria-label="{html.escape(told)}">{"".join(parts)}</svg></div>'
+    )
 
 
 def _time_scale(duration: float) -> Callable[[float], float]:
@@ -123,9 +153,12 @@ def _text(x: float, y: float, text: str, *, anchor: str, kind: str = "") -> str:
 
 def _pieces(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
     """Stretches without a gap."""
+    pauses = np.diff([sample.t for sample in samples])
+    # A camera with one image every few seconds has pauses, not gaps.
+    gap = max(GAP, 2.5 * float(np.median(pauses))) if len(pauses) else GAP
     piece: list[Sample] = []
     for sample in samples:
-        if piece and not 0 <= sample.t - piece[-1].t <= GAP:
+        if piece and not 0 <= sample.t - piece[-1].t <= gap:
             yield piece
             piece = []
         piece.append(sample)
@@ -136,13 +169,13 @@ def _pieces(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
 def _runs(
     piece: Sequence[Sample],
     key: Callable[[Sample], str],
-    style: Callable[[str, Sample], tuple[str, float, str]],
+    style: Callable[[str, Sample], Look],
     *,
     scale: Callable[[float], float],
     y: float,
     height: float,
 ) -> list[str]:
-    """Rectangles over the stretches with the same key; a long enough one carries its name, all carry a tooltip."""
+    """Rectangles over the stretches with the same key, with as much of its name as there is room for and a tooltip."""
     parts = []
     begin = 0
     for index in range(1, len(piece) + 1):
@@ -150,19 +183,19 @@ def _runs(
             continue
         first = piece[begin]
         last = piece[index] if index < len(piece) else piece[-1]
-        colour, opacity, name = style(key(first), first)
+        look = style(key(first), first)
         x0, x1 = scale(first.t), scale(last.t)
         width = max(x1 - x0, 1.0)
-        tip = html.escape(f"{name}, {first.t:.2f} to {last.t:.2f} s")
+        tip = html.escape(f"{look.name}, {first.t:.2f} to {last.t:.2f} s")
         parts.append(
-            f'<rect x="{x0:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.0f}" rx="2" fill="{colour}" '
-            f'fill-opacity="{opacity:g}"><title>{tip}</title></rect>'
+            f'<rect x="{x0:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.0f}" rx="2" '
+            f'fill="{look.colour}" fill-opacity="{look.opacity:g}"><title>{tip}</title></rect>'
         )
-        if width > 8 * len(name):
-            ink = ' style="fill:#17191d"' if opacity > 0.5 else ""
+        shown = look.name if width > _LETTER * len(look.name) else look.short if width > _ABBREVIATION else ""
+        if shown:
             parts.append(
-                f'<text x="{(x0 + x1) / 2:.1f}" y="{y + height - 3.5:.1f}" text-anchor="middle"{ink} '
-                f'pointer-events="none">{html.escape(name)}</text>'
+                f'<text x="{(x0 + x1) / 2:.1f}" y="{y + height - 3.5:.1f}" text-anchor="middle" '
+                f'style="fill:{look.ink}" pointer-events="none">{html.escape(shown)}</text>'
             )
         begin = index
     return parts
@@ -176,16 +209,19 @@ def _unseen(piece: Sequence[Sample], scale: Callable[[float], float], top: float
     return [veil for veil in veils if "not seen" in veil]
 
 
-def _veil_style(name: str, _sample: Sample) -> tuple[str, float, str]:
-    return "#fff", 0.35, name
+def _veil_style(name: str, _sample: Sample) -> Look:
+    return Look("#fff", 0.35, name, _INK)
 
 
-def _label_style(emotion: str, _sample: Sample) -> tuple[str, float, str]:
-    return hex_colour(emotion), 1.0, emotion or UNDECIDED
+def _label_style(emotion: str, _sample: Sample) -> Look:
+    # Two letters tell all classes apart for those who cannot tell the colours apart.
+    name = emotion or UNDECIDED
+    return Look(hex_colour(emotion), 1.0, name, _INK, name[:2])
 
 
-def _phase_style(phase: str, sample: Sample) -> tuple[str, float, str]:
-    return hex_colour(sample.emotion), _PHASES.get(phase, 0.0), phase
+def _phase_style(phase: str, sample: Sample) -> Look:
+    opacity = _PHASES.get(phase, 0.0)
+    return Look(hex_colour(sample.emotion), opacity, phase, _INK if opacity > 0.5 else _PAGE_TEXT)
 
 
 def _thin(piece: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from contrast import contrast
 from full_disk import fill_the_disk
 from made_results import make_face, make_result
 
-from fer_perception.drawing import hex_colour
+from fer_perception.drawing import UNDECIDED, colour_of, hex_colour
 from fer_perception.errors import SourceError
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.pipeline_types import Phase
 from fer_perception.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.replay_summary import SeenFaces
@@ -142,6 +145,89 @@ def test_phases_and_unseen_stretches(tmp_path: Path) -> None:
     assert "<title>onset, 0.00 to 1.00 s</title>" in page
     assert "<title>apex, 1.00 to 2.90 s</title>" in page
     assert "<title>not seen, 2.00 to 2.90 s</title>" in page
+
+
+def test_a_slow_camera_has_pauses_but_no_gaps(tmp_path: Path) -> None:
+    page, _ = written(tmp_path, play(["happy"] * 10, step=2.0))
+    assert len(re.findall("<polygon", page)) == 7
+    assert "<title>happy, 0.00 to 18.00 s</title>" in page
+    page, _ = written(tmp_path, play(["happy"] * 10 + ["-"] * 4 + ["happy"] * 10, step=2.0))
+    assert len(re.findall("<polygon", page)) == 14
+
+
+def test_classes_are_told_by_more_than_their_colours(tmp_path: Path) -> None:
+    short = {(label or UNDECIDED)[:2] for label in (*LABELS_WITH_CONTEMPT, "")}
+    assert len(short) == len(LABELS_WITH_CONTEMPT) + 1
+    # Stretches of a fortieth of the chart have no room for a name.
+    _, checker = written(tmp_path, play([label for label in LABELS for _ in range(3)] * 8))
+    assert {label[:2] for label in LABELS} <= set(checker.text)
+
+
+def test_every_chart_is_told_in_words(tmp_path: Path) -> None:
+    _, checker = written(tmp_path, play(["neutral"] * 10))
+    assert [value for tag, name, value in checker.attributes if (tag, name) == ("svg", "aria-label")] == [
+        "labels of 1 face over time",
+        "scores, label and phase of f00001 over time",
+    ]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_legible_on_everything_it_stands_on(tmp_path: Path, scheme: str, label: str) -> None:
+    faces = [
+        make_face("f1", label, (9, 9, 50, 50), phase=phase, observed=observed)
+        for phase in (Phase.NEUTRAL, Phase.ONSET, Phase.APEX, Phase.OFFSET)
+        for observed in (True, False)
+        for _ in range(20)
+    ]
+    frames = [
+        ReplayedFrame(i, stamp, IMAGE, make_result(face, stamp_ns=stamp))
+        for i, face in enumerate(faces)
+        for stamp in (START + i * 10**8,)
+    ]
+    page, _ = written(tmp_path, frames)
+    palettes = re.findall(r":root\{([^}]+)\}", page)
+    colours = dict(part.split(":") for part in palettes[scheme == "dark"].replace("\n", "").split(";"))
+    card = rgb(colours["--card"])
+    for name in ("--text", "--dim", "--alarm"):
+        assert contrast(rgb(colours[name]), card) >= 4.5
+        assert contrast(rgb(colours[name]), rgb(colours["--ground"])) >= 4.5
+    strips = re.findall(
+        r'fill="(#\w+)" fill-opacity="([\d.]+)"><title>([a-z ]+),[^<]+</title></rect><text [^>]*style="fill:([^"]+)"',
+        page,
+    )
+    assert {name for _, _, name, _ in strips} >= {label, "onset", "apex", "offset", "neutral", "not seen"}
+    for fill, opacity, name, ink in strips:
+        grounds = [card]
+        if name == "not seen":
+            # The veil lies over the curves of the scores.
+            grounds = [mixed(np.array(colour_of(other)), card, 0.88) for other in LABELS]
+        written_in = rgb(colours[ink[4:-1]] if ink.startswith("var(") else ink)
+        for ground in grounds:
+            assert contrast(written_in, mixed(rgb(fill), ground, float(opacity))) >= 4.5, (fill, name)
+
+
+def rgb(colour: str) -> np.ndarray:
+    digits = colour.lstrip("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    return np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)], dtype=float)
+
+
+def mixed(above: np.ndarray, below: np.ndarray, opacity: float) -> np.ndarray:
+    return above * opacity + below * (1 - opacity)
+
+
+def test_stages_stand_in_the_order_of_work_and_their_sum_last(tmp_path: Path) -> None:
+    frames = play(["-"] * 3 + ["happy"] * 3)
+    without = [
+        replace(frame, result=replace(frame.result, timings={"detect": 0.004, "smooth": 0.001})) for frame in frames[:3]
+    ]
+    full = [
+        replace(frame, result=replace(frame.result, timings={"detect": 0.004, "crop": 0.001, "smooth": 0.001}))
+        for frame in frames[3:]
+    ]
+    page, _ = written(tmp_path, without + full)
+    assert re.findall(r"<tr><td>([a-z ]+)</td><td>\d\.\d\d", page) == ["detect", "crop", "smooth", "all stages"]
 
 
 def test_stamps_that_begin_anew_do_not_bend_time(tmp_path: Path) -> None:
