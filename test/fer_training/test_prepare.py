@@ -175,6 +175,18 @@ class TestCommand:
         assert result.exit_code == 0, result.output
         assert load_dataset(tmp_path / "set.npz").sources.tolist() == ["happy/astronaut.png", "face.png"]
 
+    @pytest.mark.parametrize(
+        ("folder", "said"), [("4", "the classes are numbers (4)"), ("Image", "none of the classes (image) is a known")]
+    )
+    def test_folders_that_are_no_expressions_are_pointed_out(
+        self, tmp_path: Path, astronaut: NDArray[np.uint8], folder: str, said: str
+    ) -> None:
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "raw" / folder / "1.png"), astronaut)
+        result = CliRunner().invoke(self.app(), ["prepare", str(tmp_path / "raw"), str(tmp_path / "set.npz")])
+        assert result.exit_code == 0, result.output
+        assert said in result.stderr
+
     def test_unknown_detector_is_a_clear_error(self, raw: Path, tmp_path: Path) -> None:
         arguments = ["prepare", str(raw), str(tmp_path / "x.npz"), "--detector", "eyes"]
         result = CliRunner().invoke(self.app(), arguments)

@@ -19,7 +19,8 @@ def prepare_command(
     out: Annotated[Path, typer.Argument(help="File to write (.npz); what was left out goes to <out>.skipped.csv.")],
     *,
     kind: Annotated[
-        str | None, typer.Option(help="ck_plus, ck48, jaffe, class_folders or manifest; found out if not given.")
+        str | None,
+        typer.Option(help="ck_plus, ck48, jaffe, kdef, raf_db, class_folders or manifest; found out if not given."),
     ] = None,
     detector: Annotated[str, typer.Option(help="Face detector: auto, yunet_ort, yunet_cv2 or haar.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the faces in pixels.", min=16, max=512)] = 48,
@@ -34,7 +35,7 @@ def prepare_command(
     from fer_perception.detection import create_detector
     from fer_perception.settings import PipelineSettings
     from fer_training.output_files import ready_for
-    from fer_training.prepare import prepare, write_skipped
+    from fer_training.prepare import class_note, prepare, write_skipped
     from fer_training.readers import load_index
     from fer_training.readers.npz import write_npz
 
@@ -67,3 +68,5 @@ def prepare_command(
     typer.echo(f"{out}: {len(samples)} faces ({counts}); {len(samples.skipped)} left out, listed in {skipped}")
     for reason, count in samples.skip_summary().items():
         typer.echo(f"  {count} x {reason}")
+    if note := class_note(samples):
+        typer.echo(note, err=True)

@@ -18,7 +18,7 @@ from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.media import read_picture
 from fer_perception.output_place import write_atomically
 
-from .readers.label_maps import canonical
+from .readers.label_maps import canonical, numbering
 from .readers.records import Index, Record, label_indices
 from .readers.samples import DatasetError, Samples, Skip
 
@@ -117,6 +117,17 @@ def class_order(labels: list[str]) -> tuple[str, ...]:
     found = {canonical(label) for label in labels}
     ours = LABELS_WITH_CONTEMPT if "contempt" in found else LABELS
     return (*ours, *sorted(found - set(ours)))
+
+
+def class_note(samples: Samples) -> str:
+    """What must be said of a prepared data set none of whose classes is a known expression; "" of any other."""
+    found = [name for name, count in samples.class_counts().items() if count]
+    if any(name in LABELS_WITH_CONTEMPT for name in found):
+        return ""
+    return numbering(found) or (
+        f"none of the classes ({', '.join(found)}) is a known expression: where they are mere names of folders, give "
+        "the folder that holds those of the classes; else `rename` in a YAML list says what they are"
+    )
 
 
 def write_skipped(path: Path, samples: Samples) -> None:

@@ -8,6 +8,8 @@
 | ck_plus | official CK+ tree |
 | ck48 | CK+ class folders of 48x48 pictures |
 | jaffe | JAFFE |
+| kdef | KDEF |
+| raf_db | the basic expressions of RAF-DB with their list |
 | class_folders | one folder per class, below one per split where there are splits (FER2013, IMED, anything else) |
 | combination | YAML file that lists any of the above |
 """
@@ -15,6 +17,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
@@ -25,17 +28,22 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
-from .ck_plus import IMAGES_FOLDER, LABELS_FOLDER, find_folder, is_ck48, read_ck48, read_ck_plus
-from .class_folders import inner_root, read_class_folders
+from .ck_plus import IMAGES_FOLDER, LABELS_FOLDER, find_folder, read_ck48, read_ck_plus
+from .ck_plus import NAME as CK_NAME
+from .class_folders import read_class_folders
 from .combination import read_combination
 from .fer_csv import SIDE, read_fer_csv
 from .ferplus import apply_targets
+from .folders import pictures_below, wrapped
 from .images import LARGEST_SIDE, fit_square
 from .jaffe import NAME as JAFFE_NAME
 from .jaffe import read_jaffe
+from .kdef import NAME as KDEF_NAME
+from .kdef import read_kdef
 from .label_maps import LabelMap, apply_label_map, canonical, find_label_map, with_common_names
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
+from .raf_db import find_list, read_raf_db
 from .records import Index, known_split, load_pixels, short_names
 from .samples import DatasetError, Samples, Skip, concatenate, pixel_hash
 
@@ -58,6 +66,8 @@ _TREE_READERS: dict[str, Callable[[Path], Index]] = {
     "ck_plus": read_ck_plus,
     "ck48": read_ck48,
     "jaffe": read_jaffe,
+    "kdef": read_kdef,
+    "raf_db": read_raf_db,
     "class_folders": read_class_folders,
 }
 TREE_KINDS = tuple(_TREE_READERS)
@@ -66,6 +76,12 @@ KINDS = ("npz", "fer_csv", *TREE_KINDS, "combination")
 
 #: The files that hold FER2013; FER+ votes beside one of them are taken without being named.
 FER_FILES = ("fer2013.csv", "icml_face_data.csv")
+
+#: Where the tools of FER+ put the training pictures, beside a list of votes.
+FERPLUS_FOLDER = "FER2013Train"
+
+#: Sets that are told by the names of their pictures (without the last ending), wherever these lie.
+_NAMES: dict[str, re.Pattern[str]] = {"jaffe": JAFFE_NAME, "kdef": KDEF_NAME, "ck48": CK_NAME}
 
 Spec = str | PathLike[str] | Mapping[str, Any]
 
@@ -251,12 +267,26 @@ def _detect_folder(path: Path) -> str:
     if path.name == IMAGES_FOLDER:
         msg = f"{path} holds the pictures of CK+ without their labels; give the folder above it, beside {LABELS_FOLDER}"
         raise DatasetError(msg)
-    if any((path / name).is_file() for name in FER_FILES):
+    if _fer_file(path) is not None:
         return "fer_csv"
-    if any(JAFFE_NAME.match(file.name) for file in path.rglob("*.[tT][iI][fF]*")):
-        return "jaffe"
-    path = inner_root(path)
-    return "ck48" if is_ck48(path) else "class_folders"
+    if find_list(path) is not None:
+        return "raf_db"
+    if any(find_folder(path, FERPLUS_FOLDER).glob("fer[0-9]*.png")):
+        msg = (
+            f"{path} holds the pictures of FER+ without the labels of FER2013; give fer2013.csv, which has the same "
+            "pictures, with fer2013new.csv (the votes) beside it"
+        )
+        raise DatasetError(msg)
+    # A few pictures of such a set among others are no reason to leave out the others.
+    stems = [file.stem for file in pictures_below(path)]
+    named = (kind for kind, name in _NAMES.items() if 2 * sum(map(bool, map(name.match, stems))) > len(stems))
+    return next(named, "class_folders")
+
+
+def _fer_file(path: Path) -> Path | None:
+    """FER2013 in a folder or in one that it is wrapped around."""
+    files = (folder / name for folder in wrapped(path) for name in FER_FILES)
+    return next((file for file in files if file.is_file()), None)
 
 
 def _detect_csv(path: Path) -> str:
@@ -284,7 +314,7 @@ def _detect_csv(path: Path) -> str:
 def _fer_csv(path: Path, votes: Path | None) -> Samples:
     file = path
     if path.is_dir():
-        file = next((path / name for name in FER_FILES if (path / name).is_file()), path / FER_FILES[0])
+        file = _fer_file(path) or path / FER_FILES[0]
     beside = file.with_name("fer2013new.csv")
     if votes is None and file.name in FER_FILES and beside.is_file():
         votes = beside

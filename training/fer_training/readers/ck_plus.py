@@ -8,9 +8,11 @@ the 593 sequences have a label. A sequence starts neutral and ends at the peak.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from .class_folders import read_class_folders
+from .folders import is_foreign, wrapped
 from .images import is_image
 from .records import Index, Record
 from .samples import DatasetError, Skip
@@ -29,7 +31,7 @@ def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -
 
     Args:
         root: folder that holds `cohn-kanade-images` and `Emotion`, each directly or one folder down (as the archives
-            of the distribution unpack).
+            of the distribution unpack), or a folder wrapped around it.
         peak_frames: how many frames at the end of a sequence count as its emotion.
         neutral_frames: how many frames at its start count as neutral; 0 leaves neutral out.
 
@@ -70,12 +72,20 @@ def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -
 
 
 def find_folder(root: Path, name: str) -> Path:
-    """A folder of this name in `root` or one folder down; where there is none, the place it was expected at."""
-    expected = root / name
-    if expected.is_dir():
-        return expected
-    found = (path for path in sorted(root.glob(f"*/{name}")) if path.is_dir() and path.parent.name != "__MACOSX")
-    return next(found, expected)
+    """A folder of this name in `root` or one folder down, or in a folder that `root` is merely wrapped around.
+
+    Where there is none, the place it was expected at.
+
+    Raises:
+        DatasetError: a folder cannot be read.
+    """
+    for base in wrapped(root):
+        if (base / name).is_dir():
+            return base / name
+        for path in sorted(base.glob(f"*/{name}")):
+            if path.is_dir() and not is_foreign(path.parent.name):
+                return path
+    return root / name
 
 
 def _sequence_label(folder: Path) -> str:
@@ -94,13 +104,10 @@ def _sequence_label(folder: Path) -> str:
     return EMOTIONS[int(value)]
 
 
-def is_ck48(root: Path) -> bool:
-    """Whether a tree of class folders holds a picture named as in CK+."""
-    return any(is_image(path) and NAME.match(path.stem) for path in root.glob("*/*"))
-
-
 def read_ck48(root: Path) -> Index:
     """List the pictures of `CK+48/<class>/S###_###_########.png`, with subject and video from their names.
+
+    Below folders of splits the classes are looked for as `read_class_folders` does.
 
     Raises:
         DatasetError: no class folder holds a picture.
@@ -113,5 +120,5 @@ def read_ck48(root: Path) -> Index:
         if match is None:
             skipped.append(Skip(str(record.path), "not named as in CK+ (S005_001_00000011.png)"))
             continue
-        records.append(Record(path=record.path, label=record.label, subject=match[1], video=f"{match[1]}/{match[2]}"))
+        records.append(replace(record, subject=match[1], video=f"{match[1]}/{match[2]}"))
     return Index(records=tuple(records), label_names=index.label_names, skipped=tuple(skipped))

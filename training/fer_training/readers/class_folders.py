@@ -1,14 +1,18 @@
 """One folder per class, below one folder per split where there are splits: `train/angry/1.png` or `angry/1.png`.
 
-Folders below a class folder are recordings (`happy/clip_07/0001.png`), so that protocols can keep them whole.
+Folders below a class folder are recordings (`happy/clip_07/0001.png`), so that protocols can keep them whole; or, where
+all of them are called like splits, the splits (`happy/train/1.png`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 
+from .folders import entries_below, subfolders
 from .images import is_image
 from .label_maps import canonical
 from .records import Index, Record, known_split
@@ -22,14 +26,14 @@ def read_class_folders(root: Path) -> Index:
     are listed as left out. A class may be missing in some of the splits.
 
     Raises:
-        DatasetError: the folder is missing or holds no class folder with a picture.
+        DatasetError: the folder is missing or holds no class folder with a picture, or the classes lie further down.
     """
     root = inner_root(root)
-    folders = _folders(root)
+    folders = subfolders(root)
     split_folders = [(folder, split) for folder in folders if (split := known_split(folder.name)) is not None]
     records: list[Record] = []
     skipped: list[Skip] = []
-    names: list[str] = []
+    classes: list[Path] = []
     parts = split_folders or [(root, "")]
     if split_folders:
         beside = [folder for folder in folders if known_split(folder.name) is None]
@@ -37,11 +41,11 @@ def read_class_folders(root: Path) -> Index:
         skipped += _loose(root)
     for part, split in parts:
         skipped += _loose(part)
-        for folder in _folders(part):
+        for folder in subfolders(part):
             found = list(_class_folder(folder, split, skipped))
             if not found:
                 skipped.append(Skip(str(folder), "empty class folder"))
-            names.append(folder.name)
+            classes.append(folder)
             records += found
     if not records:
         msg = (
@@ -49,7 +53,11 @@ def read_class_folders(root: Path) -> Index:
             f"{root.name}/<split>/<class>/<picture>"
         )
         raise DatasetError(msg)
-    return Index(records=tuple(records), label_names=tuple(sorted(set(names))), skipped=tuple(skipped))
+    _check_level(root, classes, records)
+    if not split_folders:
+        records = _with_inner_splits(root, records)
+    names = sorted({folder.name for folder in classes})
+    return Index(records=tuple(records), label_names=tuple(names), skipped=tuple(skipped))
 
 
 def inner_root(root: Path) -> Path:
@@ -63,7 +71,7 @@ def inner_root(root: Path) -> Path:
     """
     inner = root
     while True:
-        folders = _folders(inner)
+        folders = subfolders(inner)
         if any(_is_part(folder) for folder in folders):
             return inner
         if len(folders) != 1:
@@ -73,7 +81,48 @@ def inner_root(root: Path) -> Path:
 
 def _is_part(folder: Path) -> bool:
     """Whether a folder is called like a split or like an expression."""
-    return known_split(folder.name) is not None or canonical(folder.name) in LABELS_WITH_CONTEMPT
+    return known_split(folder.name) is not None or _is_expression(folder.name)
+
+
+def _is_expression(name: str) -> bool:
+    return canonical(name) in LABELS_WITH_CONTEMPT
+
+
+def _check_level(root: Path, classes: Sequence[Path], records: Iterable[Record]) -> None:
+    """Refuse a tree whose upper folders would be taken for classes while the expressions lie below them."""
+    names = sorted({folder.name for folder in classes})
+    if any(_is_expression(name) for name in names):
+        return
+    shown = ", ".join([*names[:8], *["..."][: len(names) > 8]])
+    for record in records:
+        inner = record.path.parent.relative_to(root).parts
+        deeper = next((depth for depth, name in enumerate(inner) if _is_expression(name)), None)
+        if deeper is not None:
+            msg = (
+                f"{root} has no expression and no split among its folders ({shown}), but expressions below them "
+                f"({'/'.join(inner[: deeper + 1])}); give the folder that holds those of the classes, several of them "
+                "as a YAML list ('- {path: ..., use_as: train}'), folders of people as a CSV manifest with the columns "
+                "path, label, subject"
+            )
+            raise DatasetError(msg)
+    if {name.lower() for name in names} <= {"images", "labels", "annotations"}:
+        msg = (
+            f"{root} holds {shown} instead of class folders; files of labels beside pictures are not read: "
+            "give a CSV manifest with the columns path and label, or one folder a class"
+        )
+        raise DatasetError(msg)
+
+
+def _with_inner_splits(root: Path, records: list[Record]) -> list[Record]:
+    """The same records with the splits of `<class>/<split>/...`, where every picture lies in such a folder."""
+    inner = [record.path.parent.relative_to(root).parts[1:] for record in records]
+    splits = [known_split(folders[0]) if folders else None for folders in inner]
+    if None in splits:
+        return records
+    return [
+        replace(record, split=split or "", video="/".join((record.label, *folders[1:])) if folders[1:] else "")
+        for record, split, folders in zip(records, splits, inner, strict=True)
+    ]
 
 
 def _loose(folder: Path) -> list[Skip]:
@@ -83,9 +132,7 @@ def _loose(folder: Path) -> list[Skip]:
 
 def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]:
     records = []
-    for path in sorted(folder.rglob("*")):
-        if path.name.startswith("."):
-            continue
+    for path in entries_below(folder):
         if not path.is_file():
             if path.is_symlink():
                 what = "a link to a folder, which is not followed" if path.is_dir() else "a link to nothing"
@@ -98,16 +145,3 @@ def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]
         video = "" if inner == Path() else f"{folder.name}/{inner.as_posix()}"
         records.append(Record(path=path, label=folder.name, split=split, video=video))
     return records
-
-
-def _folders(root: Path) -> list[Path]:
-    try:
-        # Macs put a folder of their own into archives.
-        return sorted(
-            path
-            for path in root.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and path.name != "__MACOSX"
-        )
-    except OSError as err:
-        msg = f"cannot read the folder {root} ({err.strerror})"
-        raise DatasetError(msg) from err

@@ -1,16 +1,19 @@
-"""JAFFE (Lyons et al. 1998): pictures named like KA.AN1.39.tiff: subject, expression and take, running number."""
+"""JAFFE (Lyons et al. 1998): pictures named like KA.AN1.39.tiff: subject, expression and take, running number.
+
+Copies in other formats (KA.AN1.39.jpg, KA.AN1.39.tiff.png) are as good; they often lie in class folders.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from .images import is_image
-from .records import Index, Record, known_split
+from .folders import pictures_below, split_of
+from .records import Index, Record
 from .samples import DatasetError, Skip
 
-#: Subject, expression code, take, running number.
-NAME = re.compile(r"^([A-Z]{2})\.([A-Z]{2})(\d)\.(\d+)\.tiff?$", re.IGNORECASE)
+#: Subject, expression code, take, running number: the name without its last ending.
+NAME = re.compile(r"^([A-Z]{2})\.([A-Z]{2})(\d)\.(\d+)(?:\.tiff?)?$", re.IGNORECASE)
 
 EXPRESSIONS = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
 
@@ -23,14 +26,12 @@ def read_jaffe(root: Path) -> Index:
     """
     records = []
     skipped = []
-    for path in sorted(root.rglob("*")):
-        if not path.is_file() or not is_image(path):
-            continue
-        match = NAME.match(path.name)
+    for path in pictures_below(root):
+        match = NAME.match(path.stem)
         if match is None or match[2].upper() not in EXPRESSIONS:
             skipped.append(Skip(str(path), "not named as in JAFFE (KA.AN1.39.tiff)"))
             continue
-        split = known_split(path.relative_to(root).parts[0]) or ""
+        split = split_of(path, root)
         records.append(Record(path=path, label=match[2].upper(), split=split, subject=match[1].upper()))
     if not records:
         msg = f"{root} holds no picture named as in JAFFE; expected names like KA.AN1.39.tiff"

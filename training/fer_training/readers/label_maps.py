@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ import numpy as np
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
 from .samples import UNKNOWN, DatasetError, Samples, Skip
+
+LOG = logging.getLogger(__name__)
 
 #: The spellings found in data sets (lower case) and ours.
 ALIASES: dict[str, str] = {
@@ -34,6 +37,8 @@ ALIASES: dict[str, str] = {
     "neutrality": "neutral",
     "contemptuous": "contempt",
 }
+
+_RENAME = "in a YAML file given as data: `- {path: ..., rename: {%s}}`"
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,18 @@ def canonical(name: str) -> str:
     """A class name in our spelling ("Anger" -> "angry"); unknown names only lose case and surrounding blanks."""
     lower = name.strip().lower()
     return ALIASES.get(lower, lower)
+
+
+def numbering(names: Sequence[str]) -> str:
+    """What to say of classes that are mere numbers, whose meaning cannot be guessed; "" where one is not."""
+    if not names or not all(name.strip().isdecimal() for name in names):
+        return ""
+    ordered = sorted(names, key=lambda name: (int(name), name))
+    example = _RENAME % ", ".join(f"{name}: ..." for name in ordered[:3])
+    return (
+        f"the classes are numbers ({', '.join(ordered[:12])}), and what each means differs between publications "
+        f"(1 is disgust in FER2013, surprise in RAF-DB, happiness in AffectNet): name all of them {example}"
+    )
 
 
 def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
@@ -108,6 +125,9 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
     names = [renamed.get(raw.strip().lower(), canonical(raw)) for raw in samples.label_names]
     labels = mapping.labels or tuple(dict.fromkeys(name for name in names if name is not None))
     used = set(samples.labels.tolist())
+    unnamed = numbering([samples.label_names[index] for index in sorted(used - {UNKNOWN})])
+    if unnamed and not mapping.labels and not mapping.renamed:
+        LOG.warning("%s", unnamed)
     target = np.full(len(names), UNKNOWN, dtype=np.int64)
     reasons: dict[int, str] = {UNKNOWN: "the label is unknown"}
     for index, (raw, wanted) in enumerate(zip(samples.label_names, names, strict=True)):
@@ -115,10 +135,14 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
             target[index] = labels.index(wanted)
         elif wanted is None or wanted in LABELS_WITH_CONTEMPT or mapping.skip_unknown or index not in used:
             reasons[index] = f"class {raw!r} is not in the label map {mapping.name}"
+        elif unnamed and not mapping.renamed:
+            raise DatasetError(unnamed)
         else:
+            example = _RENAME % f"{raw}: ..."
             msg = (
                 f"the data set has a class {raw!r} that is not in the label map {mapping.name} ({', '.join(labels)}); "
-                "rename it, give a list of class names, or use the map 'imed' (leaves it out) or 'own' (keeps it)"
+                f"rename it {example}, give a list of class names, or use the map 'imed' (leaves it out) or 'own' "
+                "(keeps it)"
             )
             raise DatasetError(msg)
     mapped = np.where(samples.labels >= 0, target[samples.labels], UNKNOWN)

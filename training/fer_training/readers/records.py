@@ -15,7 +15,7 @@ from .samples import DatasetError, Samples, Skip
 
 LOG = logging.getLogger(__name__)
 
-#: The names under which the usual splits travel (lower case, letters alone).
+#: The names under which the usual splits travel (lower case, letters alone, without a "set" at the end).
 _SPLITS: dict[str, str] = {
     "train": "train",
     "training": "train",
@@ -33,8 +33,8 @@ _SPLITS: dict[str, str] = {
 
 
 def known_split(name: str) -> str | None:
-    """train, validation or test, by whatever usual name (PublicTest, private_test, val, ...); None = none of them."""
-    return _SPLITS.get("".join(letter for letter in name.lower() if letter not in " _-"))
+    """train, validation or test, by whatever usual name (PublicTest, val, train_set, ...); None = none of them."""
+    return _SPLITS.get("".join(letter for letter in name.lower() if letter not in " _-").removesuffix("set"))
 
 
 @dataclass(frozen=True)
