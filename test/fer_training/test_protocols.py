@@ -190,6 +190,15 @@ class TestOfficial:
         with pytest.raises(DatasetError, match="1 of 3 pictures belong to no part; say what they are for"):
             make_folds("clean", samples)
 
+    def test_a_set_with_its_training_part_alone_is_cut_into_folds(self) -> None:
+        samples = make(list(range(8)), splits="train", subjects=list("aabbccdd"))
+        folds = make_folds("clean", samples, folds=2, by="subject")
+        assert [fold.description.split(":")[1] for fold in folds] == [
+            f" fold {number} of 2, whole subjects, 4 subjects in all" for number in (1, 2)
+        ]
+        with pytest.raises(DatasetError, match="it has train: use the clean protocol with folds"):
+            make_folds("official", samples)
+
     def test_set_without_split_is_an_error(self) -> None:
         with pytest.raises(DatasetError, match="it has no parts: use the clean protocol with folds"):
             official_split(make([1, 2]))

@@ -221,7 +221,7 @@ def make_folds(
     """The folds of a protocol by name: one for `official`, `paper` and a data set with splits, else `folds`.
 
     Args:
-        protocol: one of `PROTOCOLS`.
+        protocol: one of `PROTOCOLS`. `clean` cuts a data set of which only the training part is there into folds, too.
         samples: the whole data set.
         folds: number of folds of `clean` where the data set has no split of its own.
         by: what these folds keep together, see `clean_folds`.
@@ -231,7 +231,7 @@ def make_folds(
     Raises:
         DatasetError: unknown protocol, or one the data set cannot serve; `by` where no folds are made.
     """
-    own = (samples.splits == "train").any()
+    own = (samples.splits == "train").any() and (samples.splits != "train").any()
     if by and (protocol in ("official", "paper") or own):
         why = "the data set has a split of its own, which is kept" if own else f"the protocol {protocol} makes no folds"
         msg = f"cannot split by {by}: {why}; leave split_by empty" + ("" if own else " or take the protocol clean")
