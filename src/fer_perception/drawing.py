@@ -38,7 +38,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PLATE: Colour = (24, 20, 18)
 _WHITE: Colour = (250, 250, 250)
 _DIM: Colour = (190, 190, 190)
-_PLATE_OPACITY = 0.82
+_PLATE_OPACITY = 0.9
+#: How far a class's colour goes towards white where it is text: together with the plate, legible over a white wall.
+_TEXT_WHITENESS = 0.25
 
 
 def colour_of(label: str) -> tuple[int, int, int]:
@@ -216,6 +218,11 @@ def _bgr(rgb: tuple[int, int, int]) -> Colour:
     return rgb[2], rgb[1], rgb[0]
 
 
+def _as_text(colour: Colour) -> Colour:
+    blue, green, red = (round(part + _TEXT_WHITENESS * (255 - part)) for part in colour)
+    return blue, green, red
+
+
 def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) -> None:
     x, y, w, h = place.frame
     if w < 2 or h < 2:
@@ -264,7 +271,7 @@ def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) 
     colour = _bgr(colour_of(face.emotion))
     text, small, pad = place.text_height, _small(place.text_height), _pad(place.text_height)
     base = pad + text
-    _text(view, label, (pad, base), text, colour)
+    _text(view, label, (pad, base), text, _as_text(colour))
     _text(view, percent, (w - pad - _text_width(percent, text), base), text, _WHITE)
     top, bar = base + pad, _bar_height(text)
     cv2.rectangle(view, (pad, top), (w - pad - 1, top + bar - 1), (80, 76, 72), -1)

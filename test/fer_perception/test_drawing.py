@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from contrast import contrast
 from made_results import make_face, make_result
 
 from fer_perception.drawing import COLOURS, OTHER_COLOUR, colour_of, draw_faces, hex_colour, layout
@@ -139,6 +142,20 @@ def test_phase_and_id_are_written() -> None:
 def test_text_without_glyphs_is_replaced() -> None:
     drawn = draw_faces(gray_picture(640, 480), make_result(make_face("gesicht_ä", "", (200, 200, 90, 90))))
     assert (drawn != 128).any()
+
+
+@pytest.mark.parametrize("ground", [0, 255])
+@pytest.mark.parametrize("label", [*LABELS_WITH_CONTEMPT, ""])
+def test_labels_are_legible_over_any_ground(label: str, ground: int) -> None:
+    face = replace(make_face("f1", "happy", (1600, 1000, 600, 700)), emotion=label)
+    result = make_result(face, width=3840, height=2160)
+    drawn = draw_faces(np.full((2160, 3840, 3), ground, np.uint8), result)
+    ((_, place),) = layout(3840, 2160, result)
+    x, y, w, _ = place.plate
+    # The left half of the upper row: the label, nothing else.
+    row = drawn[y : y + place.text_height, x : x + w // 2, ::-1].reshape(-1, 3)
+    plate = drawn[y + 1, x + 1, ::-1]
+    assert max(contrast(colour, plate) for colour in np.unique(row, axis=0)) >= 4.5
 
 
 def test_every_class_has_its_own_colour() -> None:
