@@ -202,6 +202,27 @@ class TestFerPlus:
         with pytest.raises(DatasetError, match=r"has 4 rows and .* has 2"):
             load_dataset(path)
 
+    @pytest.mark.parametrize(
+        ("order", "refused"), [("as it was", False), ("other rows", True), ("other numbers", True)]
+    )
+    def test_votes_that_contradict_the_labels_are_refused(self, trees: Any, order: str, refused: bool) -> None:
+        """As many rows of equal usage: only what they say can tell that they are not of the same pictures."""
+        columns = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+        # Every third label is one that the voters do not share.
+        labels = [index % 7 for index in range(210)]
+        said = [(label + (index % 3 == 0)) % 7 for index, label in enumerate(labels)]
+        if order == "other rows":
+            said = [*said[3:], *said[:3]]
+        if order == "other numbers":
+            labels = [6 - label if label != 3 else 4 for label in labels]
+        path = trees.fer_csv([trees.fer_row(label, 1, "Training") for label in labels])
+        trees.votes_csv([("Training", "a.png", votes(**{columns[label]: 10})) for label in said])
+        if refused:
+            with pytest.raises(DatasetError, match=r"the labels of .* hardly ever agree: .* 6 neutral"):
+                load_dataset(path)
+        else:
+            assert load_dataset(path).votes is not None
+
     def test_votes_in_another_order_are_refused(self, trees: Any) -> None:
         """As many rows, but the first votes would go to the second picture."""
         trees.votes_csv([("PublicTest", "b.png", votes(fear=10)), ("Training", "a.png", votes(happiness=10))])

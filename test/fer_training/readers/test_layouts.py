@@ -34,6 +34,14 @@ class TestForeignFolders:
                 read(tmp_path / "gone")
 
 
+@pytest.mark.parametrize("ending", ["jfif", "ppm", "JPE"])
+def test_rarer_endings_of_pictures(trees: Any, ending: str) -> None:
+    picture = trees.write_picture("happy/1.jpg", 1)
+    picture.rename(picture.with_suffix(f".{ending}"))  # What is in a file is read, not its ending.
+    samples = load_dataset(trees.root)
+    assert (len(samples), samples.skipped) == (1, ())
+
+
 class TestNamedSets:
     @pytest.mark.parametrize("ending", ["jpg", "png", "tiff.jpg"])
     def test_copies_of_jaffe_in_another_format(self, trees: Any, ending: str) -> None:
@@ -148,6 +156,15 @@ class TestNumbers:
         expected = r"surprise in RAF-DB.*YAML file given as data: `- \{path: ..., rename: \{1: ..., 2: ..., 3: ...\}\}`"
         with pytest.raises(DatasetError, match=expected):
             load_dataset(trees.root)
+
+    def test_names_that_yaml_would_take_for_others_are_quoted(self, trees: Any) -> None:
+        for folder in ("01", "02"):
+            trees.write_picture(f"numbered/{folder}/a.png", 1)
+        with pytest.raises(DatasetError, match=r"rename: \{'01': ..., '02': ...\}\}`"):
+            load_dataset(trees.root / "numbered")
+        path: Path = trees.root / "all.yaml"
+        path.write_text("- {path: numbered, rename: {'01': happy, '02': sad}}\n", encoding="utf-8")
+        assert names(load_dataset(path)) == ["happy", "sad"]
 
     def test_the_file_that_the_error_asks_for(self, trees: Any) -> None:
         for number in (1, 2):

@@ -83,6 +83,19 @@ def test_a_line_of_another_form_is_an_error(trees: Any, line: str) -> None:
         load_dataset(folder)
 
 
+@pytest.mark.parametrize("part", ["Image", "Image/aligned"])
+def test_pictures_without_the_list_name_the_folder_to_give(trees: Any, part: str) -> None:
+    folder = write(trees)
+    with pytest.raises(DatasetError, match=rf"pictures of RAF-DB without their labels; give {folder}, which"):
+        load_dataset(folder / part)
+
+
+def test_class_folders_beside_the_list_are_class_folders(trees: Any) -> None:
+    folder = write(trees)
+    trees.write_picture("basic/sorted/happy/1.jpg", 1)
+    assert len(load_dataset(folder / "sorted")) == 1
+
+
 def test_missing_parts_are_named(trees: Any) -> None:
     folder = write(trees)
     (folder / "Image").rename(folder / "pictures")

@@ -336,7 +336,9 @@ class TestManifest:
 
     def test_no_usable_row_is_an_error(self, trees: Any) -> None:
         path = self.write(trees.root, "path,label", "no.png,happy")
-        with pytest.raises(DatasetError, match=r"not one row .* is usable: the file does not exist"):
+        with pytest.raises(
+            DatasetError, match=r"not one row .* is usable: the file does not exist; files are looked for"
+        ):
             load_dataset(path)
 
     def test_foreign_csv_is_an_error(self, tmp_path: Path) -> None:

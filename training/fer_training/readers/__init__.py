@@ -43,7 +43,7 @@ from .kdef import read_kdef
 from .label_maps import LabelMap, apply_label_map, canonical, find_label_map, with_common_names
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
-from .raf_db import find_list, read_raf_db
+from .raf_db import find_list, list_beside, read_raf_db
 from .records import Index, known_split, load_pixels, short_names
 from .samples import DatasetError, Samples, Skip, concatenate, pixel_hash
 
@@ -271,6 +271,9 @@ def _detect_folder(path: Path) -> str:
         return "fer_csv"
     if find_list(path) is not None:
         return "raf_db"
+    if (beside := list_beside(path)) is not None:
+        msg = f"{path} holds the pictures of RAF-DB without their labels; give {beside}, which holds EmoLabel, too"
+        raise DatasetError(msg)
     if any(find_folder(path, FERPLUS_FOLDER).glob("fer[0-9]*.png")):
         msg = (
             f"{path} holds the pictures of FER+ without the labels of FER2013; give fer2013.csv, which has the same "

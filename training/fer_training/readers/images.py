@@ -13,7 +13,7 @@ from .samples import DatasetError
 #: Training pictures larger than this (pixels) are no crops of faces, and would fill the memory.
 LARGEST_SIDE = 1024
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".webp"})
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
 
 
 def is_image(path: Path) -> bool:

@@ -80,7 +80,9 @@ def numbering(names: Sequence[str]) -> str:
     if not names or not all(name.strip().isdecimal() for name in names):
         return ""
     ordered = sorted(names, key=lambda name: (int(name), name))
-    example = _RENAME % ", ".join(f"{name}: ..." for name in ordered[:3])
+    # YAML would take 01 for 1.
+    keys = [name if name == str(int(name)) else repr(name) for name in ordered[:3]]
+    example = _RENAME % ", ".join(f"{key}: ..." for key in keys)
     return (
         f"the classes are numbers ({', '.join(ordered[:12])}), and what each means differs between publications "
         f"(1 is disgust in FER2013, surprise in RAF-DB, happiness in AffectNet): name all of them {example}"
@@ -138,7 +140,7 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
         elif unnamed and not mapping.renamed:
             raise DatasetError(unnamed)
         else:
-            example = _RENAME % f"{raw}: ..."
+            example = _RENAME % f"{raw!r}: ..."
             msg = (
                 f"the data set has a class {raw!r} that is not in the label map {mapping.name} ({', '.join(labels)}); "
                 f"rename it {example}, give a list of class names, or use the map 'imed' (leaves it out) or 'own' "

@@ -52,7 +52,7 @@ def read_manifest(path: Path) -> Index:
         raise DatasetError(msg) from err
     if not records:
         reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it has no rows"
-        msg = f"not one row of {path} is usable: {reasons}"
+        msg = f"not one row of {path} is usable: {reasons}; files are looked for from {path.parent} on"
         raise DatasetError(msg)
     names = tuple(sorted({record.label for record in records}))
     return Index(records=tuple(records), label_names=names, skipped=tuple(skipped))

@@ -30,6 +30,16 @@ def find_list(root: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def list_beside(pictures: Path) -> Path | None:
+    """The folder whose `EmoLabel` has the labels of these pictures, if they are those of `Image`; else None."""
+    place = pictures.absolute()
+    if place.name in ("aligned", "original") and any(place.glob("t[er]*_[0-9]*.jpg")):
+        place = place.parent
+    elif not any((place / name).is_dir() for name in ("aligned", "original")):
+        return None
+    return place.parent if place.name == "Image" and (place.parent / "EmoLabel").is_dir() else None
+
+
 def read_raf_db(root: Path) -> Index:
     """List the pictures of the basic expressions.
 
