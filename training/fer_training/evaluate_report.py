@@ -23,8 +23,12 @@ MISTAKES = 24
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 table { border-collapse: collapse; margin: 1rem 0; }
+h1, .note { overflow-wrap: anywhere; }
 td, th { border-bottom: 1px solid #ddd; padding: .25rem .8rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; }
+th[scope=row] { font-weight: normal; }
+.scroll { overflow-x: auto; }
+@media (max-width: 40rem) { td, th { padding: .25rem .35rem; } }
 img { max-width: 100%; }
 .faces img { width: 96px; image-rendering: pixelated; }
 .faces figure { display: inline-block; margin: .4rem; font-size: 12px; width: 110px; vertical-align: top; }
@@ -77,18 +81,21 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         _table(rows),
         *(f"<p class='note'>{escape(note)}</p>" for note in figures["notes"]),
         "<h2>Reliability</h2>",
-        "<p>A confidence of 0.7 should be right 70 times in 100; bars are two standard errors.</p>",
+        "<p>A confidence of 0.7 should be right 70 times in 100; bars are 95 % intervals (Wilson).</p>",
         _image(reliability_figure(figures["reliability"]), "reliability diagram"),
         "<h2>Classes</h2>",
-        _image(per_class_figure(figures["per_class"]), "precision, recall and F1 of every class"),
+        _image(per_class_figure(figures["per_class"]), "precision, recall and F1 of every class as bars"),
+        _per_class(figures["per_class"]),
         "<h2>Confusions</h2>",
-        _image(confusion_figure(figures["confusion"], figures["labels"]), "confusion matrix"),
+        _image(confusion_figure(figures["confusion"], figures["labels"]), "confusion matrix as shades, counts below"),
+        _confusion(figures["confusion"], figures["labels"]),
         "<h2>Most confident mistakes</h2>",
         _mistakes(output, data, faces=faces),
     ]
     body = "\n".join(parts)
     return (
         f"<!DOCTYPE html>\n<html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<style>{_STYLE}</style></head><body>\n{body}\n</body></html>\n"
     )
 
@@ -98,8 +105,35 @@ def _table(rows: list[tuple[str, Any]]) -> str:
     for name, value in rows:
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         indent = " style='padding-left:2.2rem'" if name.startswith(" ") else ""
-        cells.append(f"<tr><td{indent}>{escape(name.strip())}</td><td>{escape(text)}</td></tr>")
+        cells.append(f"<tr><th scope='row'{indent}>{escape(name.strip())}</th><td>{escape(text)}</td></tr>")
     return f"<table>{''.join(cells)}</table>"
+
+
+def _per_class(per_class: dict[str, dict[str, Any]]) -> str:
+    """The bars once more in numbers, to copy and for those who have the page read to them."""
+    rows = [
+        [f"<th scope='row'>{escape(label)}</th>"]
+        + [f"<td>{'–' if row[key] is None else format(row[key], '.3f')}</td>" for key in ("precision", "recall", "f1")]
+        + [f"<td>{row['support']}</td>"]
+        for label, row in per_class.items()
+    ]
+    return _columns(("class", "precision", "recall", "F1", "pictures"), rows)
+
+
+def _confusion(confusion: list[list[int]], labels: list[str]) -> str:
+    rows = [
+        [f"<th scope='row'>{escape(label)}</th>", *(f"<td>{count}</td>" for count in counts)]
+        for label, counts in zip(labels, confusion, strict=True)
+    ]
+    counts = _columns(("true, predicted as", *labels), rows)
+    return f"<details><summary>Counts as a table</summary>{counts}</details>"
+
+
+def _columns(heading: tuple[str, ...], rows: list[list[str]]) -> str:
+    """A table with a heading; the cells of `rows` are HTML."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in heading)
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    return f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
 
 
 def _image(figure: Figure, text: str) -> str:
@@ -119,14 +153,20 @@ def _mistakes(output: ModelOutput, data: EvaluationData, *, faces: bool) -> str:
     if not len(worst):
         return "<p>None.</p>"
     if not faces:
-        rows = "".join(
-            f"<tr><td>{index}</td><td>{escape(names[labels[index]])}</td><td>{escape(names[predicted[index]])}</td>"
-            f"<td>{probabilities[index].max():.3f}</td></tr>"
+        rows = [
+            [
+                f"<td>{value}</td>"
+                for value in (
+                    index,
+                    escape(names[labels[index]]),
+                    escape(names[predicted[index]]),
+                    f"{probabilities[index].max():.3f}",
+                )
+            ]
             for index in worst
-        )
-        return (
-            "<p>Numbers count the pictures of the split from 0; <code>--faces</code> shows them.</p>"
-            f"<table><tr><th>picture</th><th>label</th><th>predicted</th><th>confidence</th></tr>{rows}</table>"
+        ]
+        return "<p>Numbers count the pictures of the split from 0; <code>--faces</code> shows them.</p>" + _columns(
+            ("picture", "label", "predicted", "confidence"), rows
         )
     shown = "".join(
         f"<figure><img alt='picture {index}' src='{_data_uri(_thumbnail(data.images[index]))}'><figcaption>"

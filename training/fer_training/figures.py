@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
 from fer_perception.output_place import write_atomically
 
 #: PNG metadata without the date and version matplotlib would write, so that equal figures give equal files.
 _PNG_METADATA: dict[str, Any] = {"Software": None}
+#: Up to so many epochs each is a dot of its own: of one epoch there is no line.
+_DOTTED_EPOCHS = 20
+#: Letters of a title, 10 points high, in an inch.
+_LETTERS_PER_INCH = 10
 
 
 def training_curves(csv_file: Path, png: Path) -> None:
@@ -51,7 +59,9 @@ def training_curves(csv_file: Path, png: Path) -> None:
                 if row[column]:
                     by_epoch.setdefault(float(row["epoch"]), []).append(float(row[column]))
             epochs = sorted(by_epoch)
-            axes.plot(epochs, [float(np.mean(by_epoch[epoch])) for epoch in epochs], label=column)
+            dot = "o" if len(epochs) <= _DOTTED_EPOCHS else ""
+            axes.plot(epochs, [float(np.mean(by_epoch[epoch])) for epoch in epochs], marker=dot, label=column)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_ylabel(ending)
         axes.grid(alpha=0.3)
@@ -91,16 +101,18 @@ def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], 
     figure = Figure(figsize=(1.6 + 0.85 * len(labels), 1.2 + 0.75 * len(labels)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    # Black from this luminance on, white below: of the two the one with more contrast (WCAG 2.2).
+    dark = _luminance(colormaps["Blues"](share)[..., :3]) < 0.179
     for row in range(len(labels)):
         for column in range(len(labels)):
-            colour = "white" if share[row, column] > 0.55 else "black"
+            colour = "white" if dark[row, column] else "black"
             text = f"{counts[row, column]}\n{share[row, column]:.0%}"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title)
+    _set_title(figure, title)
     return figure
 
 
@@ -116,13 +128,14 @@ def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figur
     below: Axes
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     axes.plot([0, 1], [0, 1], color="gray", linestyle="--", label="perfect")
-    axes.plot(confidence[filled], accuracy[filled], marker="o", label="measured")
-    # Two standard errors of a share, so that a wobble of a nearly empty bin is not taken for miscalibration.
-    error = 2 * np.sqrt(np.maximum(accuracy * (1 - accuracy), 0.0)[filled] / count[filled])
+    axes.plot(confidence[filled], accuracy[filled], marker="o", label="measured", clip_on=False, zorder=3)
+    # So that a wobble of a nearly empty bin is not taken for miscalibration.
+    low, high = _wilson(accuracy[filled], count[filled])
+    error = [np.maximum(accuracy[filled] - low, 0.0), np.maximum(high - accuracy[filled], 0.0)]
     axes.errorbar(confidence[filled], accuracy[filled], yerr=error, fmt="none", alpha=0.5)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
-    axes.set_title(title)
+    _set_title(figure, title)
     axes.legend()
     axes.grid(alpha=0.3)
     below.bar(edges[:-1], count, width=np.diff(edges), align="edge", edgecolor="white")
@@ -132,17 +145,39 @@ def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figur
     return figure
 
 
+def _wilson(share: NDArray[np.float64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Wilson's 95 % interval of shares of n pictures; unlike two standard errors, it is wide where 1 of 1 was right."""
+    z = 1.96
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return centre - half, centre + half
+
+
+def _luminance(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Relative luminance, [0, 1], of sRGB colours (..., 3) in [0, 1]."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]), dtype=np.float64)
+
+
+def _set_title(figure: Figure, title: str) -> None:
+    """Put a title above the picture, in as many lines as its width asks for."""
+    if title:
+        letters = int(figure.get_figwidth() * _LETTERS_PER_INCH)
+        figure.suptitle(textwrap.fill(title, letters), fontsize=10)
+
+
 def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
     """Precision, recall and F1 of every class as bars; None is drawn as 0."""
-    figure = Figure(figsize=(1.5 + len(per_class), 3.2), layout="constrained")
+    figure = Figure(figsize=(max(1.5 + len(per_class), 3.5), 3.4), layout="constrained")
     axes = figure.subplots()
     positions = np.arange(len(per_class))
-    for offset, key in ((-0.27, "precision"), (0.0, "recall"), (0.27, "f1")):
-        axes.bar(positions + offset, [row[key] or 0.0 for row in per_class.values()], width=0.25, label=key)
-    axes.set_xticks(positions, [f"{name}\n(n {row['support']})" for name, row in per_class.items()])
+    for offset, key, name in ((-0.27, "precision", "precision"), (0.0, "recall", "recall"), (0.27, "f1", "F1")):
+        axes.bar(positions + offset, [row[key] or 0.0 for row in per_class.values()], width=0.25, label=name)
+    axes.set_xticks(positions, [f"{label}\n(n {row['support']})" for label, row in per_class.items()])
     axes.set_ylim(0, 1)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(ncols=3, fontsize="small")
+    # Above the bars, which may fill the rest.
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
     return figure
 
 

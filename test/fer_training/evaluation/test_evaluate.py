@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -381,6 +382,27 @@ def test_the_page_is_self_contained(figures: dict[str, Any], exported: Path, val
         decoded = cv2.imdecode(np.frombuffer(base64.b64decode(picture), np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
         assert decoded.std() > 5
+
+
+def test_what_the_pictures_of_the_page_show_stands_in_tables(
+    figures: dict[str, Any], exported: Path, validation: EvaluationData
+) -> None:
+    page = write_report(figures, run_model(exported, validation.images), validation, faces=False)
+    assert "<meta name='viewport'" in page
+    assert all(re.findall(r"<img alt='([^']*)'", page))
+    # Well-formed to the last tag, but for the void elements.
+    closed = re.sub(r"(<(?:meta|img)[^>]*)>", r"\1/>", page.removeprefix("<!DOCTYPE html>\n"))
+    body = ElementTree.fromstring(closed)  # noqa: S314 (our own page)
+    tables = [
+        [["".join(cell.itertext()) for cell in row] for row in table.findall("tr")] for table in body.iter("table")
+    ]
+    _, per_class, confusion, _ = tables
+    assert per_class[0] == ["class", "precision", "recall", "F1", "pictures"]
+    assert [(row[0], row[-1]) for row in per_class[1:]] == [
+        (name, str(row["support"])) for name, row in figures["per_class"].items()
+    ]
+    assert [[int(cell) for cell in row[1:]] for row in confusion[1:]] == figures["confusion"]
+    assert confusion[0][1:] == figures["labels"] == [row[0] for row in confusion[1:]]
 
 
 def test_faces_are_shown_only_on_request(figures: dict[str, Any], exported: Path, validation: EvaluationData) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from contrast import contrast
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_perception.errors import SourceError
 from fer_training.figures import (
@@ -39,6 +41,51 @@ def test_reliability_leaves_empty_bins_out() -> None:
     assert np.array_equal(confidence, [0.4, 0.9])
     assert np.array_equal(accuracy, [0.5, 0.8])
     assert [bar.get_height() for bar in below.patches] == [0, 10, 30]
+
+
+def test_cells_are_legible_whatever_their_shade() -> None:
+    confusion = [[share, 100 - share] + [0] * 49 for share in range(0, 101, 2)]
+    axes = confusion_figure(confusion, [str(i) for i in range(51)]).axes[0]
+    shades = axes.images[0]
+    for text in axes.texts:
+        column, row = text.get_position()
+        cell = 255 * np.array(shades.to_rgba(shades.get_array())[int(row), int(column), :3])
+        assert contrast({"white": (255, 255, 255), "black": (0, 0, 0)}[text.get_color()], cell) >= 4.5
+
+
+def test_one_picture_is_no_proof_of_calibration() -> None:
+    certain = {"confidence": [None, 0.5, 0.9], "accuracy": [None, 0.0, 1.0], "count": [0, 1, 1]}
+    above, _ = reliability_figure(certain).axes
+    bars = [segment[:, 1] for segment in above.collections[0].get_segments()]
+    assert bars[0] == pytest.approx([0.0, 0.793], abs=0.001)
+    assert bars[1] == pytest.approx([0.207, 1.0], abs=0.001)
+
+
+@pytest.mark.parametrize("classes", [2, 7])
+@pytest.mark.parametrize("title", ["arch1_fer2013 on fer2013_trainval.npz, validation, FER+ majority", "n" * 90])
+def test_titles_are_not_cut(classes: int, title: str) -> None:
+    names = [f"class {i}" for i in range(classes)]
+    for figure in (
+        confusion_figure(np.eye(classes, dtype=int).tolist(), names, title=title),
+        reliability_figure(RELIABILITY, title=title),
+    ):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        box = figure._suptitle.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+        assert figure._suptitle.get_text().replace("\n", "").replace(" ", "") == title.replace(" ", "")
+
+
+def test_the_legend_of_the_classes_covers_no_bar() -> None:
+    perfect = {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 4}
+    figure = per_class_figure({"happy": perfect, "sad": perfect})
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    legend = axes.get_legend().get_window_extent()
+    assert not any(legend.overlaps(bar.get_window_extent()) for bar in axes.patches)
+    assert legend.x0 >= 0
+    assert legend.x1 <= figure.bbox.width
 
 
 def test_per_class_bars() -> None:
@@ -76,6 +123,19 @@ def test_training_curves_from_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "validation_loss": ([0.0, 1.0], [1.8, 1.2]),
         "validation_accuracy": ([0.0, 1.0], [0.3, 0.5]),
     }
+
+
+def test_a_single_epoch_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "metrics.csv"
+    log.write_text("epoch,train_loss,train_accuracy\n0,2.0,0.5\n")
+    drawn = []
+    monkeypatch.setattr("fer_training.figures._save", lambda figure, png: drawn.append(figure))
+    training_curves(log, tmp_path / "curves.png")
+    FigureCanvasAgg(drawn[0]).draw()
+    for axes in drawn[0].axes:
+        assert axes.lines[0].get_marker() == "o"
+        left, right = axes.get_xlim()
+        assert [tick for tick in axes.get_xticks() if left <= tick <= right] == [0.0]
 
 
 def test_training_curves_are_written(tmp_path: Path) -> None:
