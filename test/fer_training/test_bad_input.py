@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from fer_training.cli import main
+from fer_training.readers import load_dataset
 
 CLASSES = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
 
@@ -99,6 +101,10 @@ def test_unknown_and_missing_classes(fails: Failure, recipe: Path, tmp_path: Pat
     few = class_folders(tmp_path / "few", classes=CLASSES[:5])
     said = fails("fit", "--recipe", recipe, "--data", few)
     assert "no training picture shows surprised, neutral" in said
+    # What it says to write is what helps.
+    (entry,) = re.findall(r"`(- \{path: .*?\})`", said)
+    (tmp_path / "few.yaml").write_text(entry.replace("...", str(few)), encoding="utf-8")
+    assert load_dataset(tmp_path / "few.yaml").label_names == ("angry", "disgusted", "scared", "happy", "sad")
 
 
 def test_damaged_tables(fails: Failure, recipe: Path, tmp_path: Path, tiny_npz: Path) -> None:

@@ -76,9 +76,11 @@ def load_fit_data(recipe: Recipe) -> FitData:
     empty = [name for name, count in train.class_counts().items() if not count]
     if empty:
         lost = "".join(f"; {count} pictures were left out: {why}" for why, count in samples.skip_summary().items())
+        others = ", ".join(name for name in samples.label_names if name not in empty)
         msg = (
-            f"no training picture shows {', '.join(empty)}: the network would never name it; "
-            f"take a label map without it or more data{lost}"
+            f"no training picture shows {', '.join(empty)}: the network would never name it; take more data, a label "
+            "map without it (paper: contempt, but not neutral), or a YAML file as data with the classes that are there: "
+            f"`- {{path: ..., label_map: [{others}]}}`{lost}"
         )
         raise DatasetError(msg)
     if samples.votes is None and (recipe.loss.votes_weight > 0 or recipe.loss.auxiliary_votes > 0):

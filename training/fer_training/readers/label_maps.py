@@ -143,8 +143,8 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
             example = _RENAME % f"{raw!r}: ..."
             msg = (
                 f"the data set has a class {raw!r} that is not in the label map {mapping.name} ({', '.join(labels)}); "
-                f"rename it {example}, give a list of class names, or use the map 'imed' (leaves it out) or 'own' "
-                "(keeps it)"
+                f"rename it {example} (`label_map: [...]` there lists the classes wanted), or use the map 'imed' "
+                "(leaves it out) or 'own' (keeps it)"
             )
             raise DatasetError(msg)
     mapped = np.where(samples.labels >= 0, target[samples.labels], UNKNOWN)
