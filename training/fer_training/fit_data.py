@@ -79,7 +79,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
         others = ", ".join(name for name in samples.label_names if name not in empty)
         msg = (
             f"no training picture shows {', '.join(empty)}: the network would never name it; take more data, a label "
-            "map without it (paper: contempt, but not neutral), or a YAML file as data with the classes that are there: "
+            "map without it (paper: contempt, but not neutral), or a YAML file as data with those that are there: "
             f"`- {{path: ..., label_map: [{others}]}}`{lost}"
         )
         raise DatasetError(msg)
