@@ -137,6 +137,28 @@ class TestLevels:
         with pytest.raises(DatasetError, match=r"holds images, labels instead of class folders; .* a CSV manifest"):
             load_dataset(trees.root, label_map="own")
 
+    @pytest.mark.parametrize(
+        ("wrapper", "classes"),
+        [
+            ("{0}/{0}", ("happy", "sad")),
+            ("{0}/{0}", ("0", "1")),
+            ("{0}/faces", ("happy", "sad")),
+            ("{0}/{0}/faces", ("happy", "sad")),
+        ],
+    )
+    def test_splits_that_archives_wrapped_each(self, trees: Any, wrapper: str, classes: tuple[str, str]) -> None:
+        for split in ("train", "test"):
+            for name in classes:
+                trees.write_picture(f"{wrapper.format(split)}/{name}/1.png", 1)
+        samples = load_dataset(trees.root, label_map="own")
+        assert (samples.label_names, samples.videos) == (classes, None)
+        assert samples.splits.tolist() == ["test", "test", "train", "train"]
+
+    def test_a_folder_of_a_table_names_the_table(self, trees: Any) -> None:
+        (trees.root / "labels.csv").write_text("path,label\n")
+        with pytest.raises(DatasetError, match=r"to read a table give the file itself \(labels\.csv\)"):
+            load_dataset(trees.root)
+
     def test_splits_called_sets(self, trees: Any) -> None:
         for split in ("train_set", "val_set", "TestSet"):
             trees.write_picture(f"{split}/happy/1.png", 1)

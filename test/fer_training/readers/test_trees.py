@@ -304,6 +304,10 @@ class TestManifest:
         assert samples.subjects.tolist() == ["P1", "P2"]
         assert samples.videos.tolist() == ["v1", "v2"]
 
+    def test_paths_of_windows(self, trees: Any) -> None:
+        trees.write_picture("faces/a.png", 1)
+        assert names(load_dataset(self.write(trees.root, "path,label", "faces\\a.png,happy"))) == ["happy"]
+
     def test_mixed_emotions_of_imed_are_listed(self, trees: Any) -> None:
         trees.write_picture("a.png", 1)
         trees.write_picture("b.png", 2)

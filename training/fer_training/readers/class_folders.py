@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 
-from .folders import entries_below, subfolders
+from .folders import entries_below, subfolders, wrapped
 from .images import is_image
 from .label_maps import canonical
 from .records import Index, Record, known_split
@@ -34,7 +34,7 @@ def read_class_folders(root: Path) -> Index:
     records: list[Record] = []
     skipped: list[Skip] = []
     classes: list[Path] = []
-    parts = split_folders or [(root, "")]
+    parts = [(_inner_part(folder, split), split) for folder, split in split_folders] or [(root, "")]
     if split_folders:
         beside = [folder for folder in folders if known_split(folder.name) is None]
         skipped += [Skip(str(folder), "a folder beside those of the splits") for folder in beside]
@@ -52,6 +52,8 @@ def read_class_folders(root: Path) -> Index:
             f"{root} holds no class folder with a picture; expected {root.name}/<class>/<picture> or "
             f"{root.name}/<split>/<class>/<picture>"
         )
+        if tables := sorted(path.name for path in root.glob("*.csv")):
+            msg += f"; to read a table give the file itself ({', '.join(tables[:3])})"
         raise DatasetError(msg)
     _check_level(root, classes, records)
     if not split_folders:
@@ -77,6 +79,16 @@ def inner_root(root: Path) -> Path:
         if len(folders) != 1:
             return root
         inner = folders[0]
+
+
+def _inner_part(folder: Path, split: str) -> Path:
+    """The folder of the classes of a split, where archives wrapped it into others (`train/train/angry/...`)."""
+    for inner in wrapped(folder):
+        if inner != folder and known_split(inner.name) == split:
+            folder = inner
+        if any(_is_expression(part.name) for part in subfolders(inner)):
+            return inner
+    return folder
 
 
 def _is_part(folder: Path) -> bool:

@@ -64,6 +64,9 @@ def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Rec
         return "" if column is None else (row[column] or "").strip()
 
     file = folder / value(_PATH_COLUMNS)
+    if "\\" in value(_PATH_COLUMNS) and not os.path.isfile(file):  # noqa: PTH113
+        # Written on Windows.
+        file = folder / value(_PATH_COLUMNS).replace("\\", "/")
     split = value(("split", "usage"))
     # Not `is_file` of the path itself, which raises at a name that is too long.
     if not value(_PATH_COLUMNS) or not os.path.isfile(file):  # noqa: PTH113
