@@ -18,6 +18,8 @@ from fer_perception.pipeline_types import FrameResult
 from fer_perception.results_json import frame_to_json, json_line
 from fer_perception.timeline import write_timeline
 
+#: The live table drops columns and shortens its bars on terminals narrower than these, in columns.
+WIDE, MEDIUM = 100, 80
 VIDEO, TIMELINE, RECEIVED = "demo.mp4", "timeline.png", "emotions.jsonl"
 
 
@@ -108,7 +110,7 @@ def _watch(watcher: Watcher, topic: str, deadline_s: float) -> None:
                     continue
                 latest = watcher.results[-1]
                 if console.is_terminal:
-                    live.update(_table(latest, watcher, topic), refresh=True)
+                    live.update(_table(latest, watcher, topic, console.width), refresh=True)
                 else:
                     # A log gets one line a second instead of a table that redraws itself.
                     second = (latest.stamp_ns - watcher.results[0].stamp_ns) // 1_000_000_000
@@ -129,32 +131,53 @@ def _line(result: FrameResult, second: int) -> str:
     return f"{second:3d} s  {faces or 'nobody'}"
 
 
-def _table(result: FrameResult, watcher: Watcher, topic: str) -> Any:
+def _table(result: FrameResult, watcher: Watcher, topic: str, width: int) -> Any:
+    seconds = (result.stamp_ns - watcher.results[0].stamp_ns) / 1e9
+    return live_table(result, f"{topic}   {seconds:5.1f} s   {len(watcher.results)} messages", width)
+
+
+def live_table(result: FrameResult, title: str, width: int) -> Any:
+    """The faces of one frame as a table of rich that fits a terminal.
+
+    Args:
+        result: the frame.
+        title: above the table.
+        width: of the terminal, in columns; narrow ones get fewer columns rather than cut ones.
+
+    Returns:
+        A rich.table.Table.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    seconds = (result.stamp_ns - watcher.results[0].stamp_ns) / 1e9
-    table = Table(
-        title=f"{topic}   {seconds:5.1f} s   {len(watcher.results)} messages", title_justify="left", min_width=78
-    )
-    for heading in ("face", "emotion", "confidence", "phase", "valence", "arousal", "seen for"):
-        table.add_column(heading)
+    cells = 20 if width >= MEDIUM else 8
+    # Least widths, so that the table does not jump with its words.
+    columns = {"face": 11, "emotion": len(UNDECIDED), "confidence": cells + 5, "phase": len("not seen")}
+    if width >= WIDE:
+        columns |= {"valence": 7, "arousal": 7}
+    if width >= MEDIUM:
+        columns |= {"seen for": 8}
+    table = Table(title=title, title_justify="left")
+    for heading, least in columns.items():
+        table.add_column(heading, min_width=least)
     for face in result.faces:
         colour = hex_colour(face.emotion)
-        bar = Text("█" * round(20 * face.confidence), style=colour)
-        bar.append("░" * (20 - round(20 * face.confidence)), style="dim")
+        filled = round(cells * face.confidence)
+        bar = Text("█" * filled, style=colour)
+        bar.append("░" * (cells - filled), style="dim")
         bar.append(f" {face.confidence:4.0%}")
-        table.add_row(
-            face.face_id,
-            Text(face.emotion or UNDECIDED, style=f"bold {colour}"),
-            bar,
-            face.phase.value if face.observed else "not seen",
-            f"{face.valence:+.2f}",
-            f"{face.arousal:+.2f}",
-            f"{face.tracked_for:.1f} s",
-        )
+        row: dict[str, str | Text] = {
+            "face": face.face_id,
+            "emotion": Text(face.emotion or UNDECIDED, style=f"bold {colour}"),
+            "confidence": bar,
+            "phase": face.phase.value if face.observed else "not seen",
+            "valence": f"{face.valence:+.2f}",
+            "arousal": f"{face.arousal:+.2f}",
+            "seen for": f"{face.tracked_for:.1f} s",
+        }
+        table.add_row(*(row[heading] for heading in columns))
     if not result.faces:
-        table.add_row("", "nobody", "", "", "", "", "")
+        table.add_row("", "nobody")
     return table
 
 
