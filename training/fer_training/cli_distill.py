@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def distill(
     *,
     model: Annotated[list[Path], typer.Option(help="Teacher (.safetensors or .onnx); several are averaged.")],
-    data: Annotated[Path, typer.Option(help="Data set: npz or csv file, or folder.")],
+    data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str, typer.Option(help="Which split of it.")] = "train",
     label_map: Annotated[str, typer.Option(help="Classes, as in recipes.")] = "fer7",

@@ -24,7 +24,10 @@ def export(
     fp16: Annotated[bool, typer.Option("--fp16", help="Also write *_fp16.onnx, for TensorRT 10.12 and later.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Also write *_int8.onnx, calibrated on --data.")] = False,
     data: Annotated[
-        Path | None, typer.Option(help="Data set (npz, csv or folders) for the checks on real pictures, and for INT8.")
+        Path | None,
+        typer.Option(
+            help="Data set (.npz, .csv, or a directory of pictures) for the checks on real pictures, and for INT8."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
     targets: Annotated[

@@ -21,7 +21,9 @@ def fit(
     ] = None,
     *,
     recipe: Annotated[str, typer.Option(help="YAML file, or the name of a recipe that comes with the package.")],
-    data: Annotated[Path | None, typer.Option(help="Data set: npz or csv file, or folder.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set: .npz, .csv, or a directory of pictures; default: the recipe's.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe name>.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with the directory.")] = False,
     threads: Annotated[int, typer.Option(help="Processor threads; 0 = all.", min=0)] = 0,

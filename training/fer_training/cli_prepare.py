@@ -15,8 +15,12 @@ def register(app: typer.Typer) -> None:
 
 
 def prepare_command(
-    data: Annotated[Path, typer.Argument(help="Folder or CSV manifest of a data set: CK+, JAFFE, class folders ...")],
-    out: Annotated[Path, typer.Argument(help="File to write (.npz); what was left out goes to <out>.skipped.csv.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder or CSV manifest of a data set: CK+, JAFFE, class folders ...")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="File to write (.npz); what was left out goes to OUT.skipped.csv.")
+    ],
     *,
     kind: Annotated[
         str | None,

@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def results(
     models: Annotated[
-        list[Path] | None, typer.Argument(help="Models (.onnx) in the order of the rows; default: all in models/.")
+        list[Path] | None,
+        typer.Argument(metavar="MODEL", help="Models (.onnx) in the order of the rows; default: all in models/."),
     ] = None,
     *,
     write: Annotated[

@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def summary(
-    name: Annotated[str, typer.Argument(help="Name of the network, e.g. arch1.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the network, e.g. arch1.")],
     *,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write it here as JSON; - is stdout.")] = None,
     in_channels: Annotated[int, typer.Option(help="Channels of the input: 1 or 3.")] = 1,

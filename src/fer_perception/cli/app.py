@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 import signal
 import sys
@@ -39,7 +40,7 @@ def _show_version(value: bool) -> None:
 def _common(
     *,
     version: Annotated[  # noqa: ARG001
-        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is chosen and why, on stderr.")] = False,
 ) -> None:
@@ -49,6 +50,19 @@ def _common(
 
 for _name in COMMANDS:
     importlib.import_module(f"{__package__}.{_name}").register(app)
+
+
+def _let_help_flow(commands: typer.Typer) -> None:
+    """Give each paragraph of help one line, which flows to any width: typer keeps the line breaks of docstrings."""
+    for command in commands.registered_commands:
+        text = inspect.cleandoc(command.help or getattr(command.callback, "__doc__", None) or "")
+        command.help = "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in text.split("\n\n"))
+    for group in commands.registered_groups:
+        if group.typer_instance is not None:
+            _let_help_flow(group.typer_instance)
+
+
+_let_help_flow(app)
 
 
 def run_app() -> None:

@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 def benchmark(
     parts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[classifier|crops|detector|pipeline|temporal|ros]...", help="What to measure; all."),
+        typer.Argument(
+            metavar="PART",
+            help="Any of classifier, crops, detector, pipeline, temporal, ros; several may be named. Default: all.",
+        ),
     ] = None,
     *,
     json_file: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 _SIGNS = {"ok": ("ok  ", "green"), "warning": ("note", "yellow"), "failed": ("FAIL", "red")}
 
 
-#: Columns of a message; paths are never broken, so that they can be copied.
-_MESSAGE_WIDTH = 100
+#: Columns of a message at most and, on a narrow terminal, at least; paths are never broken, so that they can be copied.
+_MESSAGE_WIDTH, _LEAST_WIDTH = 100, 30
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
@@ -70,9 +71,12 @@ def _print(checks: list[Check], *, as_json: bool) -> None:
         print_line(json.dumps(rows, indent=2))
         return
     width = max(len(check.name) for check in checks)
+    columns = _MESSAGE_WIDTH
+    if sys.stdout.isatty():
+        columns = max(min(shutil.get_terminal_size().columns - width - 8, _MESSAGE_WIDTH), _LEAST_WIDTH)
     for check in checks:
         sign, colour = _SIGNS[check.verdict.value]
-        first, *others = textwrap.wrap(check.message, _MESSAGE_WIDTH, **_WHOLE_WORDS) or [""]
+        first, *others = textwrap.wrap(check.message, columns, **_WHOLE_WORDS) or [""]
         typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {first}")
         for line in others:
             typer.echo(f"{'':<{width + 6}}  {line}")

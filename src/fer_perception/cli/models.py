@@ -34,7 +34,9 @@ def list_models(*, as_json: _JSON = False) -> None:
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Which models; may be repeated. Default: all.")
+    ] = None,
     *,
     as_json: _JSON = False,
 ) -> None:
@@ -54,7 +56,9 @@ def verify(
 
 
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: yunet.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Which models; may be repeated. Default: yunet.")
+    ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="Also where a whole file is already found elsewhere.")] = False,
     source: Annotated[

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,6 +66,27 @@ def test_for_people() -> None:
     assert done.returncode == 0
     assert "expression model" in done.stdout
     assert "\x1b[" not in done.stdout
+
+
+def test_messages_fit_a_narrow_terminal() -> None:
+    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "doctor"]
+    terminal, other_end = pty.openpty()
+    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    surroundings = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    with subprocess.Popen(command, stdout=other_end, stderr=subprocess.DEVNULL, env=surroundings) as doctor:
+        os.close(other_end)
+        written = bytearray()
+        # Linux ends a terminal whose other end was closed with EIO.
+        with contextlib.suppress(OSError):
+            while part := os.read(terminal, 65536):
+                written += part
+    os.close(terminal)
+    assert doctor.returncode == 0
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", written.decode()).splitlines()
+    assert any("expression model" in line for line in lines)
+    # Only a word that is longer than the column, as a path, goes on in the next line.
+    for line in lines:
+        assert len(line) <= 80 or "->" in line or len(line.split()[-1]) > 30, line
 
 
 def test_directories(tmp_path: Path) -> None:
