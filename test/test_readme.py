@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -68,3 +69,16 @@ class TestExtending:
         assert len(pairs) > 12
         wrong = [(n, p) for n, p in pairs if not re.search(rf"\b{n}\b", (ROOT / p).read_text(encoding="utf-8"))]
         assert wrong == []
+
+
+def test_tables_name_all_their_columns() -> None:
+    """Who has a page read to them hears the heading of a column with every cell."""
+    pages = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("models/*.md"))]
+    headings = 0
+    for page in pages:
+        lines = page.read_text(encoding="utf-8").splitlines()
+        for heading, rule in itertools.pairwise(lines):
+            if rule.startswith("|") and set(rule) <= set("|-: "):
+                headings += 1
+                assert all(cell.strip() for cell in heading.strip("|").split("|")), f"{page.name}: {heading}"
+    assert headings > 20

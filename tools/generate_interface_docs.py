@@ -82,7 +82,7 @@ def tables() -> str:
 
 def topics_table() -> str:
     """Topics and services of both nodes as a Markdown table."""
-    lines = ["| name | type | | QoS: volatile, keep last | |", "|---|---|---|---|---|"]
+    lines = ["| name | type | direction | QoS: volatile, keep last | what it carries |", "|---|---|---|---|---|"]
     lines += [topic_row(topic) for topic in (*NODE_TOPICS, *ROS4HRI_TOPICS)]
     lines += [
         f"| `{service.name}` | `{service.service_type}` | service | | {service.description} |" for service in SERVICES
@@ -103,7 +103,7 @@ def topic_row(topic: Topic, of: str = "") -> str:
 
 def short_table() -> str:
     """The parameters of the node `fer` as a Markdown table, without ranges."""
-    lines = ["| parameter | default | live | |", "|---|---|---|---|"]
+    lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
     for cls in (NodeSettings, PipelineSettings):
         for item in dataclasses.fields(cls):
             declared = declaration_of(cls, item.name)

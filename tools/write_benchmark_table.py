@@ -143,7 +143,7 @@ def table(figures: Figures, machine: str) -> str:
             f"on the same cores at {value(figures, 'classifier.machine.gflops')}. Ratios, and these two, were measured "
             "in turn, which the rows above were not."
         )
-    header = ["| | median | 99 % | |", "|---|---|---|---|"]
+    header = ["| what | median | 99 % | more |", "|---|---|---|---|"]
     return "\n".join([f"Measured on {machine}, by `make bench`:", "", *header, *lines, "", *closing]).strip()
 
 

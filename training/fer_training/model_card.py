@@ -122,7 +122,7 @@ def model_card(source: CardSource) -> str:
         f"{len(metadata.labels)} classes: {', '.join(metadata.labels)}.",
         "## The file",
         markdown_table(
-            ["", ""],
+            ["property", "value"],
             [
                 ["file", f"`{source.file}`, {source.size / 1e6:.2f} MB"],
                 ["SHA-256", f"`{metadata.sha256}`"],
@@ -233,7 +233,7 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
             markdown_table(["figure", "value"], rows),
             markdown_table(["class", "precision", "recall", "F1", "pictures"], classes),
             "Confusions: rows are the labels, columns what the model said.",
-            markdown_table(["", *names], confusion),
+            markdown_table(["label", *names], confusion),
         ]
     )
 
