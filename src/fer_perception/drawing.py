@@ -6,7 +6,7 @@ on its own dark plate, so that it does on any background.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -39,6 +39,8 @@ _PLATE: Colour = (24, 20, 18)
 _WHITE: Colour = (250, 250, 250)
 _DIM: Colour = (190, 190, 190)
 _PLATE_OPACITY = 0.9
+#: Shares of the usual height of text that are tried until no face and no plate is hidden; pixels it has at least.
+_CROWD_TEXT, _LEAST_TEXT = (1.0, 0.7, 0.5), 7
 #: How far a class's colour goes towards white where it is text: together with the plate, legible over a white wall.
 _TEXT_WHITENESS = 0.25
 
@@ -96,7 +98,8 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
     """Decide where each face's box and plate go on a picture of `width` x `height` pixels.
 
     A plate goes above its box, below it, beside it, or inside its upper or lower edge: the first place within the
-    picture that covers no other plate and as little as possible of other faces.
+    picture that covers no other plate and as little as possible of other faces. In a crowd, where plates would hide
+    faces or one another all the same, the text shrinks.
 
     Yields:
         Each face with its place, the nearest (largest) face last, so that it is drawn on top.
@@ -109,14 +112,16 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
         for f in faces
     ]
     plates: dict[int, Rect] = {}
-    sizes = [_text_height(width, height, roi) for roi in rois]
-    # The largest faces choose their places first.
-    for index in reversed(range(len(faces))):
-        plate_size = _plate_size(faces[index], sizes[index], rois[index][2])
-        others = [roi for other, roi in enumerate(rois) if other != index]
-        plates[index] = _place(
-            plate_size, rois[index], picture=(width, height), taken=list(plates.values()), others=others
-        )
+    sizes: list[int] = []
+    fewest: int | None = None
+    for share in _CROWD_TEXT:
+        heights = [max(round(_text_height(width, height, roi) * share), _LEAST_TEXT) for roi in rois]
+        places = _place_all(faces, heights, rois, picture=(width, height))
+        hidden = _hidden(places, rois)
+        if fewest is None or hidden < fewest:
+            fewest, plates, sizes = hidden, places, heights
+        if not hidden:
+            break
     for index, face in enumerate(faces):
         line = max(1, round(min(min(width, height) / 300, max(rois[index][2], 12) / 24)))
         x, y, w, h = rois[index]
@@ -124,10 +129,35 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
                                sizes[index], line)  # fmt: skip
 
 
+def _place_all(
+    faces: list[FaceResult], heights: list[int], rois: list[Rect], *, picture: tuple[int, int]
+) -> dict[int, Rect]:
+    """The plate of each face, by its index; the largest faces (the last ones) choose first."""
+    plates: dict[int, Rect] = {}
+    for index in reversed(range(len(faces))):
+        size = _plate_size(faces[index], heights[index], rois[index][2])
+        others = [roi for other, roi in enumerate(rois) if other != index]
+        plates[index] = _place(size, rois[index], picture=picture, taken=list(plates.values()), others=others)
+    return plates
+
+
+def _hidden(plates: dict[int, Rect], rois: list[Rect]) -> int:
+    """How many faces and plates lie to a good part under the plates of others."""
+    if not rois:
+        return 0
+    own = [plates[index] for index in range(len(rois))]
+    foreign = ~np.eye(len(rois), dtype=bool)
+    count = 0
+    for covered, share in ((rois, 1 / 3), (own, 1 / 20)):
+        areas = np.array([w * h for _, _, w, h in covered])[:, None]
+        count += int(((_overlaps(covered, own) > share * areas) & foreign).any(axis=1).sum())
+    return count
+
+
 def _text_height(width: int, height: int, roi: Rect) -> int:
     """Capitals of a ninth of the face, but never smaller than legible on a screen that shows the whole picture."""
     short = min(width, height * 4 // 3) * 3 / 4
-    smallest, largest = max(7.0, short / 60), max(9.0, short / 24)
+    smallest, largest = max(float(_LEAST_TEXT), short / 60), max(9.0, short / 24)
     return round(min(max(roi[2] / 9, smallest), largest))
 
 
@@ -190,22 +220,21 @@ def _place(
         (x, y + box_h), (centred, y + box_h), (x + box_w - w, y + box_h),
         (x + box_w, y), (x - w, y), (x, y + box_h - h), (x, y),
     ]  # fmt: skip
-    best: tuple[float, Rect] | None = None
-    for order, (left, top) in enumerate(candidates):
-        rect = (min(max(left, 0), max(width - w, 0)), min(max(top, 0), max(height - h, 0)), w, h)
-        # Hiding another label is worst, then covering faces, the own one included; then the order above decides.
-        cost = 20.0 * sum(_overlap(rect, other) for other in taken) / (w * h)
-        cost += 4.0 * sum(_overlap(rect, other) for other in others) / (w * h)
-        cost += 4.0 * _overlap(rect, roi) / (w * h) + 0.02 * order
-        if best is None or cost < best[0]:
-            best = (cost, rect)
-    return _clip(best[1], width, height) if best is not None else (0, 0, 0, 0)
+    rects = [
+        (min(max(left, 0), max(width - w, 0)), min(max(top, 0), max(height - h, 0)), w, h) for left, top in candidates
+    ]
+    # Hiding another label is worst, then covering faces, the own one included; then the order above decides.
+    hidden = 20.0 * _overlaps(rects, taken).sum(axis=1) + 4.0 * _overlaps(rects, [*others, roi]).sum(axis=1)
+    cost = hidden / (w * h) + 0.02 * np.arange(len(rects))
+    return _clip(rects[int(cost.argmin())], width, height)
 
 
-def _overlap(a: Rect, b: Rect) -> int:
-    across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    down = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    return max(across, 0) * max(down, 0)
+def _overlaps(some: Sequence[Rect], others: Sequence[Rect]) -> NDArray[np.int64]:
+    """(M, N): the common area of each of M and each of N rectangles, in pixels."""
+    a = np.array(some, np.int64).reshape(-1, 1, 4)
+    b = np.array(others, np.int64).reshape(1, -1, 4)
+    common = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.asarray(common.clip(min=0).prod(axis=-1), np.int64)
 
 
 def _clip(rect: Rect, width: int, height: int) -> Rect:

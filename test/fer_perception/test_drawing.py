@@ -102,6 +102,21 @@ def test_plates_of_a_crowd_do_not_cover_each_other() -> None:
     assert taken.max() == 1
 
 
+def test_plates_of_a_dense_crowd_hide_no_face_and_no_other_plate() -> None:
+    rois = [(62 + 150 * (i % 12), 44 + 110 * (i // 12), 30, 38) for i in range(24)]
+    faces = [make_face(f"f{i:05d}", "disgusted", roi) for i, roi in enumerate(rois)]
+    result = make_result(*faces, make_face("f00024", "neutral", (783, 410, 313, 399)), width=1920, height=1080)
+    places = [place for _, place in layout(1920, 1080, result)]
+    covered = np.zeros((1080, 1920), int)
+    for place in places:
+        x, y, w, h = place.plate
+        assert place.text_height >= 7
+        covered[y : y + h, x : x + w] += 1
+    assert (covered > 1).mean() < 0.05 * (covered > 0).mean()
+    for x, y, w, h in rois:
+        assert (covered[y : y + h, x : x + w] > 0).mean() < 0.35
+
+
 @pytest.mark.parametrize(
     "roi", [(0, 0, 40, 40), (600, 440, 40, 40), (0, 0, 640, 480), (639, 479, 1, 1), (300, 0, 8, 480)]
 )
