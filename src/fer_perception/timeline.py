@@ -39,12 +39,12 @@ def write_timeline(path: Path, results: Sequence[FrameResult], title: str) -> No
     end = (results[-1].stamp_ns - start) / 1e9 if results else 1.0
 
     rows = max(len(tracks), 1)
-    figure = Figure(figsize=(12, 1.1 + 1.9 * rows), facecolor="white", layout="constrained")
+    figure = Figure(figsize=(12, 1.4 + 1.9 * rows), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
     figure.suptitle(title, fontsize=13, fontweight="bold", x=0.01, ha="left")
     for axis, (face_id, points) in zip(axes, tracks.items(), strict=False):
-        _draw_track(axis, points, labels)
+        _draw_track(axis, points, labels, max(end, 0.1))
         axis.set_ylabel(face_id, rotation=0, ha="right", va="center", fontweight="bold")
     for axis in axes:
         axis.set_xlim(0, max(end, 0.1))
@@ -52,14 +52,14 @@ def write_timeline(path: Path, results: Sequence[FrameResult], title: str) -> No
         axis.set_yticks([0, 0.5, 1], ["0", "", "1"])
         axis.grid(axis="x", color="#e6e6ea", linewidth=0.8)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[-1].set_xlabel("s")
+    axes[-1].set_xlabel("time, s")
     handles = [axes[0].plot([], [], color=hex_colour(label), linewidth=3, label=label)[0] for label in labels]
     if handles:
-        figure.legend(handles=handles, loc="outside upper right", ncols=len(labels), frameon=False, fontsize=9)
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
 
 
-def _draw_track(axis: object, points: list[tuple[float, FaceResult]], labels: Sequence[str]) -> None:
+def _draw_track(axis: object, points: list[tuple[float, FaceResult]], labels: Sequence[str], end: float) -> None:
     times = np.array([t for t, _ in points])
     scores = np.array([face.scores for _, face in points])
     for column, label in enumerate(labels):
@@ -71,8 +71,10 @@ def _draw_track(axis: object, points: list[tuple[float, FaceResult]], labels: Se
         stop = times[index] if index < len(points) else times[-1]
         emotion = points[begin][1].emotion
         axis.axvspan(times[begin], stop, ymin=0.0, ymax=0.09, color=hex_colour(emotion), linewidth=0)  # type: ignore[attr-defined]
-        if stop - times[begin] > 0.04 * max(times[-1], 1.0):
-            axis.text(  # type: ignore[attr-defined]
-                (times[begin] + stop) / 2, -0.09, emotion or UNDECIDED, ha="center", va="center", fontsize=8
-            )
+        # A tenth of the row has room for every name, a seventieth for two letters, which tell the classes apart, too.
+        name, room = emotion or UNDECIDED, (stop - times[begin]) / end
+        shown = name if room > 0.008 * len(name) else name[:2] if room > 0.014 else ""
+        if shown:
+            middle = (times[begin] + stop) / 2
+            axis.text(middle, -0.09, shown, ha="center", va="center", fontsize=8)  # type: ignore[attr-defined]
         begin = index

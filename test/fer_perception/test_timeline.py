@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 from made_results import make_face, make_result
 
 from fer_perception.drawing import colour_of
+from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_perception.timeline import write_timeline
 
 
@@ -29,6 +31,21 @@ def test_labels_have_their_colours_and_faces_their_rows(tmp_path: Path) -> None:
     # The legend shows every colour a little; the strips show the reported ones a lot.
     assert count(two, "angry") > 5 * count(one, "angry") > 0
     assert min(count(one, "happy"), count(one, "sad")) > 5 * count(one, "disgusted")
+
+
+def test_title_and_legend_keep_apart(tmp_path: Path) -> None:
+    face = make_face("f1", "happy", (9, 9, 50, 50))
+    scores = np.full(len(LABELS_WITH_CONTEMPT), 1 / len(LABELS_WITH_CONTEMPT))
+    results = [
+        replace(make_result(replace(face, scores=scores), stamp_ns=index * 10**8), labels=LABELS_WITH_CONTEMPT)
+        for index in range(20)
+    ]
+    write_timeline(tmp_path / "eight.png", results, "/robot/head/camera/emotions: smoothed scores of every face")
+    picture = cv2.imread(str(tmp_path / "eight.png"))
+    title = picture[:33]
+    assert (title < 100).any()
+    assert all(count(title, label) == 0 for label in LABELS_WITH_CONTEMPT)
+    assert all(count(picture, label) > 30 for label in LABELS_WITH_CONTEMPT)
 
 
 def test_nobody_at_all(tmp_path: Path) -> None:

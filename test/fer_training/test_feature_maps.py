@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from torch import nn
 from typer.testing import CliRunner
@@ -17,7 +18,7 @@ from fer_perception.errors import ConfigError, FerError
 from fer_training import cli_feature_maps
 from fer_training.architectures import create
 from fer_training.checkpoint import Checkpoint, save_checkpoint
-from fer_training.feature_maps import feature_maps, write_feature_maps
+from fer_training.feature_maps import feature_map_figure, feature_maps, write_feature_maps
 from fer_training.normalisation import standardise
 
 
@@ -106,3 +107,12 @@ class TestCommand:
         result = CliRunner().invoke(self.app(), ["feature-maps", *arguments])
         assert isinstance(result.exception, FerError)
         assert "face.png: the picture is corrupt" in str(result.exception)
+
+
+def test_the_title_fits_over_few_maps(image: NDArray[np.uint8]) -> None:
+    title = "features.separable_conv2d_2 of arch1_fer2013.safetensors, face.png"
+    figure = feature_map_figure(np.zeros((1, 4, 4), np.float32), image, title=title)
+    FigureCanvasAgg(figure).draw()
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fer_perception.errors import ConfigError
 from fer_perception.output_place import write_atomically
 
-from .figures import png_bytes
+from .figures import png_bytes, set_title
 from .normalisation import standardise
 from .summary import summarise
 
@@ -76,7 +76,7 @@ def feature_map_figure(maps: NDArray[np.float32], image: NDArray[np.uint8], *, t
     columns = min(count, max(4, int(np.ceil(np.sqrt(count)))))
     rows = -(-count // columns)
     figure = Figure(figsize=(1.3 * columns, 1.45 * rows + 0.4), layout="constrained")
-    figure.suptitle(title)
+    set_title(figure, title)
     for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.axis("off")
         if index < count:

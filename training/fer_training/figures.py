@@ -112,7 +112,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], 
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    _set_title(figure, title)
+    set_title(figure, title)
     return figure
 
 
@@ -135,7 +135,7 @@ def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figur
     axes.errorbar(confidence[filled], accuracy[filled], yerr=error, fmt="none", alpha=0.5)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1)
-    _set_title(figure, title)
+    set_title(figure, title)
     axes.legend()
     axes.grid(alpha=0.3)
     below.bar(edges[:-1], count, width=np.diff(edges), align="edge", edgecolor="white")
@@ -159,13 +159,6 @@ def _luminance(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]), dtype=np.float64)
 
 
-def _set_title(figure: Figure, title: str) -> None:
-    """Put a title above the picture, in as many lines as its width asks for."""
-    if title:
-        letters = int(figure.get_figwidth() * _LETTERS_PER_INCH)
-        figure.suptitle(textwrap.fill(title, letters), fontsize=10)
-
-
 def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
     """Precision, recall and F1 of every class as bars; None is drawn as 0."""
     figure = Figure(figsize=(max(1.5 + len(per_class), 3.5), 3.4), layout="constrained")
@@ -179,6 +172,13 @@ def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
     # Above the bars, which may fill the rest.
     axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
     return figure
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """Put a title above the picture, in as many lines as its width asks for."""
+    if title:
+        letters = int(figure.get_figwidth() * _LETTERS_PER_INCH)
+        figure.suptitle(textwrap.fill(title, letters), fontsize=10)
 
 
 def png_bytes(figure: Figure) -> bytes:
