@@ -18,16 +18,17 @@ from fer_perception.pipeline_types import FaceResult, FrameResult, Phase
 Rect = tuple[int, int, int, int]
 Colour = tuple[int, int, int]
 
-#: Colour (red, green, blue) of each class, told apart on dark and on light ground; also used by reports and charts.
+#: Colour (red, green, blue) of each class, told apart on dark and on light ground, by the colour-blind too; also of
+#: reports and charts.
 COLOURS: dict[str, tuple[int, int, int]] = {
     "angry": (232, 72, 72),
-    "disgusted": (139, 178, 62),
-    "scared": (158, 112, 230),
+    "disgusted": (123, 167, 37),
+    "scared": (176, 126, 193),
     "happy": (255, 196, 46),
-    "sad": (74, 144, 226),
+    "sad": (63, 146, 235),
     "surprised": (255, 138, 60),
     "neutral": (160, 168, 178),
-    "contempt": (196, 122, 146),
+    "contempt": (211, 115, 143),
 }
 #: Of a label that is not in `COLOURS`, and of "undecided".
 OTHER_COLOUR = (210, 210, 210)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from contrast import contrast
@@ -178,3 +179,25 @@ def test_every_class_has_its_own_colour() -> None:
     assert len(set(colours)) == len(LABELS_WITH_CONTEMPT)
     assert colour_of("") == OTHER_COLOUR
     assert hex_colour("happy") == "#ffc42e"
+
+
+#: What people see who lack one kind of cones, as matrices of linear RGB (Machado, Oliveira and Fernandes 2009,
+#: severity 1).
+COLOUR_BLINDNESS = {
+    "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
+def test_colours_are_told_apart_by_the_colour_blind(kind: str) -> None:
+    share = np.array([colour_of(label) for label in LABELS_WITH_CONTEMPT]) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.array(COLOUR_BLINDNESS[kind]).T, 0, 1)
+    srgb = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
+    lab = cv2.cvtColor(srgb.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
+    # About 2 is just noticeable side by side.
+    assert distances.min() > 12
