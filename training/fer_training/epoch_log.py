@@ -1,4 +1,4 @@
-"""The figures of every epoch: a CSV file that survives interruptions, and lines for the log of an unwatched run."""
+"""The figures of every epoch: a CSV file that survives interruptions; a bar for terminals, lines for unwatched runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,25 @@ class EpochLog(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the interrupted run stood."""
         self._rows = list(state_dict["rows"])
+
+
+class EpochBar(RichProgressBar):
+    """Lightning's progress bar, which counts epochs from 1 as all files do and whose figures fit 80 columns."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """The figures of the last validation under short names; the logger's version is none."""
+        shown = {"validation_loss": "val_loss", "validation_accuracy": "val_acc"}
+        figures = super().get_metrics(trainer, pl_module)
+        return {shown.get(name, name): value for name, value in figures.items() if name != "v_num"}
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return (
+            super()
+            ._get_train_description(current_epoch + 1)
+            .replace(f"/{(self.trainer.max_epochs or 0) - 1}", f"/{self.trainer.max_epochs}")
+        )
 
 
 class EpochLines(Checkpoint):

@@ -13,14 +13,14 @@ from typing import Any
 
 import lightning as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, RichProgressBar, Timer
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from fer_training.epoch_log import EpochLines, EpochLog
+from fer_training.epoch_log import EpochBar, EpochLines, EpochLog
 from fer_training.evaluate import evaluate_probabilities, run_checkpoint
 from fer_training.expression_module import ExpressionModule
 from fer_training.figures import confusion_png, training_curves
@@ -226,7 +226,7 @@ def _trainer(
     if recipe.early_stopping:
         callbacks.append(StopEarly("validation_accuracy", patience=recipe.early_stopping, mode="max"))
     callbacks.append(ModelCheckpoint(dirpath=out, filename=Path(RESUME).stem, enable_version_counter=False))
-    callbacks.append(RichProgressBar() if progress else EpochLines(recipe.epochs))
+    callbacks.append(EpochBar() if progress else EpochLines(recipe.epochs))
     return pl.Trainer(
         max_epochs=recipe.epochs,
         precision=recipe.precision,
