@@ -226,7 +226,7 @@ def _summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, file
             mostly = f"{face.emotion} in {face.emotions[face.emotion]} of them" if face.emotion else "undecided"
             lines.append(f"    {face.face_id}: {face.frames} frames, {mostly}")
         if len(faces) > MOST_FACES:
-            lines.append(f"    ... and {len(faces) - MOST_FACES} seen in fewer frames")
+            lines.append(f"    ... and {len(faces) - MOST_FACES} more, none of them in more frames")
         if statistics.restarts[topic]:
             lines.append(f"    the stamps began anew {statistics.restarts[topic]} times; every time the faces were new")
     for topic, causes in sorted(statistics.bad.items()):

@@ -6,14 +6,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_bags import START_NS, jpeg, text, write_bag
+from made_results import make_face, make_result
 from run_fer import run_fer
 
 from fer_perception.bags import BagReader
+from fer_perception.cli.replay import MOST_FACES, _summary
 from fer_perception.demo_clip import RATE, clip_frames
+from fer_perception.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.replay_summary import SeenFaces
 
 PERIOD = 10**9 // RATE
 
@@ -197,3 +203,13 @@ def test_two_outputs_in_one_file(tmp_path: Path) -> None:
     done = run_fer("replay", tmp_path, "--jsonl", tmp_path / "x", "--csv", tmp_path / "x")
     assert done.returncode == 2
     assert "one file" in done.stderr
+
+
+def test_of_many_faces_the_most_seen_are_named() -> None:
+    faces = [make_face(f"f{index:05d}", "happy", (9, 9, 50, 50)) for index in range(MOST_FACES + 3)]
+    seen = SeenFaces()
+    seen.add(ReplayedFrame(0, 0, np.zeros((4, 4, 3), np.uint8), make_result(*faces, camera="/camera")))
+    told = _summary(ReplayStatistics(frames=Counter({"/camera": 1})), seen, 1.0, [])
+    assert told.count("happy in 1 of them") == MOST_FACES
+    # All were seen in one frame, so it must not say "in fewer".
+    assert "... and 3 more, none of them in more frames" in told
