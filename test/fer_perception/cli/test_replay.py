@@ -88,8 +88,9 @@ def test_interrupting_leaves_complete_files(tmp_path: Path, number: signal.Signa
     image = next(iter(clip_frames(0.1)))[1]
     messages = [("/cam", START_NS + i * PERIOD, jpeg(image, START_NS + i * PERIOD)) for i in range(1500)]
     long = write_bag(tmp_path / "long", messages)
-    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "replay", str(long),
-               "--out", str(tmp_path / "out"), "--progress"]  # fmt: skip
+    # Tests that were started with nohup would hand on that SIGHUP is ignored.
+    code = f"import signal; signal.signal({int(number)}, signal.SIG_DFL); from fer_perception.cli import main; main()"
+    command = [sys.executable, "-c", code, "replay", str(long), "--out", str(tmp_path / "out"), "--progress"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         said = b""

@@ -60,9 +60,8 @@ def test_a_working_directory_that_was_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_lost_terminal_ends_a_command_as_ctrl_c_does_but_not_under_nohup(ignored: bool) -> None:
     code = f"""
-import signal, sys
-if {ignored}:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_IGN if {ignored} else signal.SIG_DFL)
 from fer_perception.cli import app
 app.app = lambda **options: signal.raise_signal(signal.SIGHUP)
 app.run_app()
