@@ -24,8 +24,10 @@ from fer_perception.dds_profile import use_large_shared_memory
 from fer_perception.errors import SourceError
 
 TOPIC = "/benchmark/image_raw"
-#: Frames at the start that are not counted: discovery, first allocations.
+#: Frames after the first answer that are not counted: first allocations.
 WARM_UP = 30
+#: On a busy machine readers and writers that know of each other may still take a while to be connected, s.
+CONNECTING = 20.0
 
 
 @dataclass
@@ -109,20 +111,18 @@ class RosRig:
         Args:
             images: (H, W, 3) uint8 BGR, repeated from the start at the end.
             rate_hz: frames a second.
-            seconds: how long.
+            seconds: how long, from the first answer and the warm-up on.
         """
         messages = [self._message(image) for image in images]
+        deadline = time.monotonic() + CONNECTING
+        while not self._answers and time.monotonic() < deadline:
+            self._publish(messages[0], rate_hz)
+            time.sleep(1 / rate_hz)
         count = WARM_UP + round(rate_hz * seconds)
         first = self._stamp + WARM_UP
         start = time.perf_counter()
         for index in range(count):
-            message = messages[index % len(messages)]
-            # Header time goes on as the camera's clock would.
-            stamp_ns = round(self._stamp * 1e9 / rate_hz) + 1
-            message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
-            self._sent[self._stamp] = time.perf_counter()
-            self._publisher.publish(message)
-            self._stamp += 1
+            self._publish(messages[index % len(messages)], rate_hz)
             time.sleep(max(0.0, start + (index + 1) / rate_hz - time.perf_counter()))
         time.sleep(0.3)
         result = Feed(sent=count - WARM_UP)
@@ -136,6 +136,14 @@ class RosRig:
         result.latencies = [arrived - sent for (arrived, _), sent in found]
         result.faces = float(np.mean([faces for (_, faces), _ in found])) if found else 0.0
         return result
+
+    def _publish(self, message: Any, rate_hz: float) -> None:
+        # Header time goes on as the camera's clock would.
+        stamp_ns = round(self._stamp * 1e9 / rate_hz) + 1
+        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+        self._sent[self._stamp] = time.perf_counter()
+        self._publisher.publish(message)
+        self._stamp += 1
 
     def resident_mb(self) -> float:
         """Resident memory of the node's process in MB (Linux); NaN elsewhere."""
