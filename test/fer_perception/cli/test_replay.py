@@ -112,7 +112,9 @@ def test_a_bag_whose_name_is_no_text(bag: Path, tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
     done = run_fer("replay", named, "--report", tmp_path / "a.html", "--csv", tmp_path / "a.csv")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    # A warning that YuNet is missing may come.
+    assert all(line.startswith("fer: warning: haar serves") for line in done.stderr.splitlines())
     assert r"<title>Faces in b\udce4g</title>" in (tmp_path / "a.html").read_text(encoding="utf-8")
 
 
