@@ -28,6 +28,7 @@ import numpy as np
 from fer_perception import demo_clip
 from fer_perception.bags import COMPRESSED_TYPE, BagReader, BagWriter, fer_typestore
 from fer_perception.demo_watch import RECEIVED, TIMELINE, VIDEO
+from fer_perception.ending_signals import end_as_ctrl_c_does
 from fer_perception.errors import FerError, ModelError, SourceError
 from fer_perception.image import encode_jpeg
 from fer_perception.media import opencv_name
@@ -102,10 +103,8 @@ def main() -> None:
         parser.error("--seconds must be a positive number")
     if options.domain is not None and not 0 <= options.domain <= MAX_DOMAIN:
         parser.error(f"--domain must be from 0 to {MAX_DOMAIN}")
-    # A cancelled job or a lost terminal must not leave the node behind: as after Ctrl-C, its processes are ended.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    # A cancelled job or a lost terminal must not leave the node behind: its processes are ended.
+    end_as_ctrl_c_does()
     try:
         problem = run(options.out, seconds=options.seconds, domain=options.domain)
     except (FerError, OSError) as err:

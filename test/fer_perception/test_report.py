@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +16,7 @@ from made_results import make_face, make_result
 from fer_perception.drawing import UNDECIDED, colour_of, hex_colour
 from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_perception.pipeline_types import Phase
+from fer_perception.pipeline_types import FaceResult, Phase
 from fer_perception.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.replay_summary import SeenFaces
 from fer_perception.report import MAX_THUMBNAILS, Report, thumbnail
@@ -64,6 +65,15 @@ def written(
     checker.feed(page)
     assert checker.open == []
     return page, checker
+
+
+def shown(faces: Iterable[FaceResult]) -> list[ReplayedFrame]:
+    """One face a frame, at 10 Hz."""
+    return [
+        ReplayedFrame(i, stamp, IMAGE, make_result(face, stamp_ns=stamp))
+        for i, face in enumerate(faces)
+        for stamp in (START + i * 10**8,)
+    ]
 
 
 def play(
@@ -136,12 +146,7 @@ def test_phases_and_unseen_stretches(tmp_path: Path) -> None:
         for phase, observed in ((Phase.ONSET, True), (Phase.APEX, True), (Phase.APEX, False))
         for _ in range(10)
     ]
-    frames = [
-        ReplayedFrame(i, stamp, IMAGE, make_result(face, stamp_ns=stamp))
-        for i, face in enumerate(faces)
-        for stamp in (START + i * 10**8,)
-    ]
-    page, _ = written(tmp_path, frames)
+    page, _ = written(tmp_path, shown(faces))
     assert "<title>onset, 0.00 to 1.00 s</title>" in page
     assert "<title>apex, 1.00 to 2.90 s</title>" in page
     assert "<title>not seen, 2.00 to 2.90 s</title>" in page
@@ -180,12 +185,7 @@ def test_text_is_legible_on_everything_it_stands_on(tmp_path: Path, scheme: str,
         for observed in (True, False)
         for _ in range(20)
     ]
-    frames = [
-        ReplayedFrame(i, stamp, IMAGE, make_result(face, stamp_ns=stamp))
-        for i, face in enumerate(faces)
-        for stamp in (START + i * 10**8,)
-    ]
-    page, _ = written(tmp_path, frames)
+    page, _ = written(tmp_path, shown(faces))
     palettes = re.findall(r":root\{([^}]+)\}", page)
     colours = dict(part.split(":") for part in palettes[scheme == "dark"].replace("\n", "").split(";"))
     card = rgb(colours["--card"])

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import fcntl
 import json
 import logging
-import os
-import pty
 import re
-import struct
-import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
 from quick_recipe import QUICK
+from run_in_terminal import run_in_terminal
 
 from fer_training.fit import fit
 
@@ -55,24 +49,9 @@ def test_the_bar_of_a_terminal_says_what_the_files_say(tiny_npz: Path, tmp_path:
     recipe = tmp_path / "quick.yaml"
     recipe.write_text(json.dumps({**QUICK, "epochs": 2}))
     command = [sys.executable, "-m", "fer_training.cli", "fit", "--recipe", recipe, "--data", tiny_npz]
-    terminal, other_end = pty.openpty()
-    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    surroundings = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(tmp_path / "run"), "--threads", "1"],
-        stdout=other_end,
-        stderr=other_end,
-        env={**surroundings, "TERM": "xterm"},
-    ) as fitting:
-        os.close(other_end)
-        written = bytearray()
-        # Linux ends a terminal whose other end was closed with EIO.
-        with contextlib.suppress(OSError):
-            while part := os.read(terminal, 65536):
-                written += part
-    os.close(terminal)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
-    assert fitting.returncode == 0, text
+    out = ["--out", str(tmp_path / "run"), "--threads", "1"]
+    status, text = run_in_terminal([*map(str, command), *out], columns=80)
+    assert status == 0, text
     assert "Epoch 1/2" in text
     assert "Epoch 2/2" in text
     assert "Epoch 0" not in text

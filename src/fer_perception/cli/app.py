@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
-import signal
 import sys
 from typing import Annotated
 
@@ -14,12 +13,11 @@ import typer
 from fer_perception import __version__
 from fer_perception.cli import COMMANDS
 from fer_perception.cli.output import print_problem
+from fer_perception.ending_signals import end_as_ctrl_c_does
 from fer_perception.errors import FerError
 from fer_perception.stdout import drop_stdout, reader_left, usable_streams
 
 _INTERRUPTED = 130
-#: What ends a command from outside, besides Ctrl-C.
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 app = typer.Typer(
     name="fer",
@@ -68,12 +66,8 @@ _let_help_flow(app)
 def run_app() -> None:
     """Run the command line of this process and exit."""
     usable_streams()
-    # `timeout` and services end a command with SIGTERM, a lost terminal or ssh with SIGHUP: files are finished then, as
-    # after Ctrl-C.
-    for number in ENDING_SIGNALS:
-        # `nohup` ignores SIGHUP, and means it.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    # So that files are finished.
+    end_as_ctrl_c_does()
     try:
         app(prog_name="fer")
     except FerError as err:

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import pty
-import re
-import struct
 import subprocess
 import sys
-import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from run_fer import run_fer
+from run_in_terminal import run_in_terminal
 
 from fer_perception.doctor import Verdict, check_ros, check_writable
 
@@ -70,19 +65,9 @@ def test_for_people() -> None:
 
 def test_messages_fit_a_narrow_terminal() -> None:
     command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "doctor"]
-    terminal, other_end = pty.openpty()
-    fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    surroundings = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-    with subprocess.Popen(command, stdout=other_end, stderr=subprocess.DEVNULL, env=surroundings) as doctor:
-        os.close(other_end)
-        written = bytearray()
-        # Linux ends a terminal whose other end was closed with EIO.
-        with contextlib.suppress(OSError):
-            while part := os.read(terminal, 65536):
-                written += part
-    os.close(terminal)
-    assert doctor.returncode == 0
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", written.decode()).splitlines()
+    status, written = run_in_terminal(command, columns=80, stderr=False)
+    assert status == 0
+    lines = written.splitlines()
     assert any("expression model" in line for line in lines)
     # Only a word that is longer than the column, as a path, goes on in the next line.
     for line in lines:

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .folders import pictures_below, split_of
-from .records import Index, Record
-from .samples import DatasetError, Skip
+from .named_pictures import read_named_pictures
+from .records import Index
 
 #: Subject, expression code, take, running number: the name without its last ending.
 NAME = re.compile(r"^([A-Z]{2})\.([A-Z]{2})(\d)\.(\d+)(?:\.tiff?)?$", re.IGNORECASE)
@@ -24,16 +23,11 @@ def read_jaffe(root: Path) -> Index:
     Raises:
         DatasetError: no picture is named as in JAFFE.
     """
-    records = []
-    skipped = []
-    for path in pictures_below(root):
-        match = NAME.match(path.stem)
-        if match is None or match[2].upper() not in EXPRESSIONS:
-            skipped.append(Skip(str(path), "not named as in JAFFE (KA.AN1.39.tiff)"))
-            continue
-        split = split_of(path, root)
-        records.append(Record(path=path, label=match[2].upper(), split=split, subject=match[1].upper()))
-    if not records:
-        msg = f"{root} holds no picture named as in JAFFE; expected names like KA.AN1.39.tiff"
-        raise DatasetError(msg)
-    return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))
+    return read_named_pictures(root, _told, labels=EXPRESSIONS, name="JAFFE", example="KA.AN1.39.tiff")
+
+
+def _told(stem: str) -> tuple[str, str] | None:
+    match = NAME.match(stem)
+    if match is None or match[2].upper() not in EXPRESSIONS:
+        return None
+    return match[2].upper(), match[1].upper()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .folders import pictures_below, split_of
-from .records import Index, Record
-from .samples import DatasetError, Skip
+from .named_pictures import read_named_pictures
+from .records import Index
 
 #: Person (sex and number), expression code; before them the session, after them the angle (full or half left, straight,
 #: half or full right).
@@ -35,16 +34,9 @@ def read_kdef(root: Path) -> Index:
     Raises:
         DatasetError: no picture is named as in KDEF.
     """
-    records = []
-    skipped = []
-    for path in pictures_below(root):
-        match = NAME.match(path.stem)
-        if match is None:
-            skipped.append(Skip(str(path), "not named as in KDEF (AF01ANHL.JPG)"))
-            continue
-        label = EXPRESSIONS[match[2].upper()]
-        records.append(Record(path=path, label=label, split=split_of(path, root), subject=match[1].upper()))
-    if not records:
-        msg = f"{root} holds no picture named as in KDEF; expected names like AF01ANHL.JPG"
-        raise DatasetError(msg)
-    return Index(records=tuple(records), label_names=tuple(EXPRESSIONS.values()), skipped=tuple(skipped))
+    return read_named_pictures(root, _told, labels=tuple(EXPRESSIONS.values()), name="KDEF", example="AF01ANHL.JPG")
+
+
+def _told(stem: str) -> tuple[str, str] | None:
+    match = NAME.match(stem)
+    return None if match is None else (EXPRESSIONS[match[2].upper()], match[1].upper())
