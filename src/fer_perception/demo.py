@@ -48,8 +48,10 @@ HAPPY_SHARE = 0.5
 ANSWERED_SHARE = 0.2
 #: How long the node may take to load its models and the processes to find each other, in s.
 START_DEADLINE = 60.0
-#: How long after the clip the last answer may take, in s.
+#: How long an answer may take, that to the clip's last frame too, in s.
 END_DEADLINE = 15.0
+#: How long the subscriber may take for its pictures after that, in s.
+DRAWING_DEADLINE = 60.0
 #: DDS makes port numbers of the domain; larger ones leave their range.
 MAX_DOMAIN = 232
 #: The astronaut's face is left of this column, the admiral's right of it.
@@ -148,12 +150,11 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
     os.environ.update(environment)
     _require_ros()
     _say(f"2/4  starting the node and the subscriber (ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}, this machine only)")
-    duration = (stamps[-1] - stamps[0]) / 1e9
     watch = [
         sys.executable, "-m", "fer_perception.demo_watch", "--bag", str(bag), "--out", str(out),
         "--topic", EMOTIONS_TOPIC,
         "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", str(demo_clip.RATE),
-        "--deadline", str(START_DEADLINE + duration + END_DEADLINE),
+        "--start-patience", str(START_DEADLINE + END_DEADLINE), "--patience", str(END_DEADLINE),
     ]  # fmt: skip
     with (out / NODE_LOG).open("wb") as log:
         node = subprocess.Popen(node_command(CAMERA_TOPIC), stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
@@ -161,8 +162,12 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
         watcher = subprocess.Popen([*watch, "--ready-fd", str(hears)], pass_fds=[hears])  # noqa: S603
         os.close(hears)
         try:
-            sent = replay(bag, heard, lambda: _check_alive(node, watcher, out / NODE_LOG))
-            _wait(watcher, END_DEADLINE + 60.0)
+            sent = replay(
+                bag,
+                heard,
+                lambda: _check_alive(node, watcher, out / NODE_LOG),
+                lambda: _wait(watcher, END_DEADLINE + DRAWING_DEADLINE),
+            )
         finally:
             os.close(heard)
             _stop(watcher)
@@ -173,6 +178,8 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
         _write_montage(out / VIDEO, out / MONTAGE)
     _print_summary(outcome, out)
     problem = outcome.problem()
+    if watcher.returncode and not problem:
+        problem = f"the subscriber ended with exit status {watcher.returncode} before all its pictures were drawn"
     if problem and not outcome.received:
         problem += _tail(out / NODE_LOG)
     return problem
@@ -245,7 +252,7 @@ def node_command(topic: str, *arguments: str) -> list[str]:
     ]  # fmt: skip
 
 
-def replay(bag: Path, heard: int, check: Callable[[], None]) -> dict[int, int]:
+def replay(bag: Path, heard: int, check: Callable[[], None], stay: Callable[[], None]) -> dict[int, int]:
     """Publish the bag's images at the pace they were recorded, once the others listen.
 
     Until the subscriber has heard the node's first answer, the empty wall is repeated with earlier stamps.
@@ -254,6 +261,7 @@ def replay(bag: Path, heard: int, check: Callable[[], None]) -> dict[int, int]:
         bag: with one CompressedImage topic, which is published under its own name.
         heard: file descriptor that becomes readable when the subscriber has heard the node.
         check: called while waiting; raises if there is nobody left to wait for.
+        stay: called after the last image and before the camera goes: what the node has not taken yet would go with it.
 
     Returns:
         Header stamp in ns -> monotonic time of its publication in ns.
@@ -293,6 +301,7 @@ def replay(bag: Path, heard: int, check: Callable[[], None]) -> dict[int, int]:
                 check()
                 sent[reader.read_image(message).stamp_ns] = time.monotonic_ns()
                 publisher.publish(message.data)
+        stay()
         return sent
     finally:
         node.destroy_node()
@@ -371,6 +380,9 @@ def _write_montage(video: Path, path: Path) -> None:
 def _check_alive(node: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes], log: Path) -> None:
     if node.poll() is not None:
         msg = f"the node ended with exit status {node.returncode}{_tail(log)}"
+        raise SourceError(msg)
+    if watcher.poll() == 0:
+        msg = f"the subscriber heard nothing of the node for {END_DEADLINE:.0f} s{_tail(log)}"
         raise SourceError(msg)
     if watcher.poll() is not None:
         msg = f"the subscriber ended with exit status {watcher.returncode}"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-import sys
+import signal
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from fer_perception.annotated_output import VideoFile
@@ -38,10 +38,14 @@ class Watcher:
         self._first_stamp_ns = first_stamp_ns
         self._last_stamp_ns = last_stamp_ns
         self._ready_fd: int | None = ready_fd
+        self._heard = time.monotonic()
+        #: Whether Ctrl-C was pressed; what was received until then is still worth its pictures.
+        self.stopped = False
 
     def on_emotions(self, message: Any) -> None:
         """Callback of the subscription."""
         now = time.monotonic_ns()
+        self._heard = now / 1e9
         if self._ready_fd is not None:
             os.write(self._ready_fd, b".")
             os.close(self._ready_fd)
@@ -51,6 +55,10 @@ class Watcher:
             self.received_ns.append(now)
             self.results.append(result)
 
+    def silent_for(self, start_patience_s: float, patience_s: float) -> bool:
+        """Whether nothing has arrived for longer than is allowed: before the first answer, and after it."""
+        return time.monotonic() - self._heard > (patience_s if self._ready_fd is None else start_patience_s)
+
     @property
     def finished(self) -> bool:
         """Whether the clip's last frame has been answered."""
@@ -58,7 +66,7 @@ class Watcher:
 
 
 def main() -> None:
-    """Watch until the last stamp was answered, or --deadline seconds have passed, then write the pictures."""
+    """Watch until the last stamp was answered, or nothing comes any more, then write what came and its pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bag", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -67,12 +75,17 @@ def main() -> None:
     parser.add_argument("--last-stamp", type=int, required=True, help="ns")
     parser.add_argument("--ready-fd", type=int, required=True, help="gets a byte when the first answer arrives")
     parser.add_argument("--rate", type=float, required=True, help="frames a second")
-    parser.add_argument("--deadline", type=float, required=True, help="s")
+    parser.add_argument("--start-patience", type=float, required=True, help="how long to wait for the first answer, s")
+    parser.add_argument("--patience", type=float, required=True, help="and for each other, s")
     options = parser.parse_args()
     watcher = Watcher(options.first_stamp, options.last_stamp, options.ready_fd)
-    # After Ctrl-C, what was received so far is still worth its pictures.
-    with contextlib.suppress(KeyboardInterrupt):
-        _watch(watcher, options.topic, options.deadline)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        watcher.stopped = True
+
+    # No exception: a terminal and the demo send one signal each, and the second would come while this one draws.
+    signal.signal(signal.SIGINT, stop)
+    _watch(watcher, options.topic, options.start_patience, options.patience)
     with (options.out / RECEIVED).open("w", encoding="utf-8") as file:
         for index, (result, received) in enumerate(zip(watcher.results, watcher.received_ns, strict=True)):
             file.write(
@@ -82,10 +95,9 @@ def main() -> None:
     if watcher.results:
         _write_video(options.bag, options.out / VIDEO, watcher.results, options.rate)
         write_timeline(options.out / TIMELINE, watcher.results, f"{options.topic}: smoothed scores of every face")
-    sys.exit(0 if watcher.finished else 1)
 
 
-def _watch(watcher: Watcher, topic: str, deadline_s: float) -> None:
+def _watch(watcher: Watcher, topic: str, start_patience_s: float, patience_s: float) -> None:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rich.console import Console
@@ -101,10 +113,9 @@ def _watch(watcher: Watcher, topic: str, deadline_s: float) -> None:
         node.create_subscription(EmotionArray, topic, watcher.on_emotions, 50)
         executor.add_node(node)
         console = Console()
-        end = time.monotonic() + deadline_s
         told = -1
         with Live(console=console, auto_refresh=False, transient=False, screen=False) as live:
-            while not watcher.finished and time.monotonic() < end:
+            while not (watcher.finished or watcher.stopped or watcher.silent_for(start_patience_s, patience_s)):
                 executor.spin_once(timeout_sec=0.1)
                 if not watcher.results:
                     continue
