@@ -28,6 +28,8 @@ from fer_perception.topics import SOURCE_IMAGES
 
 #: A picture that is shown for longer is published so often, in Hz.
 PICTURE_HZ = 15.0
+#: How long the publisher stays after the last frame of what is shown only once, in s.
+LINGER = 0.5
 #: How many pictures a second are shown where nobody says.
 PICTURES_PER_SECOND = 1.0
 
@@ -86,6 +88,8 @@ class ImageSource(Node):
                 if not self._settings.loop:
                     # The last frames must have left before the process ends.
                     self._publisher.wait_for_all_acked(Duration(seconds=2))
+                    # Best-effort listeners acknowledge nothing, and what they have not read yet goes with this process.
+                    self._stop.wait(LINGER)
                     return
                 if self._stop.is_set():
                     return
