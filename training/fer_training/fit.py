@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -29,7 +30,8 @@ from fer_training.interruption import StopBetweenSteps
 from fer_training.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
 from fer_training.resume_file import check_resume_file
-from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, source_commit
+from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, require_utf8, source_commit
+from fer_training.run_lock import sole_run
 from fer_training.teacher_networks import TeacherNetworks
 
 log = logging.getLogger(__name__)
@@ -133,7 +135,8 @@ def fit(
         "training_seconds" of all the calls together, up to the last finished epoch of those that were interrupted.
 
     Raises:
-        RecipeError: the recipe cannot be carried out, or the directory holds a run of another recipe.
+        RecipeError: the recipe cannot be carried out, or the directory holds a run of another recipe, or one that is
+            being trained by another process.
         DatasetError: the data set is missing, damaged or cannot be split as asked.
         NonFiniteLossError: training diverged.
         CheckpointError: a checkpoint could not be written or does not fit.
@@ -149,9 +152,19 @@ def fit(
     fit_data = load_fit_data(recipe)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_shares(fit_data, world)
-    claim(out, recipe, resume=resume)
-    for note in fit_data.notes if rank == 0 else ():
-        log.info(note)
+    require_utf8(out)
+    # Under torchrun the first process stands for all.
+    with sole_run(out) if rank == 0 else contextlib.nullcontext():
+        claim(out, recipe, resume=resume)
+        for note in fit_data.notes if rank == 0 else ():
+            log.info(note)
+        return _train(recipe, fit_data, out, rank=rank, world=world, resume=resume, progress=progress)
+
+
+def _train(
+    recipe: Recipe, fit_data: FitData, out: Path, *, rank: int, world: int, resume: bool, progress: bool
+) -> dict[str, Any]:
+    """Train in a directory that is this run's; see `fit`."""
     pl.seed_everything(recipe.seed, verbose=False)
     train = batch_loader(fit_data.train, recipe.batch_size, seed=recipe.seed, shuffle=True, rank=rank, world_size=world)
     validation = batch_loader(fit_data.validation, 512, shuffle=False, rank=rank, world_size=world)

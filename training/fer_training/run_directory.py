@@ -25,6 +25,22 @@ METRICS = "metrics.json"
 EPOCHS = "epochs.csv"
 
 
+def require_utf8(out: Path) -> None:
+    """See that TensorBoard and safetensors can open what lies in a run directory.
+
+    Args:
+        out: the directory.
+
+    Raises:
+        RecipeError: its name is no text.
+    """
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        msg = f"{out} has a name that is not UTF-8; take another directory"
+        raise RecipeError(msg) from None
+
+
 def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make the run directory, or take up an interrupted run in it.
 
@@ -36,14 +52,8 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
         resume: keep what is there; False: start over.
 
     Raises:
-        RecipeError: the directory holds a run of another recipe, its recipe is damaged, or its name is no text.
+        RecipeError: the directory holds a run of another recipe, or its recipe is damaged.
     """
-    try:
-        str(out).encode()
-    except UnicodeEncodeError:
-        # What TensorBoard and safetensors do not open.
-        msg = f"{out} has a name that is not UTF-8; take another directory"
-        raise RecipeError(msg) from None
     out.mkdir(parents=True, exist_ok=True)
     written = out / RECIPE
     text = recipe_to_yaml(recipe)
