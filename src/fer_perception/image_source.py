@@ -22,6 +22,7 @@ from fer_perception.errors import ConfigError, FerError, SourceError
 from fer_perception.media import Media, MediaFrame, open_media
 from fer_perception.node_settings import ImageSourceSettings
 from fer_perception.parameters import Parameters
+from fer_perception.rate_limit import RateLimit
 from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.topics import SOURCE_IMAGES
@@ -114,10 +115,14 @@ class ImageSource(Node):
             return
         published = 0
         due = time.monotonic()
+        # A camera's own rate is kept by the camera.
+        limit = RateLimit(self._settings.rate, due)
         with media:
             for item in media:
                 if media.kind == "live":
-                    published += self._show_live(item, media, due, published)
+                    if limit.takes(time.monotonic()):
+                        self._publish(item.frame.image)
+                        published += 1
                 else:
                     due = self._show(item, media, due)
                     published += 1
@@ -133,13 +138,6 @@ class ImageSource(Node):
         if self._settings.rate > 0:
             return self._settings.rate
         return PICTURES_PER_SECOND if media.rate is None else media.rate
-
-    def _show_live(self, item: MediaFrame, media: Media, start: float, published: int) -> bool:
-        """Publish a camera's frame, unless fewer a second are wanted."""
-        if self._settings.rate > 0 and time.monotonic() < start + published / self._rate(media):
-            return False
-        self._publish(item.frame.image)
-        return True
 
     def _show(self, item: MediaFrame, media: Media, due: float) -> float:
         """Publish a frame when it is due, again and again where it stays for long; returns when the next one is due."""
