@@ -15,7 +15,7 @@ import numpy as np
 from fer_perception.benchmark import Progress
 from fer_perception.benchmark.faces_canvas import moving_faces
 from fer_perception.benchmark.ros_rig import RosRig
-from fer_perception.errors import FerError
+from fer_perception.errors import FerError, SourceError
 from fer_perception.model_store import ModelStore
 
 RATE_HZ = 30.0
@@ -31,7 +31,7 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
     """Measure; see `fer_perception.benchmark`.
 
     Raises:
-        FerError: rclpy or the portraits are missing, or the node does not come up.
+        FerError: rclpy or the portraits are missing, or the node does not come up or stay.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     progress(f"{cores} cores, load {os.getloadavg()[0]:.1f} before it starts")
@@ -54,7 +54,7 @@ def latency(faces: int, *, seconds: float, progress: Progress) -> dict[str, floa
         feed = rig.feed(moving_faces(faces), RATE_HZ, seconds)
         processor = 100 * (rig.processor_seconds() - used) / (time.monotonic() - since)
         resident = rig.resident_mb()
-        kept = rig.close()
+        kept = kept_figures(rig)
     milliseconds = np.array(feed.latencies) * 1000
     p50, p99 = np.percentile(milliseconds, (50, 99)) if milliseconds.size else (np.nan, np.nan)
     figures = {
@@ -66,7 +66,7 @@ def latency(faces: int, *, seconds: float, progress: Progress) -> dict[str, floa
         f"{key}.resident_mb": resident,
         f"{key}.one_core_percent": processor,
     }
-    figures |= {f"{key}.{stage}_ms": _median_ms(kept, stage) for stage in STAGES if stage in kept.get("stages", {})}
+    figures |= {f"{key}.{stage}_ms": _median_ms(kept, stage) for stage in STAGES if stage in kept["stages"]}
     progress(
         f"{faces} faces at 640x480, 30 Hz: p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
         f"{figures[f'{key}.answered_percent']:.1f} % answered with {feed.faces:.1f} faces, {resident:.0f} MB, "
@@ -83,12 +83,12 @@ def overload(*, seconds: float, progress: Progress) -> dict[str, float]:
     images = moving_faces(4)
     with RosRig(["detector:=haar"]) as rig:
         rig.feed(images, 5.0, 2.0)
-        kept = rig.close()
+        kept = kept_figures(rig)
     work_s = sum(float(np.median(values)) for values in kept["stages"].values())
     rate_hz = OVERLOAD / work_s
     with RosRig(["detector:=haar"]) as rig:
         feed = rig.feed(images, rate_hz, seconds)
-        kept = rig.close()
+        kept = kept_figures(rig)
     # The very last frame waits for the work before it, and nothing newer comes to take its place.
     ages = np.array(kept["dequeue_ages"][:-1]) * 1000
     published = np.array(kept["publish_ages"]) * 1000
@@ -111,6 +111,19 @@ def overload(*, seconds: float, progress: Progress) -> dict[str, float]:
         f"older than a period + 5 ms ({limit:.1f} ms) when work began, the oldest {ages.max():.1f} ms"
     )
     return figures
+
+
+def kept_figures(rig: RosRig) -> dict[str, Any]:
+    """End the node; what it kept.
+
+    Raises:
+        SourceError: it was killed or hung, or answered hardly anything.
+    """
+    kept = rig.close()
+    if len(kept.get("publish_ages", ())) < 2:
+        msg = "the node ended before its time or hardly answered; is this machine busy with something else?"
+        raise SourceError(msg)
+    return kept
 
 
 def _median_ms(kept: dict[str, Any], stage: str) -> float:

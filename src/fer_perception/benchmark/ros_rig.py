@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import importlib.util
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -64,28 +66,40 @@ class RosRig:
         else:
             os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
         use_large_shared_memory()
-        try:
-            import rclpy
-        except ImportError:
+        if importlib.util.find_spec("rclpy") is None:
             msg = "rclpy is not installed; `make setup` makes an environment that has it"
-            raise SourceError(msg) from None
+            raise SourceError(msg)
+        #: Everything of ours that must be given back; the node's process is not among it.
+        self._ours = ExitStack()
+        directory = Path(self._ours.enter_context(tempfile.TemporaryDirectory()))
+        self._kept = directory / "kept.json"
+        self._log = self._ours.enter_context((directory / "node.log").open("w+", encoding="utf-8"))
+        module = ["fer_perception.benchmark.measured_node", str(self._kept)] if keep else ["fer_perception.node"]
+        command = [sys.executable, "-m", *module, "--ros-args", "-r", f"image_raw:={TOPIC}"]
+        for parameter in parameters:
+            command += ["-p", parameter]
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603
+        try:
+            self._connect()
+            self._wait_for_the_node()
+        except BaseException:
+            # Ctrl-C and SIGTERM too: nobody else could end the node.
+            self.close()
+            raise
+
+    def _connect(self) -> None:
+        import rclpy
         from sensor_msgs.msg import Image
 
         from fer_msgs.msg import EmotionArray
         from fer_perception.topic_qos import default_qos
         from fer_perception.topics import IMAGES
 
-        self._directory = tempfile.TemporaryDirectory()
-        self._kept = Path(self._directory.name) / "kept.json"
-        self._log = (Path(self._directory.name) / "node.log").open("w+", encoding="utf-8")
-        module = ["fer_perception.benchmark.measured_node", str(self._kept)] if keep else ["fer_perception.node"]
-        command = [sys.executable, "-m", *module, "--ros-args", "-r", f"image_raw:={TOPIC}"]
-        for parameter in parameters:
-            command += ["-p", parameter]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603
         self._context = rclpy.Context()
         self._context.init()
+        self._ours.callback(self._context.try_shutdown)
         self._node: Any = rclpy.create_node("benchmark", context=self._context, use_global_arguments=False)
+        self._ours.callback(self._node.destroy_node)
         self._publisher = self._node.create_publisher(Image, TOPIC, default_qos(IMAGES))
         self._lock = threading.Lock()
         self._sent: dict[int, float] = {}
@@ -93,15 +107,17 @@ class RosRig:
         self._node.create_subscription(EmotionArray, "emotions", self._listen, 50)
         self._executor = rclpy.executors.SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._spin, daemon=True)
+        thread.start()
+        self._ours.callback(thread.join, 10.0)
+        self._ours.callback(self._executor.shutdown)
         self._stamp = 0
+
+    def _wait_for_the_node(self) -> None:
         deadline = time.monotonic() + 60.0
         while self._publisher.get_subscription_count() == 0 or self._node.count_publishers("emotions") == 0:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                log = self._read_log()
-                self.close()
-                msg = f"the node does not come up: {log}"
+                msg = f"the node does not come up: {self._read_log()}"
                 raise SourceError(msg)
             time.sleep(0.02)
 
@@ -162,7 +178,7 @@ class RosRig:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> dict[str, Any]:
-        """End the node; returns what it kept (see measured_node), empty where it kept nothing."""
+        """End the node; returns what it kept (see measured_node), empty where it kept nothing; idempotent."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             try:
@@ -170,13 +186,8 @@ class RosRig:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._executor.shutdown()
-        self._thread.join(10.0)
-        self._node.destroy_node()
-        self._context.try_shutdown()
         kept: dict[str, Any] = json.loads(self._kept.read_text(encoding="utf-8")) if self._kept.is_file() else {}
-        self._log.close()
-        self._directory.cleanup()
+        self._ours.close()
         return kept
 
     def __enter__(self) -> RosRig:
@@ -185,8 +196,7 @@ class RosRig:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.is_alive():
-            self.close()
+        self.close()
 
     def _spin(self) -> None:
         from rclpy.executors import ExternalShutdownException

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
@@ -50,3 +58,50 @@ def test_the_canvas_shows_so_many_faces(faces: int) -> None:
     (result,) = pipeline.process([Frame(first, 0, still=True)])
     pipeline.close()
     assert len(result.faces) == faces
+
+
+def nodes_of(pid: int) -> list[int]:
+    """The nodes that a process has started."""
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("no /proc here")
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):
+            if b"measured_node" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+def test_a_benchmark_that_is_ended_while_the_node_starts_takes_it_along(ros_domain_id: int) -> None:
+    """SIGTERM reaches the benchmark alone, unlike Ctrl-C in a terminal."""
+    pytest.importorskip("skimage")
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "benchmark", "ros"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    nodes: list[int] = []
+    try:
+        deadline = time.monotonic() + 120.0
+        while not (nodes := nodes_of(process.pid)):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        _, error = process.communicate(timeout=60)
+        assert "Traceback" not in error
+        assert [pid for pid in nodes if Path(f"/proc/{pid}").is_dir()] == []
+    finally:
+        for pid in (process.pid, *nodes):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_node_that_is_killed_while_it_is_measured_is_told(ros_domain_id: int) -> None:
+    from fer_perception.benchmark.ros import kept_figures
+    from fer_perception.benchmark.ros_rig import RosRig
+    from fer_perception.errors import SourceError
+
+    with RosRig(["detector:=haar"]) as rig:
+        (node,) = nodes_of(os.getpid())
+        os.kill(node, signal.SIGKILL)
+        with pytest.raises(SourceError, match="the node ended before its time"):
+            kept_figures(rig)
