@@ -14,18 +14,20 @@ import pytest
 from quick_recipe import QUICK
 
 from fer_training.fit import fit
+from fer_training.run_directory import RESUME
+from fer_training.run_lock import sole_run
 
 TWO_EPOCHS = {**QUICK, "epochs": 2, "batch_size": 10}
 
 
-def torchrun(data: Path, out: Path, recipe: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def torchrun(data: Path, out: Path, recipe: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     """`fer-train fit` in two processes."""
     file = out.with_suffix(".yaml")
     file.write_text(json.dumps(recipe))
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
         *("-m", "fer_training.cli", "fit", "--recipe", str(file)),
-        *("--data", str(data), "--out", str(out)),
+        *("--data", str(data), "--out", str(out), *options),
     ]
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
@@ -57,3 +59,15 @@ def test_more_processes_than_pictures_is_an_error(npz_of: Callable[[int, int], P
     assert done.returncode != 0
     assert "2 processes cannot share 140 training and 1 validation pictures" in done.stderr
     fit(TWO_EPOCHS, data=data, out=tmp_path / "one", progress=False)
+
+
+def test_a_directory_where_somebody_trains_is_left_alone_by_all_processes(
+    npz_of: Callable[[int, int], Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    with sole_run(out):
+        (out / RESUME).write_text("of the other training")
+        done = torchrun(npz_of(140, 42), out, TWO_EPOCHS, "--fresh")
+        assert done.returncode != 0
+        assert "another training" in done.stderr
+        assert (out / RESUME).read_text() == "of the other training"

@@ -18,6 +18,8 @@ from quick_recipe import QUICK
 
 from fer_training.checkpoint import load_checkpoint
 from fer_training.fit import fit
+from fer_training.recipe import RecipeError, recipe_from_mapping
+from fer_training.run_directory import RECIPE, RESUME, claim
 
 #: Runs `fit` and kills itself without warning when the epoch given begins.
 KILLED = """
@@ -32,6 +34,24 @@ class Kill(module.EpochLines):
 
 module.EpochLines = Kill
 module.fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)
+"""
+
+
+#: Runs `fit` and sends itself a signal when the last epoch is over and saved.
+ENDED = """
+import json, os, sys
+from pathlib import Path
+import fer_training.fit as module
+
+class End(module.EpochLines):
+    def on_train_end(self, trainer, pl_module):
+        os.kill(os.getpid(), int(sys.argv[4]))
+
+module.EpochLines = End
+try:
+    module.fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)
+except KeyboardInterrupt:
+    print("interrupted")
 """
 
 
@@ -131,6 +151,23 @@ def test_what_an_optimizer_remembers_survives_a_kill(tiny_npz: Path, tmp_path: P
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
+def test_a_disk_that_is_full_at_the_start_does_not_cost_the_recipe(tmp_path: Path) -> None:
+    """Without it nobody could go on with the run."""
+    recipe = recipe_from_mapping(QUICK)
+    claim(tmp_path, recipe, resume=True)
+    (tmp_path / RESUME).touch()
+    written = (tmp_path / RECIPE).read_text()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(RecipeError, match="the earlier file of that name is untouched; free some space"):
+            claim(tmp_path, recipe, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / RECIPE).read_text() == written
+    claim(tmp_path, recipe, resume=True)
+
+
 def test_finished_run_is_not_trained_again(tiny_npz: Path, tmp_path: Path) -> None:
     first = fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path / "run", progress=False)
     epochs = tmp_path / "run" / "epochs.csv"
@@ -178,3 +215,14 @@ def test_ctrl_c_in_an_epoch_is_no_accident(tiny_npz: Path, tmp_path: Path, numbe
     again.communicate()
     # An epoch is over when it is saved, a moment after its row is written.
     assert int(first.split()[1]) in {max(rows, 3), rows + 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_behind_the_last_epoch_is_not_lost(tiny_npz: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Who trains many networks in a row would otherwise begin with the next."""
+    recipe = {**QUICK, "epochs": 1}
+    command = [sys.executable, "-c", ENDED, json.dumps(recipe), str(tiny_npz), str(tmp_path / "run"), str(int(number))]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.stdout == "interrupted\n", ended.stderr
+    whole = fit(recipe, data=tiny_npz, out=tmp_path / "whole", progress=False)
+    assert _without_time(fit(recipe, data=tiny_npz, out=tmp_path / "run", progress=False)) == _without_time(whole)

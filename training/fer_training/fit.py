@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from fer_perception.output_place import write_atomically
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -30,7 +31,16 @@ from fer_training.interruption import StopBetweenSteps
 from fer_training.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
 from fer_training.resume_file import check_resume_file
-from fer_training.run_directory import EPOCHS, METRICS, RESUME, WEIGHTS, claim, require_utf8, source_commit
+from fer_training.run_directory import (
+    EPOCHS,
+    METRICS,
+    RESUME,
+    WEIGHTS,
+    claim,
+    refuse_other_run,
+    require_utf8,
+    source_commit,
+)
 from fer_training.run_lock import sole_run
 from fer_training.teacher_networks import TeacherNetworks
 
@@ -153,9 +163,12 @@ def fit(
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_shares(fit_data, world)
     require_utf8(out)
-    # Under torchrun the first process stands for all.
+    # Under torchrun the first process stands for all; the others must not touch what may be another training's.
     with sole_run(out) if rank == 0 else contextlib.nullcontext():
-        claim(out, recipe, resume=resume)
+        if rank == 0:
+            claim(out, recipe, resume=resume)
+        elif resume:
+            refuse_other_run(out, recipe)
         for note in fit_data.notes if rank == 0 else ():
             log.info(note)
         return _train(recipe, fit_data, out, rank=rank, world=world, resume=resume, progress=progress)
@@ -207,6 +220,9 @@ def _train(
         except OSError as err:
             msg = f"cannot write to {out} ({err}); what was saved before is whole: free some space and run this again"
             raise CheckpointError(msg) from err
+    if trainer.received_sigterm:
+        # Lightning asks no more behind the last epoch.
+        raise KeyboardInterrupt
     if not trainer.is_global_zero:
         return {}
     return _finish(out, trainer.current_epoch, timer.time_elapsed(), recipe, fit_data)
@@ -299,7 +315,7 @@ def _finish(out: Path, epochs: int, seconds: float, recipe: Recipe, data: FitDat
         "protocol": data.protocol,
         "source_commit": checkpoint.source_commit,
     }
-    (out / METRICS).write_text(json.dumps(metrics, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_atomically(out / METRICS, json.dumps(metrics, indent=2, sort_keys=True) + "\n", error=CheckpointError)
     training_curves(out / EPOCHS, out / "curves.png")
     confusion_png(figures["confusion"], data.labels, out / "confusion.png", title=recipe.architecture)
     return metrics

@@ -11,7 +11,7 @@ import lightning as pl
 
 
 class StopBetweenSteps(pl.Callback):
-    """Turn Ctrl-C into a `KeyboardInterrupt` between two steps; a second Ctrl-C does not wait.
+    """Turn Ctrl-C into a `KeyboardInterrupt` between two steps or at the end; a second Ctrl-C does not wait.
 
     Python raises `KeyboardInterrupt` wherever the program happens to be: in a finalizer it is lost, inside a log writer
     it leaves a lock behind on which the way out waits forever. Use as a context manager around `Trainer.fit`. In any
@@ -32,6 +32,9 @@ class StopBetweenSteps(pl.Callback):
     ) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
+        # Behind the last step: else whoever trains one network after another would begin with the next.
+        if error is None:
+            self._stop()
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fer_perception.output_place import write_atomically
 from fer_perception.yaml_text import parse_yaml
 from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
 
@@ -41,10 +42,28 @@ def require_utf8(out: Path) -> None:
         raise RecipeError(msg) from None
 
 
-def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Make the run directory, or take up an interrupted run in it.
+def refuse_other_run(out: Path, recipe: Recipe) -> None:
+    """See that a directory is free, or holds a run of the same recipe; nothing is written.
 
     A run that never finished an epoch leaves nothing to lose: its directory is free for any recipe.
+
+    Args:
+        out: the directory.
+        recipe: what will be trained.
+
+    Raises:
+        RecipeError: the directory holds a run of another recipe, or its recipe is damaged.
+    """
+    written = out / RECIPE
+    if written.is_file() and ((out / RESUME).is_file() or (out / WEIGHTS).is_file()):
+        other = _differences(_read_recipe(written), parse_yaml(recipe_to_yaml(recipe)))
+        if other:
+            msg = f"{out} holds a run of another recipe ({other}); take another --out, or --fresh to start over"
+            raise RecipeError(msg)
+
+
+def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Make the run directory, or take up an interrupted run in it.
 
     Args:
         out: the directory.
@@ -52,22 +71,18 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
         resume: keep what is there; False: start over.
 
     Raises:
-        RecipeError: the directory holds a run of another recipe, or its recipe is damaged.
+        RecipeError: see `refuse_other_run`; or it cannot be written there.
     """
     out.mkdir(parents=True, exist_ok=True)
-    written = out / RECIPE
-    text = recipe_to_yaml(recipe)
-    if resume and written.is_file() and ((out / RESUME).is_file() or (out / WEIGHTS).is_file()):
-        other = _differences(_read_recipe(written), parse_yaml(text))
-        if other:
-            msg = f"{out} holds a run of another recipe ({other}); take another --out, or --fresh to start over"
-            raise RecipeError(msg)
-    if not resume:
+    if resume:
+        refuse_other_run(out, recipe)
+    else:
         shutil.rmtree(out / "tensorboard", ignore_errors=True)
         for name in (RESUME, METRICS, WEIGHTS, EPOCHS):
             (out / name).unlink(missing_ok=True)
-    written.write_text(text, encoding="utf-8")
-    (out / "environment.json").write_text(json.dumps(_environment(), indent=2) + "\n", encoding="utf-8")
+    # A kill in between must not leave a run whose recipe is gone: nobody could go on with it.
+    write_atomically(out / RECIPE, recipe_to_yaml(recipe), error=RecipeError)
+    write_atomically(out / "environment.json", json.dumps(_environment(), indent=2) + "\n", error=RecipeError)
 
 
 def _read_recipe(path: Path) -> dict[str, object]:
