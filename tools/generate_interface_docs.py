@@ -128,7 +128,7 @@ def span(declared: Declaration) -> str:
 
 def effect(declared: Declaration) -> str:
     """When a change takes effect."""
-    return "Live." if declared.live else "At the next configure."
+    return "Live." if declared.live else f"{declared.effect.capitalize()}."
 
 
 def as_yaml(value: Any) -> str:

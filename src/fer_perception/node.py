@@ -38,7 +38,7 @@ from fer_perception.result_outputs import CameraOutput, Output, send
 from fer_perception.ros4hri import load_hri_msgs, require_expressions
 from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
 from fer_perception.service_guard import refuse_errors
-from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.settings import Declaration, PipelineSettings, declaration_of
 from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
 from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
 from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
@@ -284,17 +284,18 @@ class FerNode(LifecycleNode):
     def _parameters_changed(self, names: Sequence[str]) -> None:
         if self._configured is None:
             return
-        live = {
-            item.name: declaration_of(cls, item.name).live
+        declared = {
+            item.name: declaration_of(cls, item.name)
             for cls in (PipelineSettings, NodeSettings)
             for item in dataclasses.fields(cls)
         }
-        for name in (name for name in names if not live.get(name, False)):
-            when = "start" if name == "autostart" else "configure"
-            self.get_logger().info(f"{name}: takes effect at the next {when}")
+        # What is not declared there is quality of service.
+        when = {name: declared.get(name, Declaration("")) for name in names}
+        for name in (name for name in names if not when[name].live):
+            self.get_logger().info(f"{name}: takes effect {when[name].effect}")
         if "max_rate_hz" in names:
             self._configured.slots.set_max_rate(self._node_settings.max_rate_hz)
-        if any(live.get(name, False) for name in names):
+        if any(item.live for item in when.values()):
             self._configured.worker.configure(self._pipeline_settings)
 
     def _create_publisher(self, message_type: type, topic: Topic) -> Any:

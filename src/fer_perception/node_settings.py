@@ -29,7 +29,7 @@ class NodeSettings:
         live=True,
     )
     autostart: bool = setting(
-        True, "The node configures and activates itself; false leaves that to a lifecycle manager (read at start)."
+        True, "The node configures and activates itself; false leaves that to a lifecycle manager.", at_start=True
     )
     ros4hri: str = setting(
         "disabled",

@@ -115,8 +115,7 @@ class Parameters:
 def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> ParameterDescriptor:
     """Description, range, choices and time of effect of one setting, as `ros2 param describe` shows them."""
     declared = declaration_of(cls, name)
-    effect = "Takes effect at once." if declared.live else "Takes effect at the next configure."
-    effect = "Read at the start." if read_only else effect
+    effect = "Read at the start." if read_only else f"Takes effect {declared.effect}."
     result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}", read_only=read_only)
     if declared.choices:
         result.additional_constraints = f"One of: {', '.join(declared.choices)}"

@@ -28,7 +28,8 @@ class Declaration:
         minimum: smallest allowed number; None where it is no number.
         maximum: largest allowed number.
         choices: the only allowed strings; empty = any.
-        live: takes effect at once; False: at the next configure.
+        live: takes effect at once.
+        at_start: read when the node starts, never again. Neither: at the next configure.
     """
 
     description: str
@@ -36,6 +37,12 @@ class Declaration:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    at_start: bool = False
+
+    @property
+    def effect(self) -> str:
+        """When a change takes effect, in words."""
+        return "at once" if self.live else "at the next start" if self.at_start else "at the next configure"
 
 
 def setting(
@@ -46,9 +53,10 @@ def setting(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     live: bool = False,
+    at_start: bool = False,
 ) -> T:
     """Declare one field of a settings dataclass together with its `Declaration`."""
-    metadata = {"declaration": Declaration(description, minimum, maximum, choices, live)}
+    metadata = {"declaration": Declaration(description, minimum, maximum, choices, live, at_start)}
     if isinstance(default, tuple):
         return cast(T, field(default_factory=lambda: default, metadata=metadata))
     return field(default=default, metadata=metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 import pytest
@@ -147,7 +148,8 @@ def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(pr
     assert [item.name for item in described] == names
     for item in described:
         assert len(item.description) > 30
-        assert item.description.endswith(("Takes effect at once.", "Takes effect at the next configure."))
+        when = "at the next start" if item.name == "autostart" else "(at once|at the next configure)"
+        assert re.search(rf"Takes effect {when}\.$", item.description), item.description
         if item.type == 2:
             assert item.integer_range, item.name
         if item.type == 3:
