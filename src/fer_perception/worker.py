@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -89,7 +90,8 @@ class Worker:
         self._pauses: dict[str, UsualPause] = {}
         self._gate = threading.Lock()
         self._running = False
-        self._generation = 0
+        # Frames received before it count no more; monotonic, s.
+        self._cut_s = -math.inf
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._failure: Exception | None = None
@@ -113,7 +115,6 @@ class Worker:
         """Take frames and publish from now on."""
         with self._gate:
             self._running = True
-            self._generation += 1
         self._slots.open()
 
     def pause(self) -> None:
@@ -126,9 +127,9 @@ class Worker:
     def reset_tracks(self) -> None:
         """End all tracks; faces that are still there get new ids."""
         with self._gate:
-            self._generation += 1
-            # Whoever sees the new generation finds the command.
+            # In this order: a frame that counts is received when the command is there, which runs before it.
             self._call(self._reset)
+            self._cut_s = time.monotonic()
 
     def end_camera(self, camera: str) -> None:
         """End the tracks of a camera that will not be heard of again."""
@@ -178,13 +179,11 @@ class Worker:
         try:
             while not self._stopping.is_set():
                 received = self._slots.take(self._time_to_silence())
-                with self._gate:
-                    generation = self._generation
-                # Read before the commands run: a cut that comes later counts for these frames.
                 self._run_commands()
                 if self._stopping.is_set():
                     break
-                self._guarded(self._process, received, generation)
+                # Else what was taken before a cut would begin the tracks that come after it.
+                self._guarded(self._process, [item for item in received if item.time_s >= self._cut_s])
                 self._guarded(self._end_silent_cameras)
         finally:
             self._run_commands()
@@ -207,7 +206,7 @@ class Worker:
             raise RuntimeError(msg)
         return self.pipeline
 
-    def _process(self, received: list[Received], generation: int) -> None:
+    def _process(self, received: list[Received]) -> None:
         usable: list[tuple[Received, Frame, float]] = []
         for item in received:
             now = time.monotonic()
@@ -221,7 +220,7 @@ class Worker:
             self._tracking_since[item.camera] = item.time_s
             self._pauses.setdefault(item.camera, UsualPause()).heard(item.time_s)
             if result is not None:
-                self._publish(generation, item, frame, decode_s, result)
+                self._publish(item, frame, decode_s, result)
 
     def _decode(self, item: Received) -> Frame | None:
         clock = self._clocks.setdefault(item.camera, CameraClock())
@@ -262,10 +261,10 @@ class Worker:
             self._drop(frames[0].camera, "failed", str(err) if isinstance(err, FerError) else repr(err))
             return [None]
 
-    def _publish(self, generation: int, item: Received, frame: Frame, decode_s: float, result: FrameResult) -> None:
+    def _publish(self, item: Received, frame: Frame, decode_s: float, result: FrameResult) -> None:
         before = time.monotonic()
         with self._gate:
-            if not self._running or generation != self._generation:
+            if not self._running or item.time_s < self._cut_s:
                 return
             self._work.publish(result, item, frame.image)
         now = time.monotonic()

@@ -207,6 +207,30 @@ def test_a_cut_right_before_the_work_is_a_cut(rig: Rig, monkeypatch: pytest.Monk
     assert rig.published == [("a", 2)]
 
 
+@pytest.mark.parametrize("cut", ["pause", "reset_tracks"])
+def test_a_cut_right_after_a_frame_was_taken_is_a_cut(rig: Rig, monkeypatch: pytest.MonkeyPatch, cut: str) -> None:
+    take, cuts, waiting = rig.slots.take, [getattr(rig.worker, cut)], threading.Event()
+
+    def take_and_cut(timeout_s: float | None) -> list[Received]:
+        waiting.set()
+        received = take(timeout_s)
+        if received and cuts:
+            cuts.pop()()
+        return received
+
+    monkeypatch.setattr(rig.slots, "take", take_and_cut)
+    # The worker is still in the former one.
+    rig.slots.wake()
+    assert waiting.wait(30.0)
+    rig.slots.put("a", 1)
+    rig.until(lambda: rig.pipeline.resets == 1)
+    rig.worker.resume()
+    rig.slots.put("a", 2)
+    rig.until(lambda: ("a", 2) in rig.published)
+    assert rig.published == [("a", 2)]
+    assert rig.pipeline.calls == [["a"]], "the frame before the cut began tracks that outlived it"
+
+
 def test_a_command_that_fails_does_not_end_the_thread(rig: Rig) -> None:
     rig.worker.configure(PipelineSettings(max_faces=1))
     rig.until(lambda: rig.warnings)
