@@ -73,3 +73,13 @@ def test_names_of_files_that_would_not_be_found_again_are_refused(tmp_path: Path
     done = run("prepare", tmp_path, tmp_path / "out.csv")
     assert done.returncode == 1
     assert "would be no .npz file by its name; call it out.npz" in done.stderr
+
+
+def test_without_the_packages_of_training_it_says_how_to_get_them() -> None:
+    """`make demo` and `make setup` leave the program there, and PyTorch out."""
+    program = "import sys; sys.modules['torch'] = None; from fer_training.cli import main; main()"
+    command = [sys.executable, "-c", program, "summary", "arch1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("fer-train: torch is not installed; `make training`")
+    assert done.stderr.count("\n") == 1
