@@ -142,7 +142,8 @@ def main() -> None:
         for rate, sequences in conditions(outputs, correlation, faces=24, seconds=120.0, seed=REPORT_SEED):
             rows += compare(sequences, rate, correlation, PipelineSettings())
             progress(f"table: {rate} Hz, error correlation {correlation:g} done")
-    replace_table(docs / "smoothing.md", f"Network outputs: {outputs.source}.\n\n{summary(rows)}\n\n{table(rows)}")
+    used = f"Network outputs: {outputs.source}, of which the {len(outputs.labels)} that fitted no setting."
+    replace_table(docs / "smoothing.md", f"{used}\n\n{summary(rows)}\n\n{table(rows)}")
     plot(outputs, docs / "images" / "accuracy_vs_delay.png", progress=progress)
 
 
