@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from expression_changes import Change, ExpressionChanges, Seen
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from running import number, run
 from std_msgs.msg import Header
@@ -52,8 +53,9 @@ class DialogueManager(Node):
         self._heard: dict[str, Heard] = {}
         self._publisher = self.create_publisher(EmotionEvent, "emotion_events", 10)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, 5)
-        # /emotions falls silent with the camera; then nobody tells that the faces have gone.
-        self.create_timer(0.25, self._on_timer)
+        # /emotions falls silent with the camera; then nobody tells that the faces have gone. With a bag its clock
+        # (use_sim_time) stands, too.
+        self.create_timer(0.25, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_emotions(self, message: EmotionArray) -> None:
         now = time.monotonic()

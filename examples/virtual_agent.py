@@ -12,6 +12,7 @@ import time
 
 from face_rig import RIGS, Easing, names_of, target_weights
 from osc import OscSender
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from running import number, run
 
@@ -49,7 +50,8 @@ class VirtualAgent(Node):
         self._pause = 0.0
         self._publisher = self.create_publisher(Blendshapes, "blendshapes", 5)
         self.create_subscription(EmotionArray, "emotions", self._on_emotions, 5)
-        self.create_timer(1.0 / RATE, self._on_timer)
+        # The clock of a bag (use_sim_time) stands when the bag is over; the face comes to rest all the same.
+        self.create_timer(1.0 / RATE, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_emotions(self, message: EmotionArray) -> None:
         now = time.monotonic()

@@ -86,6 +86,15 @@ class Clock:
         return self.now
 
 
+def wait_for(node: Any, condition: Callable[[], Any]) -> None:
+    import rclpy
+
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        rclpy.spin_once(node, timeout_sec=0.1)
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch, ros_domain_id: int) -> Iterator[Clock]:
     import rclpy
@@ -99,14 +108,25 @@ Made = Callable[[str, str], tuple[Any, list[Any]]]
 
 
 @pytest.fixture
-def made(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """Makes the node of an example with our clock; returns it and what it publishes."""
+def bag_clock(ros_domain_id: int) -> Iterator[None]:
+    """The clock of a bag that is over: it stands."""
+    import rclpy
+
+    rclpy.init(args=["--ros-args", "-p", "use_sim_time:=true"], domain_id=ros_domain_id)
+    yield
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def made(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """Makes the node of an example, with our clock where the test has it; returns it and what it publishes."""
     nodes: list[Any] = []
 
     def make(name: str, node_class: str) -> tuple[Any, list[Any]]:
         monkeypatch.syspath_prepend(str(EXAMPLES))
         module = load_example(name)
-        monkeypatch.setattr(module, "time", clock)
+        if "clock" in request.fixturenames:
+            monkeypatch.setattr(module, "time", request.getfixturevalue("clock"))
         nodes.append(getattr(module, node_class)())
         published: list[Any] = []
         nodes[-1]._publisher = SimpleNamespace(publish=published.append)
@@ -141,6 +161,22 @@ def test_a_camera_without_stamps_is_heard(clock: Clock, made: Made) -> None:
     assert [event.current for event in events] == ["happy"]
 
 
+def test_faces_are_gone_when_a_bag_is_over(bag_clock: None, made: Made) -> None:
+    node, events = made("dialogue_manager", "DialogueManager")
+    for second in (1, 2):
+        message = emotions()
+        message.header.stamp.sec = second
+        node._on_emotions(message)
+    assert [event.current for event in events] == ["happy"]
+    wait_for(node, lambda: [event.current for event in events] == ["happy", ""])
+
+
+def test_the_agent_comes_to_rest_when_a_bag_is_over(bag_clock: None, made: Made) -> None:
+    node, shapes = made("virtual_agent", "VirtualAgent")
+    node._on_emotions(emotions())
+    wait_for(node, lambda: shapes and shapes[-1].face_id == "")
+
+
 def test_a_slow_camera_is_not_silent(clock: Clock, made: Made) -> None:
     node, events = made("dialogue_manager", "DialogueManager")
     show(node, clock, images=6, apart=2.0)
@@ -162,7 +198,7 @@ def test_the_agent_keeps_looking_at_somebody_a_slow_camera_shows(clock: Clock, m
 
 
 @pytest.mark.parametrize("scores", [(1.0,), (math.nan, math.nan)])
-def test_a_malformed_message_does_not_reach_the_face(made: Made, scores: tuple[float, ...]) -> None:
+def test_a_malformed_message_does_not_reach_the_face(clock: Clock, made: Made, scores: tuple[float, ...]) -> None:
     node, shapes = made("virtual_agent", "VirtualAgent")
     node._on_emotions(emotions(scores=scores))
     node._on_timer()
