@@ -14,7 +14,7 @@ from fer_perception.inference.engine_cache import default_cache_directory
 from fer_perception.inference.fallback import FallbackClassifier
 from fer_perception.inference.model_file import ModelFile, read_model_file
 from fer_perception.inference.onnxruntime_classifier import PROVIDERS, OnnxRuntimeClassifier
-from fer_perception.model_store import ModelStore
+from fer_perception.model_store import FOREIGN_MODELS, ModelStore
 from fer_perception.user_paths import expanded, is_directory, is_file
 
 logger = logging.getLogger(__name__)
@@ -43,9 +43,9 @@ def resolve_model(model: str | Path) -> Path:
         path = directory / f"{model}.onnx"
         if is_file(path):
             return path
-    known = sorted(
-        {path.stem for directory in directories if is_directory(directory) for path in directory.glob("*.onnx")}
-    )
+    here = {path.name for directory in directories if is_directory(directory) for path in directory.glob("*.onnx")}
+    # The detector's files lie there too.
+    known = sorted(name.removesuffix(".onnx") for name in here - {entry.file_name for entry in FOREIGN_MODELS})
     msg = (
         f"there is no model {model!r} in {', '.join(map(str, directories))} (there are: {', '.join(known) or 'none'}); "
         "give one of these names or the path of an .onnx file"

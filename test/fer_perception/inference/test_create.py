@@ -52,13 +52,17 @@ def test_auto_says_what_it_took_and_why(make_model, pictures):
         assert "onnxruntime_cuda:" in classifier.reason
 
 
-def test_names_and_paths(tmp_path):
+def test_names_and_paths(tmp_path, monkeypatch):
     assert resolve_model(tmp_path / "a") == tmp_path / "a"
     assert str(resolve_model("some/where")) == "some/where"
     assert str(resolve_model("there.onnx")) == "there.onnx"
     assert not str(resolve_model("~/there.onnx")).startswith("~")
-    with pytest.raises(ModelError, match=r"no model 'nonesuch' in .*models.*there are: .*arch1_fer2013"):
+    # The detector's file beside them is none of the names to choose from.
+    (tmp_path / "yunet_s_dynamic.onnx").touch()
+    monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path))
+    with pytest.raises(ModelError, match=r"no model 'nonesuch' in .*models.*there are: .*arch1_fer2013") as told:
         resolve_model("nonesuch")
+    assert "yunet" not in str(told.value)
 
 
 def test_a_shipped_model_is_found_by_name():
