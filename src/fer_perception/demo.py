@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ import numpy as np
 from fer_perception import demo_clip
 from fer_perception.bags import COMPRESSED_TYPE, BagReader, BagWriter, fer_typestore
 from fer_perception.demo_watch import RECEIVED, TIMELINE, VIDEO
-from fer_perception.ending_signals import end_as_ctrl_c_does
+from fer_perception.ending_signals import end_as_ctrl_c_does, ending_signals_wait
 from fer_perception.errors import FerError, ModelError, SourceError
 from fer_perception.image import encode_jpeg
 from fer_perception.media import opencv_name
@@ -156,22 +157,21 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
         "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", str(demo_clip.RATE),
         "--start-patience", str(START_DEADLINE + END_DEADLINE), "--patience", str(END_DEADLINE),
     ]  # fmt: skip
-    with (out / NODE_LOG).open("wb") as log:
-        node = subprocess.Popen(node_command(CAMERA_TOPIC), stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
-        heard, hears = os.pipe()
-        watcher = subprocess.Popen([*watch, "--ready-fd", str(hears)], pass_fds=[hears])  # noqa: S603
-        os.close(hears)
-        try:
-            sent = replay(
-                bag,
-                heard,
-                lambda: _check_alive(node, watcher, out / NODE_LOG),
-                lambda: _wait(watcher, END_DEADLINE + DRAWING_DEADLINE),
-            )
-        finally:
-            os.close(heard)
-            _stop(watcher)
-            _stop(node)
+    with (out / NODE_LOG).open("wb") as log, ExitStack() as started:
+        with ending_signals_wait():
+            node = subprocess.Popen(node_command(CAMERA_TOPIC), stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
+            started.callback(_stop, node)
+            heard, hears = os.pipe()
+            started.callback(os.close, heard)
+            watcher = subprocess.Popen([*watch, "--ready-fd", str(hears)], pass_fds=[hears])  # noqa: S603
+            started.callback(_stop, watcher)
+            os.close(hears)
+        sent = replay(
+            bag,
+            heard,
+            lambda: _check_alive(node, watcher, out / NODE_LOG),
+            lambda: _wait(watcher, END_DEADLINE + DRAWING_DEADLINE),
+        )
     _say("4/4  summary")
     outcome = summarise(out / RECEIVED, sent)
     if (out / VIDEO).is_file():

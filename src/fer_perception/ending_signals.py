@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def end_as_ctrl_c_does() -> None:
@@ -11,3 +14,26 @@ def end_as_ctrl_c_does() -> None:
         # `nohup` ignores SIGHUP, and means it.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def ending_signals_wait() -> Iterator[None]:
+    """Within, Ctrl-C, SIGTERM and SIGHUP wait; behind it the first of them takes effect.
+
+    For the start of other processes: a signal in the midst of it would leave one that nobody knows, so nobody ends.
+    The place where they are ended must be reached also when the end of this block raises.
+    """
+    came: list[int] = []
+    former = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Functions only: what is ignored, or ends this process at once, the other processes shall inherit.
+            if callable(signal.getsignal(number)):
+                former[number] = signal.signal(number, lambda arrived, _: came.append(arrived))
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

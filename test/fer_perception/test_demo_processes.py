@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from made_results import make_face, make_result
+from started_processes import started_by
 
 pytestmark = pytest.mark.ros
 
@@ -126,3 +128,25 @@ def test_ctrl_c_twice_still_leaves_the_pictures(clip: tuple[Path, list[int]], ot
     assert process.returncode == 0, told
     assert "Traceback" not in told
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("demo.mp4", "timeline.png"))
+
+
+def test_a_demo_that_is_ended_while_it_starts_its_processes_leaves_none(ros_domain_id: int, tmp_path: Path) -> None:
+    pytest.importorskip("skimage")
+    command = [sys.executable, "-m", "fer_perception.demo", "--seconds", "0.3", "--domain", str(ros_domain_id)]
+    demo = subprocess.Popen([*command, "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+    started: list[int] = []
+    try:
+        deadline = time.monotonic() + 60
+        # No pause: the node is there, and the subscriber is being started.
+        while not (started := started_by(demo.pid, "fer_perception.node")):
+            assert demo.poll() is None and time.monotonic() < deadline
+        demo.terminate()
+        started += started_by(demo.pid, "fer_perception.demo_watch")
+        # Until all who hold its stderr have ended.
+        _, told = demo.communicate(timeout=60)
+        assert told.endswith("demo: interrupted\n")
+        assert [pid for pid in started if Path(f"/proc/{pid}").is_dir()] == []
+    finally:
+        for pid in (demo.pid, *started):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

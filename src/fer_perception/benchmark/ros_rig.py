@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.dds_profile import use_large_shared_memory
+from fer_perception.ending_signals import ending_signals_wait
 from fer_perception.errors import SourceError
 
 TOPIC = "/benchmark/image_raw"
@@ -78,8 +79,11 @@ class RosRig:
         command = [sys.executable, "-m", *module, "--ros-args", "-r", f"image_raw:={TOPIC}"]
         for parameter in parameters:
             command += ["-p", parameter]
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603
+        self._nodes_end = ExitStack()
         try:
+            with ending_signals_wait():
+                self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)  # noqa: S603
+                self._nodes_end.callback(self._end_node)
             self._connect()
             self._wait_for_the_node()
         except BaseException:
@@ -179,16 +183,20 @@ class RosRig:
 
     def close(self) -> dict[str, Any]:
         """End the node; returns what it kept (see measured_node), empty where it kept nothing; idempotent."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(20.0)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        self._nodes_end.close()
         kept: dict[str, Any] = json.loads(self._kept.read_text(encoding="utf-8")) if self._kept.is_file() else {}
         self._ours.close()
         return kept
+
+    def _end_node(self) -> None:
+        if self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(20.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def __enter__(self) -> RosRig:
         return self

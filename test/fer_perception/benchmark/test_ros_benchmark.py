@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from started_processes import started_by
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -60,18 +61,6 @@ def test_the_canvas_shows_so_many_faces(faces: int) -> None:
     assert len(result.faces) == faces
 
 
-def nodes_of(pid: int) -> list[int]:
-    """The nodes that a process has started."""
-    if not Path("/proc/self/task").is_dir():
-        pytest.skip("no /proc here")
-    found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
-        with contextlib.suppress(OSError):
-            if b"measured_node" in Path(f"/proc/{child}/cmdline").read_bytes():
-                found.append(int(child))
-    return found
-
-
 def test_a_benchmark_that_is_ended_while_the_node_starts_takes_it_along(ros_domain_id: int) -> None:
     """SIGTERM reaches the benchmark alone, unlike Ctrl-C in a terminal."""
     pytest.importorskip("skimage")
@@ -81,7 +70,7 @@ def test_a_benchmark_that_is_ended_while_the_node_starts_takes_it_along(ros_doma
     nodes: list[int] = []
     try:
         deadline = time.monotonic() + 120.0
-        while not (nodes := nodes_of(process.pid)):
+        while not (nodes := started_by(process.pid, "measured_node")):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -101,7 +90,7 @@ def test_a_node_that_is_killed_while_it_is_measured_is_told(ros_domain_id: int) 
     from fer_perception.errors import SourceError
 
     with RosRig(["detector:=haar"]) as rig:
-        (node,) = nodes_of(os.getpid())
+        (node,) = started_by(os.getpid(), "measured_node")
         os.kill(node, signal.SIGKILL)
         with pytest.raises(SourceError, match="the node ended before its time"):
             kept_figures(rig)

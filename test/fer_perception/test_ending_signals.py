@@ -1,0 +1,60 @@
+"""Signals that come while processes are being started."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from fer_perception.ending_signals import end_as_ctrl_c_does, ending_signals_wait
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def _handlers_of_a_command() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in ENDING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    end_as_ctrl_c_does()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_they_wait_until_all_is_started(number: signal.Signals) -> None:
+    started = []
+    with pytest.raises(KeyboardInterrupt), ending_signals_wait():
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGINT)
+        started.append("all")
+    assert started == ["all"]
+    assert signal.getsignal(number) is signal.default_int_handler
+
+
+def test_what_fails_meanwhile_does_not_lose_them() -> None:
+    with pytest.raises(KeyboardInterrupt), ending_signals_wait():
+        signal.raise_signal(signal.SIGTERM)
+        raise OSError
+
+
+def test_what_is_ignored_stays_so_for_the_processes_that_are_started() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with ending_signals_wait():
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.raise_signal(signal.SIGHUP)
+
+
+def test_other_threads_have_no_signals() -> None:
+    def start() -> None:
+        with ending_signals_wait():
+            done.append(signal.getsignal(signal.SIGINT))
+
+    done: list[object] = []
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert done == [signal.default_int_handler]
