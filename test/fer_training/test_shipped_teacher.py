@@ -9,7 +9,7 @@ import pytest
 
 from fer_perception.labels import LABELS
 from fer_training.readers.npz import read_npz
-from fer_training.recipe import load_recipe
+from fer_training.recipe import OWN_RECIPES, beside_recipes, load_recipe
 from fer_training.teacher_file import read_teacher
 
 FER2013 = Path(__file__).resolve().parents[3] / "shared" / "data" / "fer2013_trainval.npz"
@@ -21,6 +21,14 @@ def test_recipes_name_files_that_come_along() -> None:
     assert {path.stem for path in taught} >= {"arch1_distilled", "ires_separable"}
     for path in taught:
         assert (RECIPES / load_recipe(str(path)).loss.teacher).stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["teacher_fer2013.npz", "recipes/teacher_fer2013.npz"])
+def test_it_is_found_by_the_names_that_recipes_and_pages_give_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert beside_recipes(name) == OWN_RECIPES / "teacher_fer2013.npz"
 
 
 @pytest.mark.skipif(not FER2013.is_file(), reason=f"{FER2013} is not here")

@@ -206,8 +206,11 @@ class Recipe:
 
 
 def beside_recipes(name: str | Path) -> Path:
-    """A file that a recipe names: as it stands, else, where there is one, of that name beside our own recipes."""
-    beside = OWN_RECIPES / name
+    """A file that a recipe names: as it stands, else, where there is one, of that name beside our own recipes.
+
+    As in `recipe_path`, "recipes/" before it may be left out or not.
+    """
+    beside = OWN_RECIPES / str(name).removeprefix("recipes/")
     return beside if beside.is_file() and not Path(name).is_file() else Path(name)
 
 

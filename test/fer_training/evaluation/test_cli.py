@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,6 +139,9 @@ def test_evaluate_prints_a_table_and_writes_json_and_page(
         "--json", tmp_path / "a" / "figures.json", "--report", tmp_path / "report.html",
     )  # fmt: skip
     figures = json.loads((tmp_path / "a" / "figures.json").read_text())
+    page = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"\w+", " ".join(re.findall(r"^\| ([a-z0-9_, ]+) \|", page, re.MULTILINE))))
+    assert figures.keys() - explained == set(), "docs/evaluation.md, 'What the JSON holds', lacks them"
     assert f"accuracy {figures['accuracy']:.4f}" in printed
     assert f"cross-fitted ECE {figures['cross_fit']['ece']:.4f}" in printed
     assert "without 2 pictures that are also in training" in printed
