@@ -133,3 +133,16 @@ def test_messages_that_troubleshooting_quotes_are_ours() -> None:
     assert len(pieces) > 15
     texts = texts_of_messages()
     assert [piece for piece in pieces if piece not in texts] == []
+
+
+def test_defaults_of_the_examples_are_those_of_the_readme() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+\.py)` \|.* Parameters: (.*) \|$", page, re.MULTILINE)
+    assert [name for name, _ in rows] == ["dialogue_manager.py", "virtual_agent.py"]
+    for name, parameters in rows:
+        source = (ROOT / "examples" / name).read_text(encoding="utf-8")
+        told = dict(re.findall(r"`(\w+)` ([\w.]+)", parameters))
+        declared = dict(re.findall(r'(?:number\(self, |declare_parameter\()"(\w+)", "?([\w.]+)"?\)', source))
+        assert told.keys() == declared.keys(), name
+        same = [told[key] == value or float(told[key]) == float(value) for key, value in declared.items()]
+        assert all(same), (name, told, declared)
