@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 
 def end_as_ctrl_c_does() -> None:
@@ -17,19 +19,29 @@ def end_as_ctrl_c_does() -> None:
 
 
 @contextmanager
-def ending_signals_wait() -> Iterator[None]:
+def ending_signals_wait(*, again: bool = True) -> Iterator[None]:
     """Within, Ctrl-C, SIGTERM and SIGHUP wait; behind it the first of them takes effect.
 
     For the start of other processes: a signal in the midst of it would leave one that nobody knows, so nobody ends.
     The place where they are ended must be reached also when the end of this block raises.
+
+    Args:
+        again: a second signal waits, too; else it takes effect at once, for blocks that may last.
     """
     came: list[int] = []
-    former = {}
+    former: dict[signal.Signals, Any] = {}
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if not again and len(came) > 1:
+            came.clear()
+            former[signal.Signals(number)](number, frame)
+
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Functions only: what is ignored, or ends this process at once, the other processes shall inherit.
             if callable(signal.getsignal(number)):
-                former[number] = signal.signal(number, lambda arrived, _: came.append(arrived))
+                former[number] = signal.signal(number, wait)
     try:
         yield
     finally:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -58,3 +62,37 @@ def test_other_threads_have_no_signals() -> None:
     thread.start()
     thread.join()
     assert done == [signal.default_int_handler]
+
+
+def test_a_second_one_does_not_wait_where_the_block_may_last() -> None:
+    reached = []
+    with pytest.raises(KeyboardInterrupt), ending_signals_wait(again=False):
+        signal.raise_signal(signal.SIGTERM)
+        reached.append("the first waits")
+        signal.raise_signal(signal.SIGINT)
+        reached.append("the second does not")
+    assert reached == ["the first waits"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+#: Prints a line that no pipe holds.
+LONG_LINE = """
+from fer_perception.cli.output import print_line
+from fer_perception.ending_signals import end_as_ctrl_c_does
+end_as_ctrl_c_does()
+print_line("x" * 1_000_000)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_line_that_a_slow_reader_has_half_of_is_finished(number: signal.Signals) -> None:
+    # Unbuffered, Python itself forgets what an interrupted write leaves.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", LONG_LINE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], 60)[0]
+    process.send_signal(number)
+    line, error = process.communicate(timeout=60)
+    assert b"KeyboardInterrupt" in error
+    assert line == b"x" * 1_000_000 + b"\n"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from fer_perception.ending_signals import ending_signals_wait
 from fer_perception.stdout import drop_stdout
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def printable(text: str) -> str:
 
 def print_line(text: str) -> None:
     """Write one line of results to stdout, at once, so that a reader in a pipe can follow."""
-    sys.stdout.write(printable(text) + "\n")
-    sys.stdout.flush()
+    # Ctrl-C while a slow reader has taken half of a line must not cut it.
+    with ending_signals_wait(again=False):
+        sys.stdout.write(printable(text) + "\n")
+        sys.stdout.flush()
 
 
 def print_problem(text: str) -> None:
