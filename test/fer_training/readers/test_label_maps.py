@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
 from fer_training.readers.jaffe import EXPRESSIONS
-from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map
+from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map, renaming
 from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
 
 
@@ -78,6 +80,33 @@ def test_renamed_classes() -> None:
     assert mapped.skip_summary() == {"class 'blink' is not in the label map mine": 1}
 
 
+@pytest.mark.parametrize("written", ["anger", "Angry", "ANGER"])
+@pytest.mark.parametrize("found", ["anger", "Angry", "angry"])
+def test_renamed_classes_are_found_in_any_spelling(written: str, found: str) -> None:
+    mapping = LabelMap("mine", ("negative", "positive"), renamed=renaming({written: "negative", "happy": "positive"}))
+    assert apply_label_map(samples(found, "Happiness"), mapping).class_counts() == {"negative": 1, "positive": 1}
+
+
+def test_the_own_spelling_of_a_renamed_class_counts_first() -> None:
+    mapping = LabelMap("own", (), renamed=renaming({"anger": "furious", "angry": "cross"}))
+    assert apply_label_map(samples("anger", "angry"), mapping).class_counts() == {"furious": 1, "cross": 1}
+
+
+def test_renaming_what_is_not_there_is_refused() -> None:
+    """Else numbers for FER2013's classes, or a slip, would leave a network with the names of other classes."""
+    mapping = LabelMap("own", (), renamed=renaming({0: "drowsy", "smlie": "awake", "contempt": None}))
+    with pytest.raises(DatasetError, match=r"rename speaks of '0', 'smlie', but the classes .* are 'angry', 'smile'"):
+        apply_label_map(samples("angry", "smile"), mapping)
+
+
+def test_accents_may_be_apart() -> None:
+    apart = unicodedata.normalize("NFD", "wütend")
+    assert apart != "wütend"
+    assert apply_label_map(samples(apart, "müde"), ["müde", "wütend"]).class_counts() == {"müde": 1, "wütend": 1}
+    mapping = LabelMap("own", (), renamed=renaming({"wütend": "angry"}))
+    assert apply_label_map(samples(apart), mapping).label_names == ("angry",)
+
+
 def test_unknown_labels_are_left_out() -> None:
     own = samples("happy", "sad")
     own.labels[0] = UNKNOWN
@@ -87,3 +116,8 @@ def test_unknown_labels_are_left_out() -> None:
 def test_list_must_name_different_classes() -> None:
     with pytest.raises(DatasetError, match="at least two different names"):
         find_label_map(["happy", "Happiness"])
+
+
+def test_classes_that_yaml_takes_for_truth_values() -> None:
+    with pytest.raises(DatasetError, match=r"class list \[False, True, None\] .* put such names in quotes \('no'\)"):
+        find_label_map([False, True, None])  # type: ignore[list-item]

@@ -393,6 +393,8 @@ class TestSpecs:
             ({"label_map": 3}, "label_map of a data set is 3; expected a name or a list"),
             ({"rename": ["a", "b"]}, r"rename of a data set is \['a', 'b'\]; expected a mapping"),
             ({"rename": {"a": 1}}, r"rename of a data set is \{'a': 1\}; expected a mapping"),
+            ({"rename": {False: "awake"}}, r"is \{False: 'awake'\}; expected .* put such names in quotes \('no'\)"),
+            ({"rename": {None: "awake"}}, r"is \{None: 'awake'\}; expected .* put such names in quotes \('no'\)"),
         ],
     )
     def test_options_of_another_type_are_named(self, trees: Any, options: dict[str, Any], expected: str) -> None:

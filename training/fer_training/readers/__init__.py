@@ -40,7 +40,7 @@ from .jaffe import NAME as JAFFE_NAME
 from .jaffe import read_jaffe
 from .kdef import NAME as KDEF_NAME
 from .kdef import read_kdef
-from .label_maps import LabelMap, apply_label_map, canonical, find_label_map, with_common_names
+from .label_maps import QUOTE, LabelMap, apply_label_map, find_label_map, renaming, with_common_names
 from .manifest import is_manifest_header, read_manifest
 from .npz import read_npz
 from .raf_db import find_list, list_beside, read_raf_db
@@ -96,7 +96,7 @@ class _Options:
     kind: str | None
     votes: str | PathLike[str] | None
     size: int
-    rename: Mapping[str, str | None] | None = None
+    rename: Mapping[str | int, str | None] | None = None
     use_as: str | None = None
 
 
@@ -116,7 +116,7 @@ def load_dataset(
         spec: a path; or a mapping with "path" and any of the options below, which then hold for that data set; or a
             sequence of either, which are combined; or a YAML file with such a sequence, its paths relative to the file.
             A mapping may also have "use_as" ("train", "validation" or "test": what all of its pictures are for) and
-            "rename" (names of its classes and what they shall be called, null to leave them out).
+            "rename" (names of its classes, in any spelling, and what they shall be called, null to leave them out).
         split: "train", "validation" or "test" (or "Training", "PublicTest", ...); "all" or None reads all.
         label_map: name in `label_maps.LABEL_MAPS`, or the class names wanted, in output order.
         targets: "labels" (the data set's own), "ferplus_majority", "ferplus_plurality" or "ferplus_soft"; 8 classes if
@@ -177,24 +177,25 @@ def _check_options(options: Mapping[str, Any]) -> None:
             expected = f"a number of pixels from 2 to {LARGEST_SIDE}"
         elif key == "label_map" and not isinstance(value, str | list | tuple | LabelMap):
             expected = "a name or a list of class names"
-        elif key == "rename" and not (
-            isinstance(value, Mapping | None) and all(isinstance(n, str | None) for n in (value or {}).values())
-        ):
-            expected = "a mapping of the data set's class names to ours, or to null"
+        elif key == "rename" and not (isinstance(value, Mapping | None) and _names_names(value or {})):
+            expected = f"a mapping of the data set's class names to ours, or to null ({QUOTE})"
         else:
             continue
         msg = f"{key} of a data set is {value!r}; expected {expected}"
         raise DatasetError(msg)
 
 
+def _names_names(rename: Mapping[Any, Any]) -> bool:
+    """Whether a mapping is one of names, or of numbers, to names or nothing."""
+    # For Python a truth value is a number.
+    keys = all(isinstance(name, str | int) and not isinstance(name, bool) for name in rename)
+    return keys and all(isinstance(new, str | None) for new in rename.values())
+
+
 def _load_one(path: Path, kind: str, options: _Options) -> Samples:
     mapping = find_label_map(options.label_map)
     if options.rename:
-        renamed = {
-            str(name).strip().lower(): None if target is None else canonical(target)
-            for name, target in options.rename.items()
-        }
-        mapping = replace(mapping, renamed=tuple(renamed.items()))
+        mapping = replace(mapping, renamed=renaming(options.rename))
     if options.targets != "labels" and mapping.labels not in (LABELS, LABELS_WITH_CONTEMPT):
         msg = f"{options.targets} gives the classes of fer7 or fer8, not those of the label map {mapping.name}"
         raise DatasetError(msg)

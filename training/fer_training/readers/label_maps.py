@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,9 @@ ALIASES: dict[str, str] = {
 
 _RENAME = "in a YAML file given as data: `- {path: ..., rename: {%s}}`"
 
+#: What to do where YAML makes something else of a name.
+QUOTE = "YAML reads no, yes, on, off, null and ~ as something else than names: put such names in quotes ('no')"
+
 
 @dataclass(frozen=True)
 class LabelMap:
@@ -49,7 +53,8 @@ class LabelMap:
         name: name in `LABEL_MAPS`, or "custom".
         labels: K target classes in output order; empty: the data set's own.
         skip_unknown: leave out pictures of classes that are no known single emotion; False raises instead.
-        renamed: additional names of the data set (lower case) and the target class of each, None to leave it out.
+        renamed: additional names of the data set (as `folded` gives them) and the target class of each, None to leave
+            it out.
     """
 
     name: str
@@ -69,10 +74,20 @@ LABEL_MAPS: dict[str, LabelMap] = {
 }
 
 
+def folded(name: str) -> str:
+    """A name without case and surrounding blanks, its accents composed: the file names of a Mac have them apart."""
+    return unicodedata.normalize("NFC", name.strip().lower())
+
+
 def canonical(name: str) -> str:
-    """A class name in our spelling ("Anger" -> "angry"); unknown names only lose case and surrounding blanks."""
-    lower = name.strip().lower()
+    """A class name in our spelling ("Anger" -> "angry"); unknown names are only `folded`."""
+    lower = folded(name)
     return ALIASES.get(lower, lower)
+
+
+def renaming(rename: Mapping[str | int, str | None]) -> tuple[tuple[str, str | None], ...]:
+    """What `LabelMap.renamed` holds, of a mapping as people write it: a data set's names -> ours, None to leave out."""
+    return tuple((folded(str(name)), None if new is None else canonical(new)) for name, new in rename.items())
 
 
 def numbering(names: Sequence[str]) -> str:
@@ -104,7 +119,8 @@ def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
         return LABEL_MAPS[spec]
     names = tuple(canonical(name) for name in spec if isinstance(name, str))
     if len(names) < 2 or len(set(names)) != len(spec):
-        msg = f"the class list {list(spec)} is not usable; expected at least two different names"
+        hint = "" if all(isinstance(name, str) for name in spec) else f"; {QUOTE}, and numbers, too"
+        msg = f"the class list {list(spec)} is not usable; expected at least two different names{hint}"
         raise DatasetError(msg)
     return LabelMap("custom", names)
 
@@ -123,8 +139,7 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
         DatasetError: a class name of the data set is neither known nor to be skipped, or nothing is left.
     """
     mapping = find_label_map(spec)
-    renamed = dict(mapping.renamed)
-    names = [renamed.get(raw.strip().lower(), canonical(raw)) for raw in samples.label_names]
+    names = _target_names(samples.label_names, dict(mapping.renamed))
     labels = mapping.labels or tuple(dict.fromkeys(name for name in names if name is not None))
     used = set(samples.labels.tolist())
     unnamed = numbering([samples.label_names[index] for index in sorted(used - {UNKNOWN})])
@@ -157,6 +172,26 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
         msg = f"no picture is left after the label map {mapping.name}: {why}"
         raise DatasetError(msg)
     return replace(kept, skipped=(*samples.skipped, *skipped))
+
+
+def _target_names(raw_names: Sequence[str], renamed: Mapping[str, str | None]) -> list[str | None]:
+    """What each class of a data set is to be called, None where it is left out.
+
+    The set's own spelling counts first; then, whichever was written, another spelling of the same expression.
+
+    Raises:
+        DatasetError: a class was renamed that the set does not have; that of a known expression harms nobody.
+    """
+    known = {folded(raw) for raw in raw_names} | {canonical(raw) for raw in raw_names}
+    strange = [name for name in renamed if canonical(name) not in known and canonical(name) not in LABELS_WITH_CONTEMPT]
+    if strange:
+        msg = (
+            f"rename speaks of {', '.join(map(repr, strange))}, but the classes of the data set are "
+            f"{', '.join(map(repr, raw_names))}; expected some of these"
+        )
+        raise DatasetError(msg)
+    alike = {canonical(name): new for name, new in renamed.items()}
+    return [renamed.get(folded(raw), alike.get(canonical(raw), canonical(raw))) for raw in raw_names]
 
 
 def with_common_names(parts: Sequence[Samples]) -> list[Samples]:
