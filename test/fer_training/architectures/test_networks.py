@@ -9,7 +9,7 @@ from torch import nn
 
 from fer_training import architectures
 from fer_training.architectures import ArchitectureError, create, head_tensors
-from fer_training.architectures.layers import drop_path
+from fer_training.architectures.layers import StridedPointwiseConv2d, drop_path
 from fer_training.summary import count_parameters, summarise
 
 TOTALS = {
@@ -214,3 +214,28 @@ def test_outputs_follow_the_picture_not_the_batch() -> None:
         together = network(pictures).numpy()
         alone = np.concatenate([network(picture[None]).numpy() for picture in pictures])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TOTALS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_layer_that_onednn_cannot_train(name: str, channels: int) -> None:
+    """Its backward pass corrupts the memory: mini_xception at 64 pixels, its own size, crashed in the first step."""
+    with torch.device("meta"):
+        modules = create(name, in_channels=channels).named_modules()
+    plain = [(path, module) for path, module in modules if type(module) is nn.Conv2d and module.kernel_size == (1, 1)]
+    assert not [path for path, module in plain if module.in_channels < 16 and max(module.stride) > 1]
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_strided_pointwise_convolution_equals_the_plain_one(side: int) -> None:
+    torch.manual_seed(0)
+    layer = StridedPointwiseConv2d(3, 5)
+    plain = nn.Conv2d(3, 5, 1, stride=2, bias=False)
+    plain.load_state_dict(layer.state_dict())
+    images = torch.randn(2, 3, side, side)
+    expected = plain(images)
+    torch.testing.assert_close(layer.eval()(images), expected)
+    torch.testing.assert_close(layer.train()(images), expected)
+    for network in (layer, plain):
+        network(images).square().sum().backward()
+    torch.testing.assert_close(layer.weight.grad, plain.weight.grad)

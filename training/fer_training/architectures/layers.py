@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own abbreviation)
 from torch import Tensor, nn
 
 
@@ -27,6 +28,28 @@ class SeparableConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, H, W) -> (B, out_channels, H, W)."""
         return self.pointwise(self.depthwise(x))  # type: ignore[no-any-return]
+
+
+class StridedPointwiseConv2d(nn.Conv2d):
+    """1x1 convolution with stride 2 and without bias that in training leaves out first what the stride skips.
+
+    The numbers are the same. oneDNN's backward pass of such a convolution writes beyond its workspace where the picture
+    is in channels-last order and has fewer channels than a vector register has numbers, 16 at most: training would
+    crash, or go wrong (uxlfoundation/oneDNN, issue 6035; seen with PyTorch 2.13).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, 1, stride=2, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, in_channels, H, W) -> (B, out_channels, H/2, W/2), odd sizes rounded up."""
+        if not self.training:
+            return super().forward(input)
+        return F.conv2d(input[:, :, ::2, ::2], self.weight)
 
 
 class Add(nn.Module):

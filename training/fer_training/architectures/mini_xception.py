@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import Add, GlobalAveragePooling, SeparableConv2d, conv3x3, initialise
+from .layers import Add, GlobalAveragePooling, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
 
 STEM_CHANNELS = 8
 WIDTHS = (16, 32, 64, 128)
@@ -32,7 +32,7 @@ class XceptionModule(nn.Module):
         self.bn_2 = nn.BatchNorm2d(out_channels)
         even = side % 2 == 0
         self.pool = nn.MaxPool2d(3, stride=2, padding=0 if even else 1, ceil_mode=even)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False)
+        self.shortcut = StridedPointwiseConv2d(in_channels, out_channels)
         self.bn_3 = nn.BatchNorm2d(out_channels)
         self.add = Add()
 

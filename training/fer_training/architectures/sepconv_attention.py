@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .layers import Add, SeparableConv2d, conv3x3, initialise
+from .layers import Add, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
 
 WIDTHS = (32, 64, 128)
 HIDDEN = 128
@@ -42,7 +42,7 @@ class BlockPair(nn.Module):
         self.bn_2 = nn.BatchNorm2d(out_channels)
         # Rounds odd sizes up, as the strided shortcut does.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
-        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False)
+        self.shortcut = StridedPointwiseConv2d(in_channels, out_channels)
         self.bn_3 = nn.BatchNorm2d(out_channels)
         self.add = Add()
         self.relu_2 = nn.ReLU(inplace=True)
