@@ -136,6 +136,23 @@ def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "teacher.npz").exists()
 
 
+def test_a_teacher_of_larger_pictures_is_found_by_a_student_of_them(tiny_npz: Path, tmp_path: Path) -> None:
+    """Pictures are known by their pixels at the size they are trained at."""
+    model = random_teacher(tmp_path / "t.safetensors", 1, size=64)
+    out = tmp_path / "teacher.npz"
+    distill("--model", model, "--data", tiny_npz, "--out", out)
+    loss = {"teacher": str(out), "teacher_weight": 0.5}
+    data = load_fit_data(recipe_from_mapping({"data": str(tiny_npz), "loss": loss, "input_size": 64}))
+    assert data.train.teacher.any(axis=1).all()
+    assert not any("teacher" in note for note in data.notes)
+
+
+def test_teachers_of_different_sizes(tiny_npz: Path, tmp_path: Path) -> None:
+    models = [random_teacher(tmp_path / f"{size}.safetensors", 1, size=size) for size in (48, 64)]
+    with pytest.raises(RecipeError, match=r"different sizes .*48.safetensors 48, .*64.safetensors 64 pixels"):
+        distill("--model", models[0], "--model", models[1], "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
+
+
 def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "teacher.npz"
     write_teacher(path, ["aa" * 32], np.eye(7)[:1], labels=LABELS, source="first")

@@ -13,10 +13,12 @@ from fer_training.checkpoint import Checkpoint, save_checkpoint
 from fer_training.cli import build_app
 
 
-def random_teacher(path: Path, seed: int, *, labels: tuple[str, ...] = LABELS, recipe: str = "") -> Path:
+def random_teacher(
+    path: Path, seed: int, *, labels: tuple[str, ...] = LABELS, recipe: str = "", size: int = 48
+) -> Path:
     """A network of which no two say the same, with the recipe it claims to have been trained with."""
     torch.manual_seed(seed)
-    arguments = {"in_channels": 1, "input_size": 48, "num_classes": len(labels)}
+    arguments = {"in_channels": 1, "input_size": size, "num_classes": len(labels)}
     state = architectures.create("lenet", **arguments).state_dict()
     checkpoint = Checkpoint(architecture="lenet", arguments=arguments, labels=labels, state=state, recipe=recipe)
     save_checkpoint(path, checkpoint)

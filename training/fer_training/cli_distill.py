@@ -35,6 +35,7 @@ def distill(
     """
     import numpy as np
 
+    from fer_training.evaluate import describe_model
     from fer_training.output_files import ready_for
     from fer_training.readers import load_dataset, only_split
     from fer_training.recipe import RecipeError
@@ -42,7 +43,13 @@ def distill(
     from fer_training.vote_model import label_given_votes_and_teacher
 
     ready_for(out, ".npz")
-    whole = load_dataset(data, label_map=label_map)
+    sides = {path: describe_model(path).side for path in model}
+    if len(set(sides.values())) > 1:
+        listed = ", ".join(f"{path} {side}" for path, side in sides.items())
+        msg = f"the teachers take pictures of different sizes ({listed} pixels); expected all of the student's size"
+        raise RecipeError(msg)
+    # At the student's size, which must be theirs: pictures are known by their pixels.
+    whole = load_dataset(data, label_map=label_map, size=next(iter(sides.values())))
     samples = only_split(whole, split, data)
     if votes and samples.votes is None:
         msg = f"--votes needs FER+ votes and {data} has none; put fer2013new.csv beside fer2013.csv, or leave it away"
