@@ -172,7 +172,7 @@ def live_table(result: FrameResult, title: str, width: int) -> Any:
     for heading, least in columns.items():
         table.add_column(heading, min_width=least)
     for face in result.faces:
-        colour = hex_colour(face.emotion)
+        colour = hex_colour(face.emotion, result.labels)
         filled = round(cells * face.confidence)
         bar = Text("█" * filled, style=colour)
         bar.append("░" * (cells - filled), style="dim")

@@ -6,8 +6,10 @@ on its own dark plate, so that it does on any background.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -30,8 +32,11 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "neutral": (160, 168, 178),
     "contempt": (211, 115, 143),
 }
-#: Of a label that is not in `COLOURS`, and of "undecided".
+#: Of "undecided", and of a label that neither is in `COLOURS` nor among those that are told apart.
 OTHER_COLOUR = (210, 210, 210)
+#: Colours of a model's other classes in CIE L*a*b*: hues all around from the first one (degrees), L* in turn, so that
+#: neighbours differ in both; all of them legible under dark text and as text on dark ground.
+_LIGHTNESS, _CHROMA, _FIRST_HUE = (64.0, 82.0, 72.0), 48.0, 265.0
 
 UNDECIDED = "undecided"
 
@@ -46,14 +51,32 @@ _CROWD_TEXT, _LEAST_TEXT = (1.0, 0.7, 0.5), 7
 _TEXT_WHITENESS = 0.25
 
 
-def colour_of(label: str) -> tuple[int, int, int]:
-    """Red, green, blue in 0-255 of a class name ("" = undecided)."""
-    return COLOURS.get(label, OTHER_COLOUR)
+def colour_of(label: str, labels: Sequence[str] = ()) -> tuple[int, int, int]:
+    """Red, green, blue in 0-255 of a class name ("" = undecided).
+
+    Args:
+        label: the class.
+        labels: all classes of the model: those that are not in `COLOURS` get colours of their own by their order.
+    """
+    if label in COLOURS or label not in labels:
+        return COLOURS.get(label, OTHER_COLOUR)
+    return _other_colours(tuple(labels))[label]
 
 
-def hex_colour(label: str) -> str:
+@lru_cache(maxsize=16)
+def _other_colours(labels: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
+    others = [label for label in labels if label not in COLOURS]
+    number = np.arange(len(others))
+    hue = np.radians(_FIRST_HUE + 360.0 * number / max(len(others), 1))
+    lightness = np.array(_LIGHTNESS)[number % len(_LIGHTNESS)]
+    lab = np.stack([lightness, _CHROMA * np.cos(hue), _CHROMA * np.sin(hue)], axis=-1).astype(np.float32)
+    rgb = (np.clip(cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB)[0], 0.0, 1.0) * 255).round().astype(int).tolist()
+    return {label: (red, green, blue) for label, (red, green, blue) in zip(others, rgb, strict=True)}
+
+
+def hex_colour(label: str, labels: Sequence[str] = ()) -> str:
     """`colour_of` as "#rrggbb"."""
-    return "#{:02x}{:02x}{:02x}".format(*colour_of(label))
+    return "#{:02x}{:02x}{:02x}".format(*colour_of(label, labels))
 
 
 @dataclass(frozen=True)
@@ -87,11 +110,12 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
     if image.ndim == 2:
         canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     placed = list(layout(canvas.shape[1], canvas.shape[0], result))
-    for face, place in placed:
-        _draw_frame(canvas, face, place)
+    colours = [_bgr(colour_of(face.emotion, result.labels)) for face, _ in placed]
+    for (face, place), colour in zip(placed, colours, strict=True):
+        _draw_frame(canvas, face, place, colour)
     # Plates last: a label is never crossed by the box of a neighbour.
-    for face, place in placed:
-        _draw_plate(canvas, face, place)
+    for (face, place), colour in zip(placed, colours, strict=True):
+        _draw_plate(canvas, face, place, colour)
     return canvas
 
 
@@ -184,7 +208,9 @@ def _texts(face: FaceResult) -> tuple[str, str, str, str]:
 
 
 def _ascii(text: str) -> str:
-    return text.encode("ascii", "replace").decode()
+    """The text without accents, "?" for other letters that the Hershey fonts lack."""
+    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    return "".join(letters).encode("ascii", "replace").decode()
 
 
 def _small(text_height: int) -> int:
@@ -253,13 +279,12 @@ def _as_text(colour: Colour) -> Colour:
     return blue, green, red
 
 
-def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) -> None:
+def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, colour: Colour) -> None:
     x, y, w, h = place.frame
     if w < 2 or h < 2:
         return
     # Drawing into the region's own view: nothing can leak out of it.
     view = canvas[y : y + h, x : x + w]
-    colour = _bgr(colour_of(face.emotion))
     line = place.line
     half = line // 2
     upper_left, lower_right = (line + half, line + half), (w - 1 - line - half, h - 1 - line - half)
@@ -290,7 +315,7 @@ def _dashed(view: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int
             cv2.line(view, (x, y), (x, min(y + dash, end[1])), colour, line, cv2.LINE_4)
 
 
-def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) -> None:
+def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, colour: Colour) -> None:
     x, y, w, h = place.plate
     if w < 4 or h < 4:
         return
@@ -298,7 +323,6 @@ def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout) 
     plate = np.full_like(view, _PLATE)
     view[:] = cv2.addWeighted(plate, _PLATE_OPACITY, view, 1.0 - _PLATE_OPACITY, 0.0)
     label, percent, face_id, phase = _texts(face)
-    colour = _bgr(colour_of(face.emotion))
     text, small, pad = place.text_height, _small(place.text_height), _pad(place.text_height)
     base = pad + text
     _text(view, label, (pad, base), text, _as_text(colour))

@@ -170,9 +170,12 @@ class Report:
             f"{self._legend()}</header>"
         )
 
+    def _colour(self, label: str) -> str:
+        return hex_colour(label, self._labels)
+
     def _legend(self) -> str:
         items = "".join(
-            f'<li><i style="background:{hex_colour(label)}"></i>{escape(label)}</li>' for label in self._labels
+            f'<li><i style="background:{self._colour(label)}"></i>{escape(label)}</li>' for label in self._labels
         )
         return f'<ul class="legend">{items}</ul>'
 
@@ -201,19 +204,19 @@ class Report:
         if not self._faces:
             return '<section class="card"><h2>Nobody was seen</h2><p>No frame of this bag shows a face.</p></section>'
         rows = [(face_id, face.samples) for face_id, face in sorted(self._faces.items())]
-        chart = report_charts.overview(rows, self._duration)
+        chart = report_charts.overview(rows, self._labels, self._duration)
         return f'<section class="card"><h2>Who showed what when</h2>{chart}</section>'
 
     def _face_card(self, face_id: str, face: _Face) -> str:
         samples = face.samples
         shares = Counter(sample.emotion for sample in samples)
         told = "".join(
-            f'<li><i style="background:{hex_colour(name)}"></i>{escape(name or UNDECIDED)} '
+            f'<li><i style="background:{self._colour(name)}"></i>{escape(name or UNDECIDED)} '
             f"<b>{100 * count / len(samples):.0f}%</b></li>"
             for name, count in shares.most_common()
         )
         camera = f" · {escape(face.camera)}" if len(self._cameras) > 1 else ""
-        shown = "".join(_figure(item) for item in face.thumbnails)
+        shown = "".join(_figure(item, self._colour(item.emotion)) for item in face.thumbnails)
         hidden = face.changes - len(face.thumbnails)
         more = f'<p class="more">and {hidden} more changes</p>' if hidden > 0 else ""
         span = f"{samples[0].t:.1f} to {samples[-1].t:.1f} s{camera}"
@@ -273,11 +276,11 @@ def escape(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def _figure(item: Thumbnail) -> str:
+def _figure(item: Thumbnail, colour: str) -> str:
     picture = base64.b64encode(item.jpeg).decode()
     return (
         f'<figure><img alt="face at {item.t:.1f} s" src="data:image/jpeg;base64,{picture}" '
-        f'style="border-color:{hex_colour(item.emotion)}">'
+        f'style="border-color:{colour}">'
         f"<figcaption><b>{escape(item.emotion or UNDECIDED)}</b> {item.confidence:.0%}<br>{item.t:.1f} s</figcaption>"
         "</figure>"
     )

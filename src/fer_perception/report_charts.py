@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,22 +71,24 @@ class Look:
     short: str = ""
 
 
-def overview(rows: Sequence[tuple[str, Sequence[Sample]]], duration: float) -> str:
+def overview(rows: Sequence[tuple[str, Sequence[Sample]]], labels: Sequence[str], duration: float) -> str:
     """One coloured strip of labels a face.
 
     Args:
         rows: face id and its samples, oldest first.
+        labels: all classes, in the order of the scores.
         duration: s of the whole bag.
     """
     pitch, strip = 30, 18
     height = pitch * len(rows) + 26
     scale = _time_scale(duration)
+    look = partial(_label_style, labels)
     parts = [_axis(duration, scale, 0, height - 22)]
     for row, (face_id, samples) in enumerate(rows):
         y = row * pitch + 6
         parts.append(_text(_LEFT - 8, y + strip - 4, face_id, anchor="end", kind="name"))
         for piece in _pieces(samples):
-            parts += _runs(piece, lambda sample: sample.emotion, _label_style, scale=scale, y=y, height=strip)
+            parts += _runs(piece, lambda sample: sample.emotion, look, scale=scale, y=y, height=strip)
     return _svg(height, parts, f"labels of {len(rows)} {'face' if len(rows) == 1 else 'faces'} over time")
 
 
@@ -110,8 +113,9 @@ def scores(face_id: str, samples: Sequence[Sample], labels: Sequence[str], durat
     for piece in _pieces(samples):
         parts += _stack(_thin(piece), labels, scale, top, chart)
         parts += _unseen(piece, scale, top, chart)
-        parts += _runs(piece, lambda sample: sample.emotion, _label_style, scale=scale, y=label_y, height=strip)
-        parts += _runs(piece, lambda sample: sample.phase, _phase_style, scale=scale, y=phase_y, height=strip)
+        label_look, phase_look = partial(_label_style, labels), partial(_phase_style, labels)
+        parts += _runs(piece, lambda sample: sample.emotion, label_look, scale=scale, y=label_y, height=strip)
+        parts += _runs(piece, lambda sample: sample.phase, phase_look, scale=scale, y=phase_y, height=strip)
     parts.append(_text(_LEFT - 8, label_y + strip - 3, "label", anchor="end"))
     parts.append(_text(_LEFT - 8, phase_y + strip - 3, "phase", anchor="end"))
     return _svg(height, parts, f"scores, label and phase of {face_id} over time")
@@ -213,15 +217,15 @@ def _veil_style(name: str, _sample: Sample) -> Look:
     return Look("#fff", 0.35, name, _INK)
 
 
-def _label_style(emotion: str, _sample: Sample) -> Look:
+def _label_style(labels: Sequence[str], emotion: str, _sample: Sample) -> Look:
     # Two letters tell all classes apart for those who cannot tell the colours apart.
     name = emotion or UNDECIDED
-    return Look(hex_colour(emotion), 1.0, name, _INK, name[:2])
+    return Look(hex_colour(emotion, labels), 1.0, name, _INK, name[:2])
 
 
-def _phase_style(phase: str, sample: Sample) -> Look:
+def _phase_style(labels: Sequence[str], phase: str, sample: Sample) -> Look:
     opacity = _PHASES.get(phase, 0.0)
-    return Look(hex_colour(sample.emotion), opacity, phase, _INK if opacity > 0.5 else _PAGE_TEXT)
+    return Look(hex_colour(sample.emotion, labels), opacity, phase, _INK if opacity > 0.5 else _PAGE_TEXT)
 
 
 def _thin(piece: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -252,7 +256,7 @@ def _stack(
         above = below + values[:, column]
         outline = [f"{x:.1f},{top + height * (1 - v):.1f}" for x, v in zip(xs, above, strict=True)]
         back = [f"{x:.1f},{top + height * (1 - v):.1f}" for x, v in zip(xs[::-1], below[::-1], strict=True)]
-        colour = hex_colour(label)
+        colour = hex_colour(label, labels)
         parts.append(
             f'<polygon points="{" ".join(outline + back)}" fill="{colour}" fill-opacity="0.88">'
             f"<title>{html.escape(label)}</title></polygon>"

@@ -181,6 +181,33 @@ def test_every_class_has_its_own_colour() -> None:
     assert hex_colour("happy") == "#ffc42e"
 
 
+@pytest.mark.parametrize("count", [2, 3, 8, 22, 40])
+def test_classes_of_other_models_have_their_own_colours_too(count: int) -> None:
+    labels = ("neutral", *(f"class {number}" for number in range(count)))
+    colours = np.array([colour_of(label, labels) for label in labels])
+    assert colours[0].tolist() == list(COLOURS["neutral"])
+    assert colour_of("", labels) == colour_of("class of another model", labels) == OTHER_COLOUR
+    lab = cv2.cvtColor((colours[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
+    assert distances.min() > (25 if count <= 8 else 5)
+    # As names are written on strips of the report, and beside bars on the plate.
+    assert min(contrast(colour, np.array([23, 25, 29])) for colour in colours) >= 4.5
+
+
+def test_the_colour_of_a_face_is_that_of_its_class() -> None:
+    face = replace(make_face("f1", "happy", (160, 100, 60, 70)), emotion="awake")
+    result = replace(make_result(face, width=640, height=480), labels=("drowsy", "awake"))
+    drawn = draw_faces(np.zeros((480, 640, 3), np.uint8), result)
+    assert (drawn == np.array(colour_of("awake", ("drowsy", "awake"))[::-1])).all(axis=2).any()
+
+
+@pytest.mark.parametrize("written", ["wütend", "wu\u0308tend"])
+def test_accents_are_left_out(written: str) -> None:
+    faces = [replace(make_face("f1", "happy", (160, 100, 60, 70)), emotion=name) for name in (written, "wutend")]
+    first, second = (draw_faces(np.zeros((480, 640, 3), np.uint8), make_result(face)) for face in faces)
+    assert (first == second).all()
+
+
 #: What people see who lack one kind of cones, as matrices of linear RGB (Machado, Oliveira and Fernandes 2009,
 #: severity 1).
 COLOUR_BLINDNESS = {

@@ -129,6 +129,31 @@ def test_scores_are_stacked_to_one(tmp_path: Path) -> None:
     assert heights[hex_colour("happy")] == pytest.approx(0.9 * 150.0, abs=1.0)
 
 
+def test_classes_of_other_models_have_their_own_colours(tmp_path: Path) -> None:
+    labels = ("drowsy", "awake")
+    frames = [
+        replace(
+            frame,
+            result=replace(
+                frame.result,
+                labels=labels,
+                faces=tuple(replace(face, emotion="awake", scores=np.array([0.2, 0.8])) for face in frame.result.faces),
+            ),
+        )
+        for frame in play(["happy"] * 20)
+    ]
+    page, _ = written(tmp_path, frames)
+    stacked = re.findall(r'<polygon [^>]*fill="(#\w+)" [^>]*><title>(\w+)</title>', page)
+    assert stacked == [(hex_colour(label, labels), label) for label in labels]
+    strips = re.findall(r'fill="(#\w+)" fill-opacity="1"><title>awake', page)
+    assert strips == [hex_colour("awake", labels)] * 2
+    # In the legend, in the shares of the face and below its picture.
+    assert (
+        page.count(f"color:{hex_colour('awake', labels)}") + page.count(f"background:{hex_colour('awake', labels)}")
+        == 3
+    )
+
+
 def test_long_tracks_are_thinned(tmp_path: Path) -> None:
     page, _ = written(tmp_path, play(["happy"] * (3 * MAX_POINTS), step=0.03))
     longest = max(len(points.split()) for points in re.findall(r'points="([^"]+)"', page))

@@ -12,8 +12,8 @@ from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_perception.timeline import write_timeline
 
 
-def count(picture: np.ndarray, label: str) -> int:
-    wanted = np.array(colour_of(label)[::-1])
+def count(picture: np.ndarray, label: str, labels: tuple[str, ...] = ()) -> int:
+    wanted = np.array(colour_of(label, labels)[::-1])
     return int((np.abs(picture.astype(int) - wanted) < 4).all(axis=2).sum())
 
 
@@ -46,6 +46,16 @@ def test_title_and_legend_keep_apart(tmp_path: Path) -> None:
     assert (title < 100).any()
     assert all(count(title, label) == 0 for label in LABELS_WITH_CONTEMPT)
     assert all(count(picture, label) > 30 for label in LABELS_WITH_CONTEMPT)
+
+
+def test_classes_of_other_models_have_their_own_colours(tmp_path: Path) -> None:
+    labels = ("drowsy", "awake")
+    face = replace(make_face("f1", "happy", (9, 9, 50, 50)), emotion="awake", scores=np.array([0.2, 0.8]))
+    results = [replace(make_result(face, stamp_ns=index * 10**8), labels=labels) for index in range(20)]
+    write_timeline(tmp_path / "two.png", results, "one face")
+    picture = cv2.imread(str(tmp_path / "two.png"))
+    # The strip shows the reported one.
+    assert count(picture, "awake", labels) > 5 * count(picture, "drowsy", labels) > 0
 
 
 def test_nobody_at_all(tmp_path: Path) -> None:
