@@ -107,6 +107,22 @@ def test_unknown_and_missing_classes(fails: Failure, recipe: Path, tmp_path: Pat
     assert load_dataset(tmp_path / "few.yaml").label_names == ("angry", "disgusted", "scared", "happy", "sad")
 
 
+def test_classes_that_yaml_would_take_for_something_else(fails: Failure, recipe: Path, tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "some", classes=("no", "1"))
+    said = fails("fit", "--recipe", recipe, "--data", data, "label_map=['no', '1', awake]")
+    assert "no training picture shows awake" in said
+    (entry,) = re.findall(r"`(- \{path: .*?\})`", said)
+    (tmp_path / "some.yaml").write_text(entry.replace("...", str(data)), encoding="utf-8")
+    assert load_dataset(tmp_path / "some.yaml").label_names == ("no", "1")
+
+
+def test_networks_that_cannot_be_built_are_refused_before_the_data_is_read(fails: Failure, recipe: Path) -> None:
+    base = ("fit", "--recipe", recipe, "--data", "nowhere.npz")
+    assert "in_channels is 2; expected 1 (gray) or 3 (colour)" in fails(*base, "in_channels=2")
+    said = fails(*base, "architecture=arch1", "arguments.dropout=7")
+    assert "arch1 cannot be built with dropout=7" in said
+
+
 def test_damaged_tables(fails: Failure, recipe: Path, tmp_path: Path, tiny_npz: Path) -> None:
     csv = tmp_path / "fer2013.csv"
     csv.write_text("emotion,pixels,Usage\n3,1 2 3,Training\n9," + " ".join(["7"] * 2304) + ",Training\n")

@@ -153,6 +153,17 @@ def test_teachers_of_different_sizes(tiny_npz: Path, tmp_path: Path) -> None:
         distill("--model", models[0], "--model", models[1], "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
 
 
+def test_teachers_of_listed_classes(tmp_path: Path) -> None:
+    """In the order in which the teacher was trained, not that of the data set."""
+    labels = ("wütend und traurig", "awake")
+    images = np.random.default_rng(0).integers(0, 255, (6, 48, 48)).astype(np.uint8)
+    data, model = tmp_path / "own.npz", random_teacher(tmp_path / "t.safetensors", 1, labels=labels)
+    np.savez(data, train_images=images, train_labels=np.arange(6) % 2, label_names=np.array(labels[::-1]))
+    out = tmp_path / "teacher.npz"
+    distill("--model", model, "--data", data, "--label-map", ", ".join(labels), "--out", out)
+    assert read_teacher(out, load_dataset(data, label_map=labels).hashes(), labels=labels).any(axis=1).all()
+
+
 def test_a_file_that_cannot_be_written_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "teacher.npz"
     write_teacher(path, ["aa" * 32], np.eye(7)[:1], labels=LABELS, source="first")

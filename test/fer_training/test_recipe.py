@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_perception.yaml_text import parse_yaml
 from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping, recipe_to_yaml, without_folders
 
 
@@ -106,3 +107,16 @@ def test_a_recipe_that_is_handed_on_names_no_folder_of_this_machine() -> None:
     plain = recipe_from_mapping({"data": "fer2013.csv", "loss": {"teacher": "/home/someone/teacher.npz"}})
     assert without_folders(plain).loss.teacher == "teacher.npz"
     assert without_folders(plain).initial == ""
+
+
+def test_classes_by_name_or_as_a_list() -> None:
+    assert recipe_from_mapping({"label_map": "own"}).label_map == "own"
+    recipe = load_recipe("arch1_fer2013", ["label_map=[wütend, awake, 'no']"])
+    assert recipe.label_map == ["wütend", "awake", "no"]
+    assert recipe_from_mapping(parse_yaml(recipe_to_yaml(recipe))) == recipe
+
+
+@pytest.mark.parametrize("written", ["no", "[no, yes]", "3", "{a: b}"])
+def test_classes_that_are_no_names(written: str) -> None:
+    with pytest.raises(RecipeError, match=r"label_map is .*; expected a name or a list of names .*in quotes \('no'\)"):
+        load_recipe("arch1_fer2013", [f"label_map={written}"])

@@ -24,7 +24,7 @@ def distill(
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str, typer.Option(help="Which split of it.")] = "train",
-    label_map: Annotated[str, typer.Option(help="Classes, as in recipes.")] = "fer7",
+    label_map: Annotated[str, typer.Option(help="Classes, as in recipes; names with commas between.")] = "fer7",
     votes: Annotated[
         bool, typer.Option("--votes", help="Foresee the label from the FER+ votes and the teachers together.")
     ] = False,
@@ -49,7 +49,8 @@ def distill(
         msg = f"the teachers take pictures of different sizes ({listed} pixels); expected all of the student's size"
         raise RecipeError(msg)
     # At the student's size, which must be theirs: pictures are known by their pixels.
-    whole = load_dataset(data, label_map=label_map, size=next(iter(sides.values())))
+    classes = [name.strip() for name in label_map.split(",")]
+    whole = load_dataset(data, label_map=classes if len(classes) > 1 else label_map, size=next(iter(sides.values())))
     samples = only_split(whole, split, data)
     if votes and samples.votes is None:
         msg = f"--votes needs FER+ votes and {data} has none; put fer2013new.csv beside fer2013.csv, or leave it away"
@@ -87,7 +88,7 @@ def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDAr
         if description.labels != samples.label_names:
             msg = (
                 f"{path} has the classes {list(description.labels)}, the data set {list(samples.label_names)}; "
-                "give --label-map the teacher's classes (fer8 has contempt)"
+                "give --label-map the teacher's classes (fer8 has contempt; or their names, with commas between)"
             )
             raise RecipeError(msg)
         mine = np.flatnonzero(may_answer(description.recipe, hashes))

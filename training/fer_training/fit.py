@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fer_perception.output_place import write_atomically
+from fer_training import architectures
 from fer_training.batches import batch_loader
 from fer_training.calibration import softmax
 from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
@@ -145,6 +146,7 @@ def fit(
         "training_seconds" of all the calls together, up to the last finished epoch of those that were interrupted.
 
     Raises:
+        ArchitectureError: the network cannot be built so.
         RecipeError: the recipe cannot be carried out, or the directory holds a run of another recipe, or one that is
             being trained by another process.
         DatasetError: the data set is missing, damaged or cannot be split as asked.
@@ -159,6 +161,11 @@ def fit(
     # Which accelerators there are not, and adverts: nothing that a user of this package asked for.
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # A network that cannot be built is refused before the data set, which may be large, is read.
+    with torch.device("meta"):
+        architectures.create(
+            recipe.architecture, **recipe.arguments, in_channels=recipe.in_channels, input_size=recipe.input_size
+        )
     fit_data = load_fit_data(recipe)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_shares(fit_data, world)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
@@ -76,11 +77,13 @@ def load_fit_data(recipe: Recipe) -> FitData:
     empty = [name for name, count in train.class_counts().items() if not count]
     if empty:
         lost = "".join(f"; {count} pictures were left out: {why}" for why, count in samples.skip_summary().items())
-        others = ", ".join(name for name in samples.label_names if name not in empty)
+        others = [name for name in samples.label_names if name not in empty]
+        # With quotes where YAML would take a name for something else.
+        listed = yaml.safe_dump(others, default_flow_style=True, allow_unicode=True, width=10_000).strip()
         msg = (
             f"no training picture shows {', '.join(empty)}: the network would never name it; take more data, a label "
             "map without it (paper: contempt, but not neutral), or a YAML file as data with those that are there: "
-            f"`- {{path: ..., label_map: [{others}]}}`{lost}"
+            f"`- {{path: ..., label_map: {listed}}}`{lost}"
         )
         raise DatasetError(msg)
     if samples.votes is None and (recipe.loss.votes_weight > 0 or recipe.loss.auxiliary_votes > 0):

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
@@ -15,6 +16,7 @@ import yaml
 from fer_perception.errors import ConfigError
 from fer_perception.yaml_text import parse_yaml
 from fer_training import architectures
+from fer_training.readers.label_maps import QUOTE
 from fer_training.recipe_numbers import number_fault
 
 R = TypeVar("R")
@@ -145,7 +147,7 @@ class Recipe:
         in_channels: 1, or 3 (the gray picture three times) for networks made for colour.
         input_size: side of the pictures, pixels.
         data: file or folder of the training data; `--data` overrides it.
-        label_map: which classes (see `readers/label_maps.py`), e.g. fer7, fer8, paper.
+        label_map: which classes (see `readers/label_maps.py`), e.g. fer7, fer8, paper, own, or a list of their names.
         targets: where labels come from: labels (the set's own), ferplus_majority, ferplus_plurality or ferplus_soft
             (plurality, and loss.votes_weight takes the distribution of the votes itself).
         protocol: official, paper or clean (see `protocols.py`).
@@ -180,7 +182,7 @@ class Recipe:
     in_channels: int = 1
     input_size: int = 48
     data: str = "../shared/data/fer2013_trainval.npz"
-    label_map: str = "fer7"
+    label_map: str | list[str] = "fer7"
     targets: Literal["labels", "ferplus_majority", "ferplus_plurality", "ferplus_soft"] = "labels"
     protocol: Literal["official", "paper", "clean"] = "clean"
     held_out: list[str] = field(default_factory=lambda: ["validation"])
@@ -320,6 +322,8 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
             msg = f"{name} is {value!r}; expected a group of keys"
             raise RecipeError(msg)
         return _build(kind, value, f"{name}.")  # type: ignore[arg-type]
+    if get_origin(kind) is UnionType:
+        return _name_or_names(value, name)
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             msg = f"{name} is {value!r}; expected one of: {', '.join(map(str, get_args(kind)))}"
@@ -344,6 +348,14 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
     if expected is dict:
         _check_arguments(value, name)
     return value
+
+
+def _name_or_names(value: Any, name: str) -> str | list[str]:
+    names = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in names):
+        msg = f"{name} is {value!r}; expected a name or a list of names ({QUOTE})"
+        raise RecipeError(msg)
+    return value  # type: ignore[no-any-return]
 
 
 def _check_arguments(arguments: dict[Any, Any], name: str) -> None:
