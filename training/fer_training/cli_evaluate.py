@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 
 from fer_training.judged_by import with_judge
 
@@ -95,12 +96,14 @@ def table(figures: dict[str, Any]) -> str:
     if agreement is not None:
         ferplus = figures["ferplus"]
         lines.append(f"  FER+ majority {agreement:.4f} (n {ferplus['n']})   KL from the votes {ferplus['kl']:.4f}")
-    lines.append(f"  {'class':<12}{'precision':>10}{'recall':>10}{'F1':>10}{'n':>8}")
+    # On a terminal some letters are two wide.
+    wide = max([12, *(cell_len(name) + 1 for name in figures["per_class"])])
+    lines.append(f"  {'class':<{wide}}{'precision':>10}{'recall':>10}{'F1':>10}{'n':>8}")
     for name, row in figures["per_class"].items():
         cells = "".join(
             f"{'-' if row[key] is None else format(row[key], '.3f'):>10}" for key in ("precision", "recall", "f1")
         )
-        lines.append(f"  {name:<12}{cells}{row['support']:>8}")
+        lines.append(f"  {name}{' ' * (wide - cell_len(name))}{cells}{row['support']:>8}")
     lines.extend(f"  {count} pictures skipped: {reason}" for reason, count in figures["skipped"].items())
     lines.extend(f"  {note}" for note in figures["notes"])
     return "\n".join(lines)

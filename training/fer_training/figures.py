@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,14 @@ from numpy.typing import NDArray
 from fer_perception.errors import SourceError
 from fer_perception.output_place import write_atomically
 
+LOG = logging.getLogger(__name__)
+
 #: PNG metadata without the date and version matplotlib would write, so that equal figures give equal files.
 _PNG_METADATA: dict[str, Any] = {"Software": None}
 #: Up to so many epochs each is a dot of its own: of one epoch there is no line.
 _DOTTED_EPOCHS = 20
-#: Letters of a title, 10 points high, in an inch.
-_LETTERS_PER_INCH = 10
+#: Letters of a title, 10 points high, in an inch; of a class name in its share of a picture.
+_LETTERS_PER_INCH, _LETTERS_PER_CLASS = 10, 12
 
 
 def training_curves(csv_file: Path, png: Path) -> None:
@@ -108,8 +112,9 @@ def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], 
             colour = "white" if dark[row, column] else "black"
             text = f"{counts[row, column]}\n{share[row, column]:.0%}"
             axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    # A $ in a class name starts no formula.
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     set_title(figure, title)
@@ -166,7 +171,8 @@ def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
     positions = np.arange(len(per_class))
     for offset, key, name in ((-0.27, "precision", "precision"), (0.0, "recall", "recall"), (0.27, "f1", "F1")):
         axes.bar(positions + offset, [row[key] or 0.0 for row in per_class.values()], width=0.25, label=name)
-    axes.set_xticks(positions, [f"{label}\n(n {row['support']})" for label, row in per_class.items()])
+    names = [f"{textwrap.fill(label, _LETTERS_PER_CLASS)}\n(n {row['support']})" for label, row in per_class.items()]
+    axes.set_xticks(positions, names, parse_math=False)
     axes.set_ylim(0, 1)
     axes.grid(axis="y", alpha=0.3)
     # Above the bars, which may fill the rest.
@@ -184,7 +190,15 @@ def set_title(figure: Figure, title: str) -> None:
 def png_bytes(figure: Figure) -> bytes:
     """A figure as PNG."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata=_PNG_METADATA)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(buffer, format="png", metadata=_PNG_METADATA)
+    missing = [warning for warning in caught if "missing from font" in str(warning.message)]
+    if missing:
+        LOG.warning("the font of matplotlib lacks letters of the class names: pictures show boxes instead of them")
+    for warning in caught:
+        if warning not in missing:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return buffer.getvalue()
 
 

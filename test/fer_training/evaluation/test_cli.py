@@ -11,6 +11,7 @@ import onnx
 import pytest
 import typer
 from full_disk import fill_the_disk
+from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError, ModelError
@@ -232,3 +233,19 @@ def test_a_full_disk_leaves_the_earlier_file(
 def test_a_missing_crop_picture_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no picture"):
         run("card", "--model", shipped, "--out", tmp_path / "card.md", "--crop-image", tmp_path / "absent.png")
+
+
+def test_columns_of_the_table_stand_below_one_another_whatever_the_classes_are_called() -> None:
+    row = {"precision": 0.5, "recall": None, "f1": 0.25, "support": 4}
+    names = ("happy", "disgustedly surprised", "怒り")
+    numbers = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "temperature", "ece", "ece_perfect")
+    figures = dict.fromkeys(numbers, 0.5) | {
+        "model": "mine", "data": "own", "split": "validation", "protocol": "clean", "targets": "labels", "n": 12,
+        "ece_interval": [0.1, 0.2], "per_class": dict.fromkeys(names, row), "skipped": {}, "notes": [],
+    }  # fmt: skip
+    *_, head, first, second, third = cli_evaluate.table(figures).splitlines()
+    assert head.split() == ["class", "precision", "recall", "F1", "n"]
+    assert {cell_len(line) for line in (head, first, second, third)} == {len(head)}
+    assert {cell_len(line.partition("0.500")[0]) for line in (first, second, third)} == {
+        head.index("precision") + len("precision") - 5
+    }

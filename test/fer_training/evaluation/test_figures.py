@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ from fer_training.figures import (
     confusion_figure,
     confusion_png,
     per_class_figure,
+    png_bytes,
     reliability_figure,
     reliability_png,
     training_curves,
@@ -92,6 +94,27 @@ def test_per_class_bars() -> None:
     row = {"precision": 0.5, "recall": None, "f1": 0.25, "support": 4}
     axes = per_class_figure({"happy": row}).axes[0]
     assert [bar.get_height() for bar in axes.patches] == [0.5, 0.0, 0.25]
+
+
+def test_long_names_of_classes_do_not_overlap() -> None:
+    row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 1234}
+    names = ["disgustedly surprised", "fearfully disgusted", "angrily surprised", "happy"]
+    figure = per_class_figure(dict.fromkeys(names, row))
+    FigureCanvasAgg(figure).draw()
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+
+
+def test_a_class_name_is_no_formula(tmp_path: Path) -> None:
+    confusion_png(CONFUSION, [r"$\none$", "$a$"], tmp_path / "confusion.png")
+    row = {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 4}
+    png_bytes(per_class_figure({r"$\none$": row}))
+
+
+def test_letters_that_the_font_lacks_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    confusion_png(CONFUSION, ["\U00012000\U00012001", "\U00012002"], tmp_path / "confusion.png")
+    (record,) = caplog.records
+    assert "lacks letters of the class names" in record.message
 
 
 def test_png_files_are_pictures_and_repeatable(tmp_path: Path) -> None:
