@@ -15,9 +15,10 @@ import typer
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError
-from fer_perception.labels import LABELS
+from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training import architectures, cli_reproduce
 from fer_training.published import PUBLISHED, only_cited, published_for
+from fer_training.readers import DatasetError
 from fer_training.recipe import load_recipe
 from fer_training.reproduce import (
     DATA_SETS,
@@ -182,6 +183,11 @@ class TestPaperRecipes:
         assert recipe.architecture == name
         architectures.create(name, **recipe.arguments)
 
+    @pytest.mark.parametrize("name", FAMILIES)
+    def test_sets_without_a_split_of_their_own_are_not_asked_for_one(self, name: str) -> None:
+        assert {pair_recipe(name, data_set).protocol for data_set in ("ckplus", "jaffe", "imed")} == {"paper"}
+        assert pair_recipe(name, "imed").label_map == "imed"
+
     def test_arch_family_is_as_stated(self) -> None:
         recipe = load_recipe("paper/arch_fer2013")
         assert (recipe.optimizer.name, recipe.optimizer.lr, recipe.batch_size) == ("adam", 0.01, 256)
@@ -215,6 +221,28 @@ def test_unknown_names_are_clear_errors(tmp_path: Path) -> None:
         reproduce({"affectnet": "x"}, names=["arch1"], out=tmp_path)
     with pytest.raises(ConfigError, match="the papers do not train 'teacher'"):
         reproduce({"fer2013": "x"}, names=["teacher"], out=tmp_path)
+
+
+def test_a_pair_without_its_classes_is_refused_before_any_other_is_trained(tmp_path: Path) -> None:
+    """CK+ in folders has no neutral faces, which one of the two papers asks for."""
+    random = np.random.default_rng(0)
+    for name in LABELS_WITH_CONTEMPT:
+        if name != "neutral":
+            (tmp_path / "CK+48" / name).mkdir(parents=True)
+            for number in range(12):
+                picture = random.integers(0, 255, (48, 48)).astype(np.uint8)
+                cv2.imwrite(str(tmp_path / "CK+48" / name / f"{number}.png"), picture)
+    said: list[str] = []
+    with pytest.raises(DatasetError, match="no training picture shows neutral"):
+        reproduce(
+            {"ckplus": str(tmp_path / "CK+48")},
+            names=["lenet", "sepconv_attention"],
+            out=tmp_path / "out",
+            overrides=["epochs=1", "precision=32-true"],
+            say=said.append,
+        )
+    assert said == []
+    assert not (tmp_path / "out").exists()
 
 
 class TestCommand:
