@@ -13,7 +13,6 @@ import torch
 from quick_recipe import QUICK
 
 from fer_training import architectures
-from fer_training.architectures import ArchitectureError
 from fer_training.checkpoint import CheckpointError, load_checkpoint
 from fer_training.evaluate import run_model
 from fer_training.expression_module import NonFiniteLossError
@@ -86,8 +85,8 @@ def test_fine_tuning_with_votes_keeps_the_head_of_the_same_classes(tiny_npz: Pat
 
 
 def test_an_attempt_that_failed_at_once_does_not_keep_the_directory(tiny_npz: Path, tmp_path: Path) -> None:
-    with pytest.raises(ArchitectureError):
-        fit({**QUICK, "epochs": 1, "arguments": {"dropuot": 0.5}}, data=tiny_npz, out=tmp_path, progress=False)
+    with pytest.raises(CheckpointError):
+        fit({**QUICK, "epochs": 1, "initial": "nowhere.safetensors"}, data=tiny_npz, out=tmp_path, progress=False)
     assert (tmp_path / "recipe.yaml").is_file()
     fit({**QUICK, "epochs": 1}, data=tiny_npz, out=tmp_path, progress=False)
 
