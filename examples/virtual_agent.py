@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from face_rig import RIGS, Easing, names_of, target_weights
+from face_rig import ACTION_UNITS, RIGS, Easing, names_of, target_weights
 from osc import OscSender
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -54,6 +54,12 @@ class VirtualAgent(Node):
         self.create_timer(1.0 / RATE, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_emotions(self, message: EmotionArray) -> None:
+        if not ACTION_UNITS.keys() & set(message.labels):
+            self.get_logger().warning(
+                f"the face stays at rest: none of the classes of {message.model_id} ({', '.join(message.labels)}) is "
+                f"among those it can show ({', '.join(ACTION_UNITS)}; see ACTION_UNITS in face_rig.py)",
+                once=True,
+            )
         now = time.monotonic()
         self._pause, self._heard_at = now - self._heard_at if self._heard_at else 0.0, now
         whole = len(message.labels)

@@ -203,3 +203,15 @@ def test_a_malformed_message_does_not_reach_the_face(clock: Clock, made: Made, s
     node._on_emotions(emotions(scores=scores))
     node._on_timer()
     assert all(weight == 0.0 for weight in shapes[-1].weights)
+
+
+@pytest.mark.parametrize(("labels", "words"), [(("happy", "sad"), 0), (("drowsy", "awake"), 1), (("drowsy", "sad"), 0)])
+def test_the_agent_says_that_it_has_no_face_for_a_model(
+    clock: Clock, made: Made, capfd: pytest.CaptureFixture[str], labels: tuple[str, ...], words: int
+) -> None:
+    node, _ = made("virtual_agent", "VirtualAgent")
+    message = emotions(scores=(0.5, 0.5))
+    message.labels = list(labels)
+    for _ in range(3):
+        node._on_emotions(message)
+    assert capfd.readouterr().err.count("the face stays at rest: none of the classes") == words
