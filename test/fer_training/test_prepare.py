@@ -138,6 +138,8 @@ def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
 def test_our_classes_come_first_in_our_order() -> None:
     assert class_order(["Sadness", "anger"]) == LABELS
     assert class_order(["contempt", "bored", "anger", "awe"]) == (*LABELS, "contempt", "awe", "bored")
+    # Of the classes of others none is empty, which `label_map=own` would take for a fault.
+    assert class_order(["drowsy", "awake", "drowsy"]) == ("awake", "drowsy")
 
 
 class TestCommand:

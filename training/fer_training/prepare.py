@@ -44,7 +44,8 @@ def prepare(
         progress: called after each picture.
 
     Returns:
-        Samples with our class names: the seven of FER2013 in their order, then contempt and others where there are any.
+        Samples with our class names: the seven of FER2013 in their order, then contempt and others where there are any;
+        of a set without any of these its own alone.
 
     Raises:
         DatasetError: no picture was usable.
@@ -113,8 +114,13 @@ def _area(face: Detection) -> float:
 
 
 def class_order(labels: list[str]) -> tuple[str, ...]:
-    """Class names of a prepared data set: ours in our order (all seven; contempt if it occurs), then others by name."""
+    """Class names of a prepared data set: ours in our order (all seven; contempt if it occurs), then others by name.
+
+    A set that has none of ours is about something else: it has its own classes alone.
+    """
     found = {canonical(label) for label in labels}
+    if not found & set(LABELS_WITH_CONTEMPT):
+        return tuple(sorted(found))
     ours = LABELS_WITH_CONTEMPT if "contempt" in found else LABELS
     return (*ours, *sorted(found - set(ours)))
 
