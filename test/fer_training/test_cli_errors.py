@@ -42,6 +42,15 @@ def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_data_set_of_a_recipe_is_elsewhere(tmp_path: Path) -> None:
+    done = run("fit", "--recipe", "arch1_fer2013", "--out", tmp_path / "run", f"data={tmp_path / 'none.npz'}")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"fer-train: {tmp_path / 'none.npz'}, the recipe's data set, is not there; ")
+    assert "--data" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_short_help() -> None:
     done = run("evaluate", "-h")
     assert done.returncode == 0

@@ -37,7 +37,7 @@ def fit(
     from fer_perception.output_place import write_atomically
     from fer_training.fit import fit as run
     from fer_training.output_files import ready_for
-    from fer_training.recipe import load_recipe
+    from fer_training.recipe import RecipeError, load_recipe
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     if threads:
@@ -45,6 +45,9 @@ def fit(
     if json_file is not None:
         ready_for(json_file)
     loaded = load_recipe(recipe, overrides or [])
+    if data is None and not Path(loaded.data).exists():
+        msg = f"{loaded.data}, the recipe's data set, is not there; say with --data where yours is"
+        raise RecipeError(msg)
     directory = out or Path("runs") / Path(recipe).stem
     figures = run(loaded, out=directory, data=data, resume=not fresh, progress=sys.stderr.isatty())
     if not figures:
