@@ -48,6 +48,12 @@ _READ_AS: dict[str, dict[str, str]] = {
     "imed": {"label_map": "imed", "protocol": "paper"},
 }
 
+#: Keys of a recipe that say which pictures are read and how they are split.
+_DATA_KEYS = (
+    "data", "label_map", "targets", "protocol", "held_out", "folds", "fold", "split_by", "split_seed", "input_size",
+    "limit_train",
+)  # fmt: skip
+
 #: Families that start on the small data sets from the weights learned on FER2013.
 FINE_TUNED = ("khani",)
 
@@ -119,14 +125,13 @@ def reproduce(
     """
     _check(data, names)
     pairs = [(name, data_set) for data_set in sorted(data, key=DATA_SETS.index) for name in names]
-    _check_data([replace(pair_recipe(*pair, overrides), data=data[pair[1]]) for pair in pairs])
+    recipes = [replace(pair_recipe(*pair, overrides), data=data[pair[1]]) for pair in pairs]
+    _check_data(recipes)
     results: list[Result] = []
-    for name, data_set in pairs:
-        recipe = pair_recipe(name, data_set, overrides)
+    for (name, data_set), recipe in zip(pairs, recipes, strict=True):
         pre_trained = out / f"{name}_fer2013" / "fold0" / WEIGHTS
         if FAMILIES[name] in FINE_TUNED and data_set != "fer2013" and not recipe.initial and pre_trained.is_file():
             recipe = replace(recipe, initial=str(pre_trained))
-        recipe = replace(recipe, data=data[data_set])
         say(f"{name} on {data_set}: {recipe.epochs} epochs at most, protocol {recipe.protocol}")
         results.append(_train_pair(recipe, data_set, out / f"{name}_{data_set}", max_folds, progress=progress))
         write_report(results, out)
@@ -175,11 +180,7 @@ def _check_data(recipes: Sequence[Recipe]) -> None:
     """Read every data set once in each way that the recipes ask for: the last pair must not fail after hours."""
     seen = []
     for recipe in recipes:
-        read = replace(
-            Recipe(),
-            **{key: getattr(recipe, key) for key in ("data", "label_map", "targets", "protocol", "held_out", "folds")},
-            **{key: getattr(recipe, key) for key in ("fold", "split_by", "split_seed", "input_size", "limit_train")},
-        )
+        read = Recipe(**{key: getattr(recipe, key) for key in _DATA_KEYS})
         if read not in seen:
             load_fit_data(read)
             seen.append(read)
