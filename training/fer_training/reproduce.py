@@ -128,7 +128,8 @@ def reproduce(
     recipes = [replace(pair_recipe(*pair, overrides), data=data[pair[1]]) for pair in pairs]
     _check_data(recipes)
     results: list[Result] = []
-    for (name, data_set), recipe in zip(pairs, recipes, strict=True):
+    for (name, data_set), planned in zip(pairs, recipes, strict=True):
+        recipe = planned
         pre_trained = out / f"{name}_fer2013" / "fold0" / WEIGHTS
         if FAMILIES[name] in FINE_TUNED and data_set != "fer2013" and not recipe.initial and pre_trained.is_file():
             recipe = replace(recipe, initial=str(pre_trained))
