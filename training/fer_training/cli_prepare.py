@@ -24,7 +24,9 @@ def prepare_command(
     *,
     kind: Annotated[
         str | None,
-        typer.Option(help="ck_plus, ck48, jaffe, kdef, raf_db, class_folders or manifest; found out if not given."),
+        typer.Option(
+            help="ck_plus, ck48, jaffe, kdef, raf_db, affectnet, class_folders or manifest; found out if not given."
+        ),
     ] = None,
     detector: Annotated[str, typer.Option(help="Face detector: auto, yunet_ort, yunet_cv2 or haar.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the faces in pixels.", min=16, max=512)] = 48,

@@ -1,7 +1,8 @@
-"""The arrays of an npz file that may come from anybody: no pickle, no small file that fills the memory, one error."""
+"""Arrays in npz and npy files that may come from anybody: no pickle, no small file that fills the memory, one error."""
 
 from __future__ import annotations
 
+import io
 import lzma
 import struct
 import tokenize
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 SMALL = 2**30
 #: How many times its own size a file may unpack to beyond that. Pictures pack to a half; zeros to a thousandth.
 LARGEST_RATIO = 50
+
+_LARGEST_SMALL_ARRAY = 2**16
 
 #: What NumPy and zipfile raise at damaged, encrypted or foreign archives and array headers.
 _DAMAGE = (
@@ -65,6 +68,26 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         msg = f"the entry {foreign[0]!r} is no array"
         raise ValueError(msg)
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def read_small_array(path: Path) -> NDArray[Any]:
+    """Read the one array of an npy file of at most 64 KiB.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: damaged, larger, no npy file or pickled objects; the words say which.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_SMALL_ARRAY + 1)
+        if len(raw) > _LARGEST_SMALL_ARRAY or not raw.startswith(np.lib.format.MAGIC_PREFIX):
+            msg = f"it is no npy file, or larger than {_LARGEST_SMALL_ARRAY} bytes"
+            raise ValueError(msg)
+        return np.asarray(np.load(io.BytesIO(raw), allow_pickle=False))
+    except FileNotFoundError:
+        raise
+    except _DAMAGE as err:
+        raise ValueError(" ".join(str(err).split()) or type(err).__name__) from err
 
 
 def _check_size(path: Path) -> None:

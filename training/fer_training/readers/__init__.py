@@ -10,6 +10,7 @@
 | jaffe | JAFFE |
 | kdef | KDEF |
 | raf_db | the basic expressions of RAF-DB with their list |
+| affectnet | AffectNet with its lists or its annotations, or one of the lists |
 | class_folders | one folder per class, below one per split where there are splits (FER2013, IMED, anything else) |
 | combination | YAML file that lists any of the above |
 """
@@ -28,6 +29,7 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 
+from .affectnet import find_affectnet, labels_beside, list_columns, read_affectnet
 from .ck_plus import IMAGES_FOLDER, LABELS_FOLDER, find_folder, read_ck48, read_ck_plus
 from .ck_plus import NAME as CK_NAME
 from .class_folders import read_class_folders
@@ -68,6 +70,7 @@ _TREE_READERS: dict[str, Callable[[Path], Index]] = {
     "jaffe": read_jaffe,
     "kdef": read_kdef,
     "raf_db": read_raf_db,
+    "affectnet": read_affectnet,
     "class_folders": read_class_folders,
 }
 TREE_KINDS = tuple(_TREE_READERS)
@@ -275,6 +278,11 @@ def _detect_folder(path: Path) -> str:
     if (beside := list_beside(path)) is not None:
         msg = f"{path} holds the pictures of RAF-DB without their labels; give {beside}, which holds EmoLabel, too"
         raise DatasetError(msg)
+    if find_affectnet(path):
+        return "affectnet"
+    if (above := labels_beside(path)) is not None:
+        msg = f"{path} holds the pictures of AffectNet without their labels; give {above}, which has them, too"
+        raise DatasetError(msg)
     if any(find_folder(path, FERPLUS_FOLDER).glob("fer[0-9]*.png")):
         msg = (
             f"{path} holds the pictures of FER+ without the labels of FER2013; give fer2013.csv, which has the same "
@@ -306,6 +314,8 @@ def _detect_csv(path: Path) -> str:
     if {"nf", "contempt"} <= set(columns):
         msg = f"{path} holds the FER+ votes alone; give fer2013.csv as the data set and this file as `votes`"
         raise DatasetError(msg)
+    if list_columns(columns) is not None:
+        return "affectnet"
     if is_manifest_header(columns):
         return "manifest"
     msg = (

@@ -1,0 +1,195 @@
+"""AffectNet (Mollahosseini et al. 2019), in the two forms in which it was handed out.
+
+Lists: `Manually_Annotated_file_lists/training.csv` and `validation.csv`, pictures in `Manually_Annotated_Images`; the
+list of the validation pictures often comes without a header. Later: `train_set/images/0.jpg` with its number in
+`train_set/annotations/0_exp.npy`, and `val_set` alike. The test pictures were kept back.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from fer_training.npz_file import read_small_array
+
+from .folders import pictures_below, subfolders, wrapped
+from .images import IMAGE_SUFFIXES
+from .records import Index, Record, known_split, short_names
+from .samples import DatasetError, Skip
+
+#: What the numbers from 0 on mean.
+EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
+
+#: What the numbers after those mean: no expression of one face.
+_OTHERS = ("none", "uncertain", "no face")
+
+#: As distributed; whoever wants the pictures that a network labelled gives `automatically_annotated.csv` itself.
+_LISTS = ("training.csv", "validation.csv")
+_LIST_FOLDERS = ("", "Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists")
+_PICTURE_FOLDERS = "*_Annotated_Images"
+
+#: Columns of a list without a header: path, box (4), landmarks, expression, valence, arousal.
+_COLUMNS = 9
+_PATH, _EXPRESSION = 0, 6
+
+_ENDING = "_exp.npy"
+
+
+def find_affectnet(root: Path) -> tuple[Path, ...]:
+    """The lists of a folder, or its parts with `annotations`; of one wrapped around them, too. Empty without.
+
+    Raises:
+        DatasetError: a folder cannot be read.
+    """
+    for base in wrapped(root):
+        for folder in _LIST_FOLDERS:
+            if lists := tuple(file for name in _LISTS if is_affectnet_list(file := base / folder / name)):
+                return lists
+        if _is_part(base):
+            return (base,)
+        splits = [folder for folder in subfolders(base) if known_split(folder.name) is not None]
+        if inner := tuple(folder for split in splits for folder in wrapped(split) if _is_part(folder)):
+            return inner
+    return ()
+
+
+def labels_beside(pictures: Path) -> Path | None:
+    """The folder that has the labels of these pictures, if they are AffectNet's without them; else None."""
+    place = pictures.absolute()
+    if place.name == "images" and _is_part(place.parent):
+        return place.parent
+    if not place.match(_PICTURE_FOLDERS):
+        return None
+    return next((folder for folder in (place.parent, place.parent.parent) if find_affectnet(folder)), None)
+
+
+def is_affectnet_list(file: Path) -> bool:
+    """Whether a file is one of the lists."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            return list_columns(next(csv.reader(lines), [])) is not None
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+
+
+def list_columns(first: Sequence[str]) -> tuple[int, int] | None:
+    """Where a list has path and expression, from its first row; None = it is no list of AffectNet."""
+    names = [name.strip().lower() for name in first]
+    if "subdirectory_filepath" in names and "expression" in names:
+        return names.index("subdirectory_filepath"), names.index("expression")
+    if len(names) == _COLUMNS and Path(names[_PATH]).suffix in IMAGE_SUFFIXES and names[_EXPRESSION].isdecimal():
+        return _PATH, _EXPRESSION
+    return None
+
+
+def read_affectnet(root: Path) -> Index:
+    """List the pictures that show one of the eight expressions.
+
+    Those labelled as none, uncertain or no face, and whatever has no counterpart, are left out and listed.
+
+    Args:
+        root: folder, or one of the lists.
+
+    Raises:
+        DatasetError: neither lists nor annotations, or no pictures to them.
+    """
+    found = (root,) if root.is_file() else find_affectnet(root)
+    if not found:
+        msg = f"{root} holds no AffectNet; expected Manually_Annotated_file_lists/{_LISTS[0]} or train_set/annotations"
+        raise DatasetError(msg)
+    records: list[Record] = []
+    skipped: list[Skip] = []
+    for place in found:
+        told = _listed(place, skipped) if place.is_file() else _annotated(place, skipped)
+        for path, number, split in told:
+            if number in _NAMES:
+                records.append(Record(path=path, label=_NAMES[number], split=split))
+            else:
+                skipped.append(Skip(str(path), _why_not(number)))
+    if not records:
+        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "they are empty"
+        msg = f"not one picture of {', '.join(map(str, found))} is usable: {reasons}"
+        raise DatasetError(msg)
+    records.sort(key=lambda record: record.path)
+    return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))
+
+
+_NAMES = {str(number): name for number, name in enumerate(EXPRESSIONS)}
+
+
+def _why_not(number: str) -> str:
+    meaning = dict(zip(map(str, range(len(EXPRESSIONS), len(EXPRESSIONS) + len(_OTHERS))), _OTHERS, strict=True))
+    if number in meaning:
+        return f"labelled as {meaning[number]}"
+    return f"its expression is {number[:20]!r}; expected a number from 0 to {len(_NAMES) + len(_OTHERS) - 1}"
+
+
+def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
+    """File, number and split of each row whose picture is there."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            rows = list(csv.reader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as err:
+        msg = f"cannot read {file} ({err}); expected a list of AffectNet"
+        raise DatasetError(msg) from err
+    columns = list_columns(rows[0]) if rows else None
+    if columns is None:
+        header = short_names(rows[0]) if rows else "no rows"
+        msg = f"{file} has {header}; expected the columns subDirectory_filePath and expression"
+        raise DatasetError(msg)
+    path, expression = columns
+    # A header has no number.
+    start = 0 if rows[0][expression].strip().isdecimal() else 1
+    usable = [(number, row) for number, row in enumerate(rows[start:], start + 1) if len(row) > max(columns)]
+    skipped += [
+        Skip(f"{file.name}:line {number}", f"it has {len(row)} columns, expected {len(rows[0])}")
+        for number, row in enumerate(rows[start:], start + 1)
+        if 0 < len(row) <= max(columns)
+    ]
+    folder = _pictures(file, [row[path] for _, row in usable])
+    split = known_split(file.stem) or ""
+    for _, row in usable:
+        picture = folder / row[path].strip()
+        if picture.is_file():
+            yield picture, row[expression].strip(), split
+        else:
+            skipped.append(Skip(str(picture), "the file does not exist"))
+
+
+def _pictures(file: Path, names: Sequence[str]) -> Path:
+    """The folder that the names of a list begin at."""
+    near = (file.parent, file.parent.parent)
+    folders = [
+        place for base in near for place in (base, *base.glob(_PICTURE_FOLDERS), *base.glob(f"*/{_PICTURE_FOLDERS}"))
+    ]
+    for folder in folders:
+        # A few may be missing, but not all of so many.
+        if any((folder / name.strip()).is_file() for name in islice(names, 1000)):
+            return folder
+    example = names[0].strip() if names else "103/29a31ebf1567693f4644c8ba3476ca9a72ee07fe67a5860d98707a0a.jpg"
+    msg = f"the pictures of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"
+    raise DatasetError(msg)
+
+
+def _is_part(folder: Path) -> bool:
+    annotations = folder / "annotations"
+    return (folder / "images").is_dir() and any(islice(annotations.glob(f"*{_ENDING}"), 1))
+
+
+def _annotated(part: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
+    """File, number and split of each picture that has a number."""
+    split = known_split(part.name) or ""
+    annotations = part / "annotations"
+    pictures = {path.stem: path for path in pictures_below(part / "images")}
+    for stem, path in pictures.items():
+        file = annotations / f"{stem}{_ENDING}"
+        try:
+            yield path, str(read_small_array(file).item()).strip(), split
+        except FileNotFoundError:
+            skipped.append(Skip(str(path), f"it has no {_ENDING} among the annotations"))
+        except ValueError as err:
+            skipped.append(Skip(str(file), f"cannot be read ({err})"))
+    alone = sorted(file for file in annotations.glob(f"*{_ENDING}") if file.name.removesuffix(_ENDING) not in pictures)
+    skipped += [Skip(str(file), "its picture does not exist") for file in alone]
