@@ -86,17 +86,6 @@ def confusion_png(confusion: Sequence[Sequence[int]], labels: Sequence[str], png
     _save(confusion_figure(confusion, labels, title=title), png)
 
 
-def reliability_png(reliability: dict[str, Any], png: Path, *, title: str = "") -> None:
-    """Draw a reliability diagram.
-
-    Args:
-        reliability: "confidence", "accuracy" (None where a bin is empty) and "count", as from `evaluate_probabilities`.
-        png: the file to write.
-        title: above the picture.
-    """
-    _save(reliability_figure(reliability, title=title), png)
-
-
 def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], *, title: str = "") -> Figure:
     """The confusion matrix as a figure: shade is the share of the true class, numbers are counts and shares."""
     counts = np.asarray(confusion, dtype=np.int64)
