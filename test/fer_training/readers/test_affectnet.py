@@ -97,7 +97,7 @@ def test_pictures_without_an_expression_are_listed(trees: Any) -> None:
     root = write_lists(trees, [1, 8, 9, 10, 11, "happy"])
     (root / "Manually_Annotated_Images/2/0500.jpg").unlink()
     with (root / "Manually_Annotated_file_lists/training.csv").open("a", encoding="utf-8") as file:
-        file.write("0/0000.jpg,1,2\n\n")
+        file.write(f"0/0000.jpg,1,2\n\n{row('n' * 300, 1)}\n")
     samples = load_dataset(root)
     assert told(samples) == [("0000", "train", "happy"), ("0501", "validation", "surprised")]
     assert reasons(samples) == {
@@ -108,6 +108,7 @@ def test_pictures_without_an_expression_are_listed(trees: Any) -> None:
         "0005.jpg": "its expression is 'happy'; expected a number from 0 to 10",
         "0500.jpg": "the file does not exist",
         "training.csv:line 8": "it has 3 columns, expected 9",
+        "n" * 300: "the file does not exist",
     }
 
 

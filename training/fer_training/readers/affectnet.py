@@ -8,8 +8,9 @@ list of the validation pictures often comes without a header. Later: `train_set/
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from fer_training.npz_file import read_small_array
@@ -128,32 +129,34 @@ def _why_not(number: str) -> str:
 
 def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
     """File, number and split of each row whose picture is there."""
+    rows: list[tuple[str, str]] = []
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = list(csv.reader(lines))
+            reader = csv.reader(lines)
+            first = next(reader, [])
+            columns = list_columns(first)
+            if columns is None:
+                header = short_names(first) if first else "no rows"
+                msg = f"{file} has {header}; expected the columns subDirectory_filePath and expression"
+                raise DatasetError(msg)
+            path, expression = columns
+            # A header has no number. The landmarks are not kept: they would be hundreds of megabytes.
+            for row in chain([first] if first[expression].strip().isdecimal() else [], reader):
+                if len(row) > max(columns):
+                    rows.append((row[path].strip(), row[expression].strip()))
+                elif row:
+                    where = f"{file.name}:line {reader.line_num}"
+                    skipped.append(Skip(where, f"it has {len(row)} columns, expected {len(first)}"))
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         msg = f"cannot read {file} ({err}); expected a list of AffectNet"
         raise DatasetError(msg) from err
-    columns = list_columns(rows[0]) if rows else None
-    if columns is None:
-        header = short_names(rows[0]) if rows else "no rows"
-        msg = f"{file} has {header}; expected the columns subDirectory_filePath and expression"
-        raise DatasetError(msg)
-    path, expression = columns
-    # A header has no number.
-    start = 0 if rows[0][expression].strip().isdecimal() else 1
-    usable = [(number, row) for number, row in enumerate(rows[start:], start + 1) if len(row) > max(columns)]
-    skipped += [
-        Skip(f"{file.name}:line {number}", f"it has {len(row)} columns, expected {len(rows[0])}")
-        for number, row in enumerate(rows[start:], start + 1)
-        if 0 < len(row) <= max(columns)
-    ]
-    folder = _pictures(file, [row[path] for _, row in usable])
+    folder = _pictures(file, [name for name, _ in rows])
     split = known_split(file.stem) or ""
-    for _, row in usable:
-        picture = folder / row[path].strip()
-        if picture.is_file():
-            yield picture, row[expression].strip(), split
+    for name, number in rows:
+        picture = folder / name
+        # Not `is_file` of the path itself, which raises at a name that is too long.
+        if os.path.isfile(picture):  # noqa: PTH113
+            yield picture, number, split
         else:
             skipped.append(Skip(str(picture), "the file does not exist"))
 
@@ -166,9 +169,9 @@ def _pictures(file: Path, names: Sequence[str]) -> Path:
     ]
     for folder in folders:
         # A few may be missing, but not all of so many.
-        if any((folder / name.strip()).is_file() for name in islice(names, 1000)):
+        if any(os.path.isfile(folder / name) for name in islice(names, 1000)):  # noqa: PTH113
             return folder
-    example = names[0].strip() if names else "103/29a31ebf1567693f4644c8ba3476ca9a72ee07fe67a5860d98707a0a.jpg"
+    example = names[0] if names else "103/29a31ebf1567693f4644c8ba3476ca9a72ee07fe67a5860d98707a0a.jpg"
     msg = f"the pictures of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"
     raise DatasetError(msg)
 
