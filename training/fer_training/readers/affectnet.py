@@ -23,8 +23,10 @@ from .samples import DatasetError, Skip
 #: What the numbers from 0 on mean.
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
 
+_NAMES = {str(number): name for number, name in enumerate(EXPRESSIONS)}
+
 #: What the numbers after those mean: no expression of one face.
-_OTHERS = ("none", "uncertain", "no face")
+_OTHERS = {"8": "none", "9": "uncertain", "10": "no face"}
 
 #: As distributed; whoever wants the pictures that a network labelled gives `automatically_annotated.csv` itself.
 _LISTS = ("training.csv", "validation.csv")
@@ -117,13 +119,9 @@ def read_affectnet(root: Path) -> Index:
     return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))
 
 
-_NAMES = {str(number): name for number, name in enumerate(EXPRESSIONS)}
-
-
 def _why_not(number: str) -> str:
-    meaning = dict(zip(map(str, range(len(EXPRESSIONS), len(EXPRESSIONS) + len(_OTHERS))), _OTHERS, strict=True))
-    if number in meaning:
-        return f"labelled as {meaning[number]}"
+    if number in _OTHERS:
+        return f"labelled as {_OTHERS[number]}"
     return f"its expression is {number[:20]!r}; expected a number from 0 to {len(_NAMES) + len(_OTHERS) - 1}"
 
 
@@ -171,7 +169,7 @@ def _pictures(file: Path, names: Sequence[str]) -> Path:
         # A few may be missing, but not all of so many.
         if any(os.path.isfile(folder / name) for name in islice(names, 1000)):  # noqa: PTH113
             return folder
-    example = names[0] if names else "103/29a31ebf1567693f4644c8ba3476ca9a72ee07fe67a5860d98707a0a.jpg"
+    example = names[0] if names else "<its paths>"
     msg = f"the pictures of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"
     raise DatasetError(msg)
 
@@ -185,14 +183,15 @@ def _annotated(part: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str
     """File, number and split of each picture that has a number."""
     split = known_split(part.name) or ""
     annotations = part / "annotations"
-    pictures = {path.stem: path for path in pictures_below(part / "images")}
-    for stem, path in pictures.items():
-        file = annotations / f"{stem}{_ENDING}"
+    pictures = pictures_below(part / "images")
+    for path in pictures:
+        file = annotations / f"{path.stem}{_ENDING}"
         try:
             yield path, str(read_small_array(file).item()).strip(), split
         except FileNotFoundError:
             skipped.append(Skip(str(path), f"it has no {_ENDING} among the annotations"))
         except ValueError as err:
             skipped.append(Skip(str(file), f"cannot be read ({err})"))
-    alone = sorted(file for file in annotations.glob(f"*{_ENDING}") if file.name.removesuffix(_ENDING) not in pictures)
+    known = {f"{path.stem}{_ENDING}" for path in pictures}
+    alone = sorted(file for file in annotations.glob(f"*{_ENDING}") if file.name not in known)
     skipped += [Skip(str(file), "its picture does not exist") for file in alone]
