@@ -39,7 +39,7 @@ from fer_perception.crops import (
 )
 from fer_perception.detection.haar import HaarDetector
 from fer_perception.detection.yunet_ort import OrtYunet
-from fer_perception.inference import create_classifier
+from fer_perception.inference import Classifier, create_classifier
 from fer_perception.model_store import ModelStore
 
 ENLARGED = 256
@@ -186,6 +186,12 @@ def draw(path: Path, images: Bytes, faces: Faces, network: OrtYunet) -> None:
     print(f"picture                   {path}")
 
 
+def answers(classifier: Classifier, crops: Bytes) -> NDArray[np.float32]:
+    """(n, K) probabilities for (n, 48, 48) crops, a few hundred at a time."""
+    batches = np.array_split(crops[:, None].astype(np.float32), max(1, len(crops) // 256))
+    return np.concatenate([classifier.classify(batch) for batch in batches])
+
+
 def evaluate(model: str, images: Bytes, labels: NDArray[np.uint8], network: OrtYunet) -> None:
     """Print the accuracy on pictures as they are, aligned by landmarks and cut by the box."""
     known = labels != 255
@@ -196,9 +202,7 @@ def evaluate(model: str, images: Bytes, labels: NDArray[np.uint8], network: OrtY
     truth = labels[faces.found]
 
     def accuracy(crops: Bytes, classes: NDArray[np.uint8]) -> float:
-        batches = np.array_split(crops[:, None].astype(np.float32), max(1, len(crops) // 256))
-        guesses = np.concatenate([classifier.classify(batch).argmax(axis=1) for batch in batches])
-        return float(np.mean(guesses == classes))
+        return float(np.mean(answers(classifier, crops).argmax(axis=1) == classes))
 
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)
     print(f"model                     {classifier.metadata.model_id}, {len(images)} validation pictures")

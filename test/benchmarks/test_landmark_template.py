@@ -11,23 +11,14 @@ import numpy as np
 import pytest
 
 from fer_perception.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE
-from fer_perception.errors import ModelError
-from fer_perception.model_store import ModelStore
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def output(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What the script prints for 150 training pictures, and the picture it draws."""
     root = Path(__file__).resolve().parents[2]
-    data = root.parent / "shared" / "data" / "fer2013_trainval.npz"
-    if not data.is_file():
-        pytest.skip("no ../shared/data here")
-    try:
-        ModelStore().find("yunet_dynamic")
-    except ModelError as err:
-        pytest.skip(f"no YuNet here: {err}")
     picture = tmp_path_factory.mktemp("picture") / "mean.png"
-    command = [sys.executable, str(root / "benchmarks" / "landmark_template.py"), "--data", str(data)]
+    command = [sys.executable, str(root / "benchmarks" / "landmark_template.py"), "--data", str(archive)]
     command += ["--limit", "150", "--haar", "12", "--picture", str(picture)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout, picture

@@ -1,0 +1,104 @@
+"""Asks models about the validation pictures as a robot might see them: found and cut out again, turned, dark, small.
+
+    python benchmarks/harder_pictures.py --data fer2013_trainval.npz MODEL.onnx [MODEL.onnx ...]
+
+Prints a table of accuracy in % and negative log-likelihood in nats, one line for each model. What is drawn at random is
+the same for all models and at every run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+from landmark_template import BORDER, Bytes, Floats, answers, detect, recrop
+
+from fer_perception.crops import LANDMARK_TEMPLATE, align_similarity, box_similarity
+from fer_perception.detection.yunet_ort import OrtYunet
+from fer_perception.inference import create_classifier
+from fer_perception.model_store import ModelStore
+
+#: Standard deviations of what happens to a picture: turned, degrees; scaled, logarithm; shifted, pixels.
+TURN, SCALE, SHIFT = 8.0, 0.07, 2.0
+#: What is left of the light, and the noise of the camera, gray levels.
+LIGHT, NOISE = 0.4, 4.0
+JPEG_QUALITY = 20
+
+
+def wobbled(picture: Bytes, random: np.random.Generator) -> Bytes:
+    """(48, 48) turned, scaled and shifted a little."""
+    side = picture.shape[0]
+    middle = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), random.normal(0, TURN), np.exp(random.normal(0, SCALE)))
+    matrix[:, 2] += random.normal(0, SHIFT, 2)
+    moved = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return moved.astype(np.uint8, copy=False)
+
+
+def halved(picture: Bytes) -> Bytes:
+    """(48, 48) with the details of half as many pixels."""
+    height, width = picture.shape
+    small = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
+
+
+def packed(picture: Bytes) -> Bytes:
+    """(48, 48) after JPEG."""
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+
+
+def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple[Bytes, Bytes]]:
+    """What is asked -> (n, 48, 48) pictures and their labels."""
+    faces = detect(images, network, "finding faces")
+    found = labels[faces.found]
+    boxes = faces.boxes - (BORDER, BORDER, 0, 0)
+    random = np.random.default_rng(0)
+    moved = np.stack([wobbled(image, random) for image in images])
+    dark = np.clip(images * LIGHT + random.normal(0, NOISE, images.shape), 0, 255).astype(np.uint8)
+    return {
+        "as they are": (images, labels),
+        "by landmarks": (recrop(images, faces, align_similarity(faces.landmarks - BORDER, LANDMARK_TEMPLATE)), found),
+        "by box": (recrop(images, faces, box_similarity(boxes)), found),
+        "turned, scaled, shifted": (moved, labels),
+        "dark with noise": (dark, labels),
+        "half the resolution": (np.stack([halved(image) for image in images]), labels),
+        f"JPEG {JPEG_QUALITY}": (np.stack([packed(image) for image in images]), labels),
+    }
+
+
+def figures(probabilities: Floats, labels: Bytes) -> str:
+    """Accuracy in % and negative log-likelihood."""
+    accuracy = np.mean(probabilities.argmax(axis=1) == labels)
+    likely = probabilities[np.arange(len(labels)), labels]
+    return f"{100 * accuracy:.1f} / {-np.log(likely).mean():.3f}"
+
+
+def main() -> None:
+    """Parse the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="npz with validation_images and validation_labels")
+    parser.add_argument(
+        "models", metavar="MODEL", nargs="+", help="names or files of models of FER2013's seven classes"
+    )
+    arguments = parser.parse_args()
+
+    archive = np.load(arguments.data, allow_pickle=False)
+    images, labels = archive["validation_images"], archive["validation_labels"]
+    known = labels != 255
+    asked = versions(images[known], labels[known], OrtYunet(ModelStore().find("yunet_dynamic"), threads=2))
+    print(f"| model | {' | '.join(asked)} |")
+    print("|---" * (len(asked) + 1) + "|")
+    for model in arguments.models:
+        classifier = create_classifier(model, backend="onnxruntime", threads=2)
+        cells = []
+        for pictures, classes in asked.values():
+            cells.append(figures(answers(classifier, pictures).astype(np.float64), classes))
+        print(f"| {classifier.metadata.model_id} | {' | '.join(cells)} |")
+        classifier.close()
+
+
+if __name__ == "__main__":
+    main()
