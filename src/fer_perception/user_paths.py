@@ -25,7 +25,10 @@ def user_cache() -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file that this user can reach; `Path.is_file` raises where a folder above is closed to him."""
+    """Whether there is a file that this user can reach.
+
+    `Path.is_file` raises where a folder above is closed to him, and at a name that is too long.
+    """
     return os.path.isfile(path)  # noqa: PTH113
 
 

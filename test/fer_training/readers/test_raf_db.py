@@ -55,9 +55,12 @@ def test_what_has_no_counterpart_is_listed(trees: Any) -> None:
     folder = write(trees)
     (folder / "Image/aligned/train_00002_aligned.jpg").unlink()
     trees.write_picture("basic/Image/aligned/train_00099_aligned.jpg", 99)
+    with (folder / "EmoLabel/list_patition_label.txt").open("a", encoding="utf-8") as file:
+        file.write(f"train_{'9' * 300}.jpg 1\n")
     skipped = {Path(skip.source).name: skip.reason for skip in load_dataset(folder).skipped}
     assert skipped == {
         "train_00002_aligned.jpg": "the file does not exist",
+        f"train_{'9' * 300}_aligned.jpg": "the file does not exist",
         "train_00099_aligned.jpg": "not in list_patition_label.txt",
     }
 

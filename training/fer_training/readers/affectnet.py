@@ -8,11 +8,11 @@ list of the validation pictures often comes without a header. Later: `train_set/
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from fer_perception.user_paths import is_file
 from fer_training.npz_file import read_small_array
 
 from .folders import pictures_below, subfolders, wrapped
@@ -152,8 +152,7 @@ def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
     split = known_split(file.stem) or ""
     for name, number in rows:
         picture = folder / name
-        # Not `is_file` of the path itself, which raises at a name that is too long.
-        if os.path.isfile(picture):  # noqa: PTH113
+        if is_file(picture):
             yield picture, number, split
         else:
             skipped.append(Skip(str(picture), "the file does not exist"))
@@ -167,7 +166,7 @@ def _pictures(file: Path, names: Sequence[str]) -> Path:
     ]
     for folder in folders:
         # A few may be missing, but not all of so many.
-        if any(os.path.isfile(folder / name) for name in islice(names, 1000)):  # noqa: PTH113
+        if any(is_file(folder / name) for name in islice(names, 1000)):
             return folder
     example = names[0] if names else "<its paths>"
     msg = f"the pictures of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
+
+from fer_perception.user_paths import is_file
 
 from .images import is_image
 from .records import Index, Record, known_split, short_names
@@ -64,12 +65,11 @@ def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Rec
         return "" if column is None else (row[column] or "").strip()
 
     file = folder / value(_PATH_COLUMNS)
-    if "\\" in value(_PATH_COLUMNS) and not os.path.isfile(file):  # noqa: PTH113
+    if "\\" in value(_PATH_COLUMNS) and not is_file(file):
         # Written on Windows.
         file = folder / value(_PATH_COLUMNS).replace("\\", "/")
     split = value(("split", "usage"))
-    # Not `is_file` of the path itself, which raises at a name that is too long.
-    if not value(_PATH_COLUMNS) or not os.path.isfile(file):  # noqa: PTH113
+    if not value(_PATH_COLUMNS) or not is_file(file):
         msg = "the file does not exist"
         raise DatasetError(msg)
     if not is_image(file):

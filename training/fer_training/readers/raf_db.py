@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fer_perception.user_paths import is_file
+
 from .folders import pictures_below, wrapped
 from .records import Index, Record, known_split
 from .samples import DatasetError, Skip
@@ -59,7 +61,7 @@ def read_raf_db(root: Path) -> Index:
     for name, label in _lines(file):
         path = folder / f"{Path(name).stem}{ending}.jpg"
         split = known_split(name.split("_")[0])
-        if not path.is_file():
+        if not is_file(path):
             skipped.append(Skip(str(path), "the file does not exist"))
         elif split is None:
             skipped.append(Skip(str(path), "its name does not begin with train_ or test_"))
