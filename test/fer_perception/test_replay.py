@@ -230,10 +230,15 @@ def test_json_lines_and_csv_say_the_same(tmp_path: Path, clip: list[np.ndarray],
     face = rows[-1]["faces"][0]
     assert cells[-1]["face_id"] == face["face_id"]
     assert cells[-1]["emotion"] == "happy"
-    for label in LABELS:
-        # Six significant digits in the table, nine places in the lines.
-        assert float(cells[-1][f"score_{label}"]) == pytest.approx(face["scores"][label], rel=1e-5, abs=1e-9)
-        assert float(cells[-1][f"raw_{label}"]) == pytest.approx(face["raw_scores"][label], rel=1e-5, abs=1e-9)
+    seen = collector.frames[-1].result.faces[0]
+    assert seen.raw_scores is not None
+    for label, score, unfiltered in zip(LABELS, seen.scores, seen.raw_scores, strict=True):
+        # Nine places in the lines, six significant digits in the table.
+        assert (face["scores"][label], face["raw_scores"][label]) == (
+            round(float(score), 9),
+            round(float(unfiltered), 9),
+        )
+        assert (cells[-1][f"score_{label}"], cells[-1][f"raw_{label}"]) == (f"{score:.6g}", f"{unfiltered:.6g}")
 
 
 @pytest.mark.ros
