@@ -25,7 +25,7 @@ import onnxruntime
 from fer_perception.benchmark.classifier import ARCH1_MULTIPLY_ADDS, pictures
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.peer_networks import efficientnet_b0, mini_xception
-from fer_perception.inference.onnxruntime_classifier import session_options
+from fer_perception.inference.onnxruntime_network import session_options
 
 #: Pictures at once: as `fer benchmark` compares arch1, and what suits each peer.
 BATCHES = {"arch1": 8, "arch1, INT8": 8, "ires_separable": 8, "mini_XCEPTION": 8, "EfficientNet-B0": 1}
@@ -56,9 +56,9 @@ def main() -> None:
 
 def judge_int8(model: Path, out: Path, data: Path) -> None:
     """Quantise with training images and print the accuracy of both on validation images."""
-    from fer_training.evaluate import evaluate_model
-    from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.quantise import quantise_int8
+    from fer_training.evaluation.data import load_evaluation_data
+    from fer_training.evaluation.evaluate import evaluate_model
+    from fer_training.export.int8 import quantise_int8
 
     quantise_int8(model, out, load_evaluation_data(data, split="train").images)
     judged = load_evaluation_data(data, split="validation")

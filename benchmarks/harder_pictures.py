@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from landmark_template import BORDER, Bytes, Floats, answers, detect, recrop
 
-from fer_perception.crops import LANDMARK_TEMPLATE, align_similarity, box_similarity
+from fer_perception.classification.create import create_classifier
 from fer_perception.detection.yunet_ort import OrtYunet
-from fer_perception.inference import create_classifier
-from fer_perception.model_store import ModelStore
+from fer_perception.imaging.crops import LANDMARK_TEMPLATE, align_similarity, box_similarity
+from fer_perception.model_files.store import ModelStore
 
 #: Standard deviations of what happens to a picture: turned, degrees; scaled, logarithm; shifted, pixels.
 TURN, SCALE, SHIFT = 8.0, 0.07, 2.0

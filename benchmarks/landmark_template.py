@@ -28,7 +28,11 @@ from rich.console import Console
 from rich.progress import track
 from skimage import data as pictures
 
-from fer_perception.crops import (
+from fer_perception.classification.classifier import Classifier
+from fer_perception.classification.create import create_classifier
+from fer_perception.detection.haar import HaarDetector
+from fer_perception.detection.yunet_ort import OrtYunet
+from fer_perception.imaging.crops import (
     BOX_TEMPLATE,
     CROP_SIZE,
     LANDMARK_TEMPLATE,
@@ -37,10 +41,7 @@ from fer_perception.crops import (
     crop_faces,
     warp_face,
 )
-from fer_perception.detection.haar import HaarDetector
-from fer_perception.detection.yunet_ort import OrtYunet
-from fer_perception.inference import Classifier, create_classifier
-from fer_perception.model_store import ModelStore
+from fer_perception.model_files.store import ModelStore
 
 ENLARGED = 256
 BORDER = 64

@@ -1,4 +1,4 @@
-"""Fits the temporal settings: `python -m fer_perception.benchmark.temporal_fit` prints what the defaults should be.
+"""Fits the temporal settings: `python benchmarks/temporal_fit.py` prints what the defaults should be.
 
 It uses one half of the held-out pictures and seeds of its own; `temporal` reports on the other half.
 """
@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.benchmark.expression_sequences import Sequences
-from fer_perception.benchmark.filter_contestants import decided, filtered
-from fer_perception.benchmark.frame_outputs import FrameOutputs
-from fer_perception.benchmark.label_measures import measure
-from fer_perception.benchmark.temporal import CORRELATIONS, FIT_SEED, conditions, network_outputs
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import create_decision
+from fer_perception.benchmark.temporal.compare import CORRELATIONS, FIT_SEED, conditions, network_outputs
+from fer_perception.benchmark.temporal.contestants import decided, filtered
+from fer_perception.benchmark.temporal.expression_sequences import Sequences
+from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs
+from fer_perception.benchmark.temporal.label_measures import measure
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.smoother import create_decision
 
 #: One needless change of label a minute is worth so much accuracy.
 FLIP_PRICE = 0.0005

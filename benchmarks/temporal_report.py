@@ -1,6 +1,6 @@
 """Writes the measured table and the plot of docs/smoothing.md.
 
-Run as `python -m fer_perception.benchmark.temporal_report` in the source tree.
+Run as `python benchmarks/temporal_report.py` in the source tree.
 """
 
 from __future__ import annotations
@@ -12,11 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fer_perception.benchmark.filter_contestants import contestants, mean_per_frame, mode_of_own_window, ours_with
-from fer_perception.benchmark.frame_outputs import FrameOutputs
-from fer_perception.benchmark.label_measures import LabelMeasures, measure
-from fer_perception.benchmark.temporal import CORRELATIONS, REPORT_SEED, Row, compare, conditions, network_outputs
-from fer_perception.settings import PipelineSettings
+from fer_perception.benchmark.temporal.compare import (
+    CORRELATIONS,
+    REPORT_SEED,
+    Row,
+    compare,
+    conditions,
+    network_outputs,
+)
+from fer_perception.benchmark.temporal.contestants import contestants, mean_per_frame, mode_of_own_window, ours_with
+from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs
+from fer_perception.benchmark.temporal.label_measures import LabelMeasures, measure
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 #: The table in the document lies between these lines.
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -135,7 +142,7 @@ def main() -> None:
     def progress(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    docs = Path(__file__).parents[3] / "docs"
+    docs = Path(__file__).parents[1] / "docs"
     (_, outputs), _ = network_outputs(views=8, progress=progress)
     rows = []
     for correlation in CORRELATIONS:

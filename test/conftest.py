@@ -36,7 +36,7 @@ def _without_ros() -> str:
 def _without_yunet() -> str:
     """The Haar cascade that serves instead sees a second face here and there."""
     from fer_perception.errors import ModelError
-    from fer_perception.model_store import ModelStore
+    from fer_perception.model_files.store import ModelStore
 
     try:
         for name in ("yunet", "yunet_dynamic"):

@@ -56,7 +56,7 @@ def apps() -> Iterator[Any]:
 
     yield pytest.param(app, "fer", id="fer")
     if importlib.util.find_spec("torch") is not None:
-        from fer_training.cli import build_app
+        from fer_training.cli.app import build_app
 
         yield pytest.param(build_app(), "fer-train", id="fer-train")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_perception.cli import COMMANDS
+from fer_perception.cli.app import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(

@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
-from fer_perception.marked_blocks import replace_block
-from fer_perception.node_settings import ImageSourceSettings, NodeSettings
-from fer_perception.settings import Declaration, PipelineSettings, declaration_of, default_of
-from fer_perception.topics import NODE_TOPICS, ROS4HRI_TOPICS, SERVICES, SOURCE_TOPICS, Topic
+from fer_perception.ros.topics import NODE_TOPICS, ROS4HRI_TOPICS, SERVICES, SOURCE_TOPICS, Topic
+from fer_perception.settings.declaration import Declaration, declaration_of, default_of
+from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_training.report.marked_blocks import replace_block
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Made by tools/generate_interface_docs.py from the declarations in the code: change those, not this file."

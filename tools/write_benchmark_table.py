@@ -18,7 +18,7 @@ from pathlib import Path
 
 from fer_perception.benchmark.table import number
 from fer_perception.errors import FerError, SourceError
-from fer_perception.marked_blocks import write_block
+from fer_training.report.marked_blocks import write_block
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = "speed"

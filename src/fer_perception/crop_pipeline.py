@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.crops import crop_faces
-from fer_perception.detection import Detection, Detector
-from fer_perception.inference import Classifier
+from fer_perception.classification.classifier import Classifier
+from fer_perception.detection.base import Detector
+from fer_perception.imaging.crops import crop_faces
 from fer_perception.pipeline import Pipeline, temporal
-from fer_perception.pipeline_types import FaceResult, Frame, FrameResult
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import Smoother, create_smoother
+from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameResult
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.smoother import Smoother, create_smoother
 
 
 class CropPipeline:

@@ -34,3 +34,11 @@ class ConfigError(FerError):
 
 class SourceError(FerError):
     """A file, bag, camera or directory of images that cannot be read."""
+
+
+class NotInstalledError(BackendError):
+    """A backend whose packages, libraries or device this machine does not have."""
+
+
+class EngineCacheError(BackendError):
+    """A directory for compiled engines that cannot be written."""

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.crops import crop_faces, face_quality
-from fer_perception.detection import Detection, Detector, create_detector
-from fer_perception.inference import Classifier, create_classifier
-from fer_perception.model_store import ModelStore
-from fer_perception.pipeline_types import FaceResult, Frame, FrameResult, Phase
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import Smoothed, Smoother, create_smoother
-from fer_perception.tracking import FaceIds, Track, Tracker
+from fer_perception.classification.classifier import Classifier
+from fer_perception.classification.create import create_classifier
+from fer_perception.detection.base import Detector
+from fer_perception.detection.create import create_detector
+from fer_perception.imaging.crops import crop_faces, face_quality
+from fer_perception.model_files.store import ModelStore
+from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameResult, Phase
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.smoother import Smoothed, Smoother, create_smoother
+from fer_perception.tracking.tracker import FaceIds, Track, Tracker
 
 #: A stamp this much before the latest one, in s, means that the source began anew (a looping bag).
 TIME_JUMP = 0.5

@@ -101,3 +101,19 @@ class FrameResult:
     model_id: str
     faces: tuple[FaceResult, ...]
     timings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One face in one picture, in pixels of that picture.
+
+    Attributes:
+        box: (4,) float32: x, y of the upper left corner, width, height; may reach over the border.
+        landmarks: (5, 2) float32 x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right,
+            so the smaller x in a frontal picture); None where the detector gives none.
+        score: detector's confidence in [0, 1].
+    """
+
+    box: NDArray[np.float32]
+    landmarks: NDArray[np.float32] | None
+    score: float

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
 #: Time back by less than this (ns) is frames out of order; by this or more it is a bag that starts again.
 RESTART_NS = 500_000_000
+
 #: So many equal stamps in a row are a clock that stands.
 STANDING = 15
 
@@ -67,3 +69,50 @@ class CameraClock:
     def forget(self) -> None:
         """Take the next stamp as it comes."""
         self._last_ns = None
+
+
+#: So many usual pauses without a word are silence.
+PAUSES = 2.5
+
+
+class UsualPause:
+    """Learns the pause between two events of a kind (pictures of a camera, searches for faces).
+
+    The shorter one of the last two counts, so that one gap among regular events teaches nothing.
+    """
+
+    def __init__(self) -> None:
+        self._last_s: float | None = None
+        self._pauses: deque[float] = deque(maxlen=2)
+
+    def heard(self, time_s: float) -> None:
+        """An event at this time, s."""
+        if self._last_s is not None:
+            self._pauses.append(max(time_s - self._last_s, 0.0))
+        self._last_s = time_s
+
+    def patience(self, least_s: float) -> float:
+        """How long after the latest event one has to wait, s: at least `least_s`."""
+        return max(least_s, PAUSES * min(self._pauses, default=0.0))
+
+
+class RateLimit:
+    """Takes at most so many events a second of those that come at their own pace, as evenly as that pace allows.
+
+    Args:
+        rate_hz: the limit; 0 = none.
+        start_s: the first event is due then, s.
+    """
+
+    def __init__(self, rate_hz: float, start_s: float) -> None:
+        self._period_s = 1.0 / rate_hz if rate_hz > 0 else 0.0
+        self._due_s = start_s
+
+    def takes(self, now_s: float) -> bool:
+        """Whether to take the event that comes at this time, s."""
+        # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
+        if now_s < self._due_s - 0.1 * self._period_s:
+            return False
+        # From due time to due time, so that the rate is kept; what came too slowly, or not at all, is not made up for.
+        self._due_s = max(self._due_s, now_s - self._period_s) + self._period_s
+        return True

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fer_perception.errors import ModelError
-from fer_perception.model_store import ModelStore
+from fer_perception.model_files.store import ModelStore
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_perception.inference import create_classifier
+from fer_perception.classification.create import create_classifier
 
 MODELS = ("arch1_fer2013", "ires_separable")
 

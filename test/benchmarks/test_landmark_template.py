@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_perception.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE
+from fer_perception.imaging.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fer_perception.camera_clock import STANDING, CameraClock, Verdict
+from fer_perception.timing import STANDING, CameraClock, Verdict
 
 SECOND = 1_000_000_000
 

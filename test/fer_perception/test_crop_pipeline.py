@@ -13,10 +13,10 @@ from changed_model import with_metadata
 from numpy.typing import NDArray
 
 from fer_perception.crop_pipeline import CropPipeline
-from fer_perception.crops import LANDMARK_TEMPLATE, crop_faces
+from fer_perception.imaging.crops import LANDMARK_TEMPLATE, crop_faces
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import FaceResult, Frame
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 Image = NDArray[np.uint8]
 SETTINGS = PipelineSettings(threads=1)

@@ -14,11 +14,11 @@ from changed_model import with_metadata
 from crowd import crowd_of
 from numpy.typing import NDArray
 
-from fer_perception.crops import LANDMARK_TEMPLATE, crop_faces, face_quality
 from fer_perception.errors import BackendError, ConfigError, ModelError
+from fer_perception.imaging.crops import LANDMARK_TEMPLATE, crop_faces, face_quality
 from fer_perception.pipeline import Pipeline, build_pipeline, clip_box
 from fer_perception.pipeline_types import Frame, FrameResult, Phase
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 Image = NDArray[np.uint8]
 SETTINGS = PipelineSettings(deterministic_ids=True, threads=1, track_timeout=0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.rate_limit import RateLimit
+from fer_perception.timing import RateLimit
 
 
 def taken(limit: RateLimit, times_s: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fer_perception.usual_pause import UsualPause
+from fer_perception.timing import UsualPause
 
 
 def patience_after(*times: float) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.system.files import parse_yaml
 from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping, recipe_to_yaml, without_folders
 
 

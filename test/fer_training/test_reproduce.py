@@ -16,20 +16,13 @@ from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training import architectures, cli_reproduce
-from fer_training.published import PUBLISHED, only_cited, published_for
-from fer_training.readers import DatasetError
+from fer_training import architectures
+from fer_training.cli import reproduce as cli_reproduce
+from fer_training.data.samples import DatasetError
 from fer_training.recipe import load_recipe
-from fer_training.reproduce import (
-    DATA_SETS,
-    FAMILIES,
-    Result,
-    chart,
-    pair_recipe,
-    reproduce,
-    table,
-)
-from fer_training.summary import count_parameters
+from fer_training.report.layer_table import count_parameters
+from fer_training.report.published import PUBLISHED, only_cited, published_for
+from fer_training.reproduce import DATA_SETS, FAMILIES, Result, chart, pair_recipe, reproduce, table
 
 SMOKE = ("epochs=1", "batch_size=32", "precision=32-true", "limit_train=40", "early_stopping=0")
 

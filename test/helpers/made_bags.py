@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fer_perception.bags import COMPRESSED_TYPE, IMAGE_TYPE, BagWriter, fer_typestore
-from fer_perception.image import encode_jpeg
+from fer_perception.imaging.encodings import encode_jpeg
+from fer_perception.replay.bags import COMPRESSED_TYPE, IMAGE_TYPE, BagWriter, fer_typestore
 
 STORE = fer_typestore()
 START_NS = 1_700_000_000_000_000_000

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from fer_perception.labels import LABELS
 from fer_training import architectures
 from fer_training.checkpoint import Checkpoint, save_checkpoint
-from fer_training.cli import build_app
+from fer_training.cli.app import build_app
 
 
 def random_teacher(

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_perception.node_settings import ImageSourceSettings, NodeSettings
-from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.settings.declaration import declaration_of
+from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 FILES = ("fer.launch.py", "multi_camera.launch.py", "replay.launch.py")
 ROS_PARAMETERS = {"use_sim_time"}

@@ -11,8 +11,9 @@ from types import ModuleType
 import pytest
 import yaml
 
-from fer_perception.node_settings import ImageSourceSettings, NodeSettings
-from fer_perception.settings import PipelineSettings, check_value, default_of
+from fer_perception.settings.declaration import check_value, default_of
+from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fer_perception.errors import ModelError
-from fer_perception.output_place import write_atomically
+from fer_perception.system.files import write_atomically
 
 FORMAT = "fer_training/1"
 _MEND = "expected a file that `fer-train fit` wrote; train again or take another checkpoint"

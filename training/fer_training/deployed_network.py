@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from fer_perception.errors import ModelError
 from fer_training import architectures
 from fer_training.checkpoint import Checkpoint, CheckpointError
-from fer_training.normalisation import standardise
 
 
 class DeployedNetwork(nn.Module):
@@ -124,3 +123,22 @@ def run_torch(
     with torch.no_grad():
         parts = [module(torch.from_numpy(images[i : i + batch])).float().numpy() for i in range(0, len(images), batch)]
     return np.concatenate(parts)
+
+
+#: Added to the variance (gray levels squared), so that a flat picture gives zeros instead of NaN.
+EPSILON = 1.0
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Per-image standardisation: each picture gets mean 0 and standard deviation 1.
+
+    Args:
+        images: (B, C, H, W) float32, gray values in [0, 255].
+
+    Returns:
+        (B, C, H, W) float32.
+    """
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    centred = images - mean
+    variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
+    return centred * torch.rsqrt(variance + EPSILON)

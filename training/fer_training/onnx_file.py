@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import FP32_SHA256_KEY, PRECISION_KEY
+from fer_perception.model_files.metadata import FP32_SHA256_KEY, PRECISION_KEY
 
 
 def get_metadata(model: onnx.ModelProto) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_perception.errors import ConfigError, SourceError
-from fer_perception.output_place import require_writable
+from fer_perception.system.files import require_writable
 
 
 def ready_for(path: Path, suffix: str = "") -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -14,16 +16,15 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import yaml
 
 from fer_perception.errors import ConfigError
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.system.files import parse_yaml
 from fer_training import architectures
-from fer_training.readers.label_maps import QUOTE
-from fer_training.recipe_numbers import number_fault
+from fer_training.data.label_maps import QUOTE
+from fer_training.data.samples import LARGEST_SIDE
 
 R = TypeVar("R")
 
 #: The recipes that come with this package, and the files they name.
 OWN_RECIPES = Path(__file__).parent / "recipes"
-
 
 #: What an architecture takes that is decided elsewhere, and where.
 _SHAPE = {
@@ -399,3 +400,75 @@ def _check_ranges(recipe: Recipe) -> None:
     if recipe.loss.teacher and recipe.loss.teacher_networks:
         msg = "loss.teacher and loss.teacher_networks are both set; take the file or the networks"
         raise RecipeError(msg)
+
+
+#: What a number must be, in words, and the keys it holds for.
+_RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
+    (
+        lambda value: 0 <= value <= 1,
+        "a number from 0 to 1",
+        (
+            "augmentation.flip",
+            "augmentation.erasing",
+            "augmentation.blur",
+            "augmentation.mixup_probability",
+            "loss.label_smoothing",
+            "loss.votes_weight",
+            "loss.teacher_weight",
+        ),
+    ),
+    (
+        lambda value: 0 <= value < 1,
+        "a number from 0 to below 1",
+        (
+            "ema",
+            "optimizer.momentum",
+            "schedule.factor",
+            "augmentation.zoom",
+            "augmentation.shift",
+            "augmentation.brightness",
+        ),
+    ),
+    (
+        lambda value: 0 < value < math.inf,
+        "a number above 0",
+        ("epochs", "batch_size", "optimizer.lr", "loss.teacher_temperature"),
+    ),
+    (
+        lambda value: 0 <= value < math.inf,
+        "0 or a number above it",
+        (
+            "limit_train",
+            "early_stopping",
+            "optimizer.weight_decay",
+            "optimizer.gradient_clip",
+            "optimizer.sam_radius",
+            "schedule.warmup_epochs",
+            "schedule.patience",
+            "augmentation.rotation",
+            "augmentation.shear",
+            "augmentation.mixup",
+            "loss.auxiliary_votes",
+        ),
+    ),
+    (lambda value: 0 <= value < 2**32, f"0 to {2**32 - 1}", ("seed", "split_seed")),
+    (
+        lambda value: architectures.MIN_INPUT_SIZE <= value <= LARGEST_SIDE,
+        f"{architectures.MIN_INPUT_SIZE} to {LARGEST_SIDE} pixels",
+        ("input_size",),
+    ),
+)
+
+
+def number_fault(recipe: object) -> str:
+    """What is wrong with the first number that is out of range, as a sentence; "" where all are in range.
+
+    Args:
+        recipe: a `Recipe`.
+    """
+    for fits, expected, names in _RANGES:
+        for name in names:
+            value = attrgetter(name)(recipe)
+            if not fits(value):
+                return f"{name} is {value}; expected {expected}"
+    return ""

@@ -11,17 +11,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from fer_perception.errors import ConfigError
-from fer_perception.output_place import write_atomically
-
-from . import architectures
-from .figures import confusion_png, png_bytes
-from .fit import fit
-from .fit_data import load_fit_data
-from .published import Published, only_cited, published_for
-from .readers import load_dataset
-from .recipe import Recipe, RecipeError, load_recipe, recipe_path, recipe_to_yaml
-from .run_directory import WEIGHTS
-from .summary import count_parameters
+from fer_perception.system.files import write_atomically
+from fer_training import architectures
+from fer_training.data.load import load_dataset
+from fer_training.fit.data import load_fit_data
+from fer_training.fit.fit import fit
+from fer_training.fit.run_directory import WEIGHTS
+from fer_training.recipe import Recipe, RecipeError, load_recipe, recipe_path, recipe_to_yaml
+from fer_training.report.figures import confusion_png, png_bytes
+from fer_training.report.layer_table import count_parameters
+from fer_training.report.published import Published, only_cited, published_for
 
 #: What the papers trained; the last word of a recipe's file name is the data set.
 DATA_SETS = ("fer2013", "ckplus", "jaffe", "imed")

@@ -42,4 +42,5 @@ def load_part(name: str) -> Part:
     """
     if name not in PARTS:
         raise KeyError(name)
-    return cast(Part, importlib.import_module(f"fer_perception.benchmark.{name}").run)
+    module = "temporal.compare" if name == "temporal" else name
+    return cast(Part, importlib.import_module(f"{__package__}.{module}").run)

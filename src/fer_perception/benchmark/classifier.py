@@ -14,11 +14,10 @@ import onnxruntime
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
-from fer_perception.inference import create_classifier
-from fer_perception.inference.create import resolve_model
-from fer_perception.inference.model_file import version_path
-from fer_perception.inference.onnxruntime_classifier import session_options
-from fer_perception.settings import PipelineSettings
+from fer_perception.classification.create import create_classifier, resolve_model
+from fer_perception.inference.onnxruntime_network import session_options
+from fer_perception.model_files.onnx_file import version_path
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 BATCHES = (1, 4, 8, 16, 64)
 #: Multiply-adds of ARCH-1 for one 48x48 face, summed over the convolutions as its table lists them.

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.benchmark.faces_canvas import portrait_frame
 from fer_perception.benchmark.measure import measure
-from fer_perception.benchmark.portrait_frame import portrait_frame
-from fer_perception.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE, crop_faces, face_quality
+from fer_perception.imaging.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE, crop_faces, face_quality
 
 _SECONDS, _QUICK_SECONDS = 8.0, 2.0
 #: Width of the faces in pixels: sixteen of them fill a 640x480 frame.

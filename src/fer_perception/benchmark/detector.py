@@ -7,11 +7,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from fer_perception.benchmark.faces_canvas import portrait_frame
 from fer_perception.benchmark.measure import measure_in_turn
-from fer_perception.benchmark.portrait_frame import portrait_frame
-from fer_perception.detection import DETECTORS, Detector, create_detector
+from fer_perception.detection.base import Detector
+from fer_perception.detection.create import DETECTORS, create_detector
 from fer_perception.errors import BackendError, ModelError
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 _SECONDS, _QUICK_SECONDS = 12.0, 4.0
 _THREADS = 1

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from fer_perception.camera_statistics import CameraStatistics
-from fer_perception.node import FerNode, main
+from fer_perception.live.camera_statistics import CameraStatistics
+from fer_perception.ros.node import FerNode, main
 
 dequeue_ages: list[float] = []
 publish_ages: list[float] = []

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.benchmark.measure import summarise
-from fer_perception.demo_clip import HEIGHT, WIDTH, load_portraits
+from fer_perception.demo.clip import HEIGHT, WIDTH, load_portraits
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import Frame
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 FACES = 4
 #: Frames of the clip that is played again and again, at 30 frames a second.
@@ -30,7 +30,7 @@ import time; begin = time.perf_counter(); begin_processor = time.process_time()
 import sys, numpy
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import Frame
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 pipeline = build_pipeline(PipelineSettings())
 image = numpy.zeros((480, 640, 3), numpy.uint8)
 pipeline.process([Frame(image, 1, "benchmark")])

@@ -16,7 +16,7 @@ from fer_perception.benchmark import Progress
 from fer_perception.benchmark.faces_canvas import moving_faces
 from fer_perception.benchmark.ros_rig import RosRig
 from fer_perception.errors import FerError, SourceError
-from fer_perception.model_store import ModelStore
+from fer_perception.model_files.store import ModelStore
 
 RATE_HZ = 30.0
 FACES = (1, 4, 16)

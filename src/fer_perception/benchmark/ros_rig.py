@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.dds_profile import use_large_shared_memory
-from fer_perception.ending_signals import ending_signals_wait
 from fer_perception.errors import SourceError
+from fer_perception.ros.process import use_large_shared_memory
+from fer_perception.system.process import ending_signals_wait
 
 TOPIC = "/benchmark/image_raw"
 #: Frames after the first answer that are not counted: first allocations.
@@ -96,8 +96,8 @@ class RosRig:
         from sensor_msgs.msg import Image
 
         from fer_msgs.msg import EmotionArray
-        from fer_perception.topic_qos import default_qos
-        from fer_perception.topics import IMAGES
+        from fer_perception.ros.qos import default_qos
+        from fer_perception.ros.topics import IMAGES
 
         self._context = rclpy.Context()
         self._context.init()

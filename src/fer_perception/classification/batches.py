@@ -30,7 +30,7 @@ def check_batch(batch: NDArray[np.float32], shape: tuple[int, int, int]) -> None
         expected = ", ".join(("N", *map(str, shape)))
         msg = (
             f"the batch is {batch.dtype} of shape {batch.shape}; expected float32 ({expected}), gray values 0 to 255, "
-            "as `fer_perception.crops.crop_faces` returns them"
+            "as `fer_perception.imaging.crops.crop_faces` returns them"
         )
         raise BackendError(msg)
 

@@ -7,16 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.errors import BackendError
-from fer_perception.inference.metadata import ModelMetadata
-
-
-class NotInstalledError(BackendError):
-    """A backend whose packages, libraries or device this machine does not have."""
-
-
-class EngineCacheError(BackendError):
-    """A directory for compiled engines that cannot be written."""
+from fer_perception.model_files.metadata import ModelMetadata
 
 
 class Classifier(Protocol):

@@ -6,16 +6,15 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import onnxruntime
-
-from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference.base import Classifier, EngineCacheError, NotInstalledError
-from fer_perception.inference.engine_cache import default_cache_directory
-from fer_perception.inference.fallback import FallbackClassifier
-from fer_perception.inference.model_file import ModelFile, read_model_file
-from fer_perception.inference.onnxruntime_classifier import PROVIDERS, OnnxRuntimeClassifier
-from fer_perception.model_store import FOREIGN_MODELS, ModelStore
-from fer_perception.user_paths import expanded, is_directory, is_file
+from fer_perception.classification.classifier import Classifier
+from fer_perception.classification.fallback import FallbackClassifier
+from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.errors import BackendError, EngineCacheError, ModelError, NotInstalledError
+from fer_perception.inference.onnxruntime_network import PROVIDERS, import_onnxruntime
+from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
+from fer_perception.model_files.onnx_file import ModelFile, read_model_file
+from fer_perception.model_files.store import FOREIGN_MODELS, ModelStore
+from fer_perception.system.paths import expanded, is_directory, is_file
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +143,7 @@ def _open(
         return OnnxRuntimeClassifier(file, threads=threads, reason=reason)
     first: Classifier
     if backend == "tensorrt":
-        from fer_perception.inference.tensorrt_classifier import open_tensorrt_classifier
+        from fer_perception.classification.tensorrt.classifier import open_tensorrt_classifier
 
         first = open_tensorrt_classifier(file, cache_directory=cache_directory, progress=progress, reason=reason)
     else:
@@ -158,7 +157,7 @@ def _provider_cache(file: ModelFile, directory: Path | None) -> Path | None:
 
     It names them after the graph, not the weights: each model and each version has a directory of its own.
     """
-    name = f"onnxruntime-{onnxruntime.__version__}-{file.sha256[:16]}"
+    name = f"onnxruntime-{import_onnxruntime().__version__}-{file.sha256[:16]}"
     kept = (directory or default_cache_directory()) / name
     try:
         kept.mkdir(parents=True, exist_ok=True)

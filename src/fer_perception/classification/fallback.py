@@ -7,12 +7,12 @@ import logging
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.classification.batches import check_batch
+from fer_perception.classification.classifier import Classifier
+from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
 from fer_perception.errors import BackendError
-from fer_perception.inference.base import Classifier
-from fer_perception.inference.batches import check_batch
-from fer_perception.inference.metadata import ModelMetadata
-from fer_perception.inference.model_file import ModelFile
-from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.model_files.metadata import ModelMetadata
+from fer_perception.model_files.onnx_file import ModelFile
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """The command line `fer`. Exit status: 0 done, 1 failed (the reason is on stderr), 2 wrong usage.
 
-The modules that `COMMANDS` names register their command with `register(app)` and import what is heavy (NumPy, OpenCV,
+The modules that `app.COMMANDS` names register their command with `register(app)` and import what is heavy (NumPy, OpenCV,
 ONNX Runtime, rclpy) inside the command, so that `fer --help` and shell completion answer at once.
 """
 
@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-
-#: The commands; each is a module of this package.
-COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
 
 #: As `image.MAX_PIXELS`, which cannot be imported before OpenCV is.
 _MAX_PIXELS = 8192 * 8192

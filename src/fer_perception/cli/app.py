@@ -11,11 +11,12 @@ from typing import Annotated
 import typer
 
 from fer_perception import __version__
-from fer_perception.cli import COMMANDS
-from fer_perception.cli.output import print_problem
-from fer_perception.ending_signals import end_as_ctrl_c_does
+from fer_perception.cli.common import print_problem
 from fer_perception.errors import FerError
-from fer_perception.stdout import drop_stdout, reader_left, usable_streams
+from fer_perception.system.process import drop_stdout, end_as_ctrl_c_does, reader_left, usable_streams
+
+#: The commands; each is a module of this package.
+COMMANDS = ("run", "replay", "models", "compile", "benchmark", "doctor")
 
 _INTERRUPTED = 130
 

@@ -60,7 +60,7 @@ def benchmark(
 
 def _require_writable(json_file: str) -> None:
     """Refuse a place nothing can be written to before minutes of measuring, not after."""
-    from fer_perception.output_place import require_writable
+    from fer_perception.system.files import require_writable
 
     if json_file not in {"", "-"}:
         require_writable(Path(json_file))
@@ -86,7 +86,7 @@ def _show(figures: dict[str, float], json_file: str) -> None:
     from rich.console import Console
 
     from fer_perception.benchmark.table import figures_table
-    from fer_perception.output_place import write_atomically
+    from fer_perception.system.files import write_atomically
 
     text = json.dumps({name: _rounded(value) for name, value in figures.items()}, indent=2) + "\n"
     if json_file == "-":

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fer_perception.cli.output import print_line
+from fer_perception.cli.common import print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -35,10 +35,11 @@ def compile_model(
     The engine is kept in the cache, where the node finds it; without it the node builds it at its first start. Prints
     what was taken. Needs an NVIDIA GPU, TensorRT 8.6 or later and pycuda.
     """
-    from fer_perception.inference.create import resolve_model
-    from fer_perception.inference.model_file import read_model_file
-    from fer_perception.inference.tensorrt_classifier import open_tensorrt_classifier
-    from fer_perception.settings import PipelineSettings, default_of
+    from fer_perception.classification.create import resolve_model
+    from fer_perception.classification.tensorrt.classifier import open_tensorrt_classifier
+    from fer_perception.model_files.onnx_file import read_model_file
+    from fer_perception.settings.declaration import default_of
+    from fer_perception.settings.pipeline_settings import PipelineSettings
 
     file = read_model_file(resolve_model(model or default_of(PipelineSettings, "model")))
     file.metadata()

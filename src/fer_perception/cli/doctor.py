@@ -1,4 +1,4 @@
-"""`fer doctor`: what is here, what will run and how to mend what will not."""
+"""`fer doctor`: what is here, what will run and how to fix what will not."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, quiet_when_reader_leaves
-from fer_perception.cli.settings_option import ParamsOption, load_settings
+from fer_perception.cli.common import ParamsOption, load_settings, print_line, quiet_when_reader_leaves
 
 if TYPE_CHECKING:
-    from fer_perception.doctor import Check
+    from fer_perception.doctor.check import Check
 
 _SIGNS = {"ok": ("ok  ", "green"), "warning": ("note", "yellow"), "failed": ("FAIL", "red")}
-
 
 #: Columns of a message at most and, on a narrow terminal, at least; paths are never broken, so that they can be copied.
 _MESSAGE_WIDTH, _LEAST_WIDTH = 100, 30
@@ -43,30 +41,32 @@ def doctor(
 
     Exit status 1 if something that is needed does not work.
     """
-    from fer_perception.doctor import Verdict, check_machine, check_ros
+    from fer_perception.doctor.check import CheckStatus
+    from fer_perception.doctor.machine import check_machine
+    from fer_perception.doctor.ros import check_ros
 
     checks = check_machine(load_settings(params), lambda text: print(text, file=sys.stderr))
     ros = check_ros()
     checks += ros
     if topic is not None:
-        if ros[0].verdict is Verdict.OK:
-            from fer_perception.doctor_topic import check_topic
+        if ros[0].verdict is CheckStatus.OK:
+            from fer_perception.doctor.topic import check_topic
 
             checks += check_topic(topic, wait)
         else:
-            from fer_perception.doctor import Check
+            from fer_perception.doctor.check import Check
 
-            checks.append(Check("images", Verdict.FAILED, f"{topic} cannot be looked at without ROS 2", ros[0].mend))
+            checks.append(Check("images", CheckStatus.FAILED, f"{topic} cannot be looked at without ROS 2", ros[0].fix))
     with quiet_when_reader_leaves():
         _print(checks, as_json=as_json)
-    if any(check.verdict is Verdict.FAILED for check in checks):
+    if any(check.verdict is CheckStatus.FAILED for check in checks):
         raise typer.Exit(1)
 
 
 def _print(checks: list[Check], *, as_json: bool) -> None:
     if as_json:
         rows = [
-            {"name": c.name, "verdict": c.verdict.value, "message": c.message, "mend": c.mend or None} for c in checks
+            {"name": c.name, "verdict": c.verdict.value, "message": c.message, "fix": c.fix or None} for c in checks
         ]
         print_line(json.dumps(rows, indent=2))
         return
@@ -80,5 +80,5 @@ def _print(checks: list[Check], *, as_json: bool) -> None:
         typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {first}")
         for line in others:
             typer.echo(f"{'':<{width + 6}}  {line}")
-        if check.mend:
-            typer.echo(f"{'':<{width + 6}}  -> {check.mend}")
+        if check.fix:
+            typer.echo(f"{'':<{width + 6}}  -> {check.fix}")

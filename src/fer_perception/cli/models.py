@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import print_line, print_problem, quiet_when_reader_leaves
+from fer_perception.cli.common import print_line, print_problem, quiet_when_reader_leaves
 
 if TYPE_CHECKING:
-    from fer_perception.model_store import FileStatus
+    from fer_perception.model_files.store import FileStatus
 
 _JSON = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def list_models(*, as_json: _JSON = False) -> None:
     """Every model this package can use, and where its file is."""
-    from fer_perception.model_store import ModelStore
+    from fer_perception.model_files.store import ModelStore
 
     _print(ModelStore().verify(), as_json=as_json)
 
@@ -41,7 +41,7 @@ def verify(
     as_json: _JSON = False,
 ) -> None:
     """Compare the files with their recorded SHA-256, and look into those without; exit status 1 if one is not whole."""
-    from fer_perception.model_store import FileState, ModelStore
+    from fer_perception.model_files.store import FileState, ModelStore
 
     store = ModelStore()
     statuses = [status for name in names for status in store.verify(name)] if names else store.verify()
@@ -66,8 +66,8 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring model files of others into the user's cache and check their hashes (uses the network without --from)."""
-    from fer_perception.cli.output import progress_bar
-    from fer_perception.model_store import FileState, ModelStore
+    from fer_perception.cli.common import progress_bar
+    from fer_perception.model_files.store import FileState, ModelStore
 
     store = ModelStore()
     with progress_bar(shown=sys.stderr.isatty()) as bar:
@@ -92,8 +92,8 @@ def _looked_into(status: FileStatus) -> FileStatus:
     from dataclasses import replace
 
     from fer_perception.errors import ModelError
-    from fer_perception.inference.model_file import read_metadata
-    from fer_perception.model_store import FileState
+    from fer_perception.model_files.onnx_file import read_metadata
+    from fer_perception.model_files.store import FileState
 
     if status.path is None:
         return status

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import (
+from fer_perception.cli.common import (
+    ParamsOption,
+    load_settings,
     print_problem,
     printable,
     progress_bar,
@@ -22,11 +24,10 @@ from fer_perception.cli.output import (
     tell_shortcomings,
     wants_progress,
 )
-from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
-    from fer_perception.replay import FrameSink, ReplayStatistics
-    from fer_perception.replay_summary import SeenFaces
+    from fer_perception.replay.replay import FrameSink, ReplayStatistics
+    from fer_perception.replay.summary import SeenFaces
 
 #: Given as a file, by convention.
 STDOUT = Path("-")
@@ -71,13 +72,13 @@ def replay(
     --report). Older files of the names given are replaced, an older bag is not. Ctrl-C ends early and leaves complete
     files (exit status 1).
     """
-    from fer_perception.bags import BagReader, BagWriter
     from fer_perception.errors import SourceError
     from fer_perception.pipeline import build_pipeline
-    from fer_perception.replay import Replay
-    from fer_perception.replay_files import CsvTable, JsonLines
-    from fer_perception.replay_summary import SeenFaces
-    from fer_perception.report import Report
+    from fer_perception.replay.bags import BagReader, BagWriter
+    from fer_perception.replay.replay import Replay
+    from fer_perception.replay.report import Report
+    from fer_perception.replay.sinks import CsvTable, JsonLines
+    from fer_perception.replay.summary import SeenFaces
 
     lines_on_stdout = jsonl == STDOUT
     _check_outputs(bag, out=out, jsonl=jsonl, csv=csv, report=report)
@@ -142,7 +143,7 @@ def _tell_what_is_missing(statistics: ReplayStatistics, out: Path | None) -> Non
 
 def _check_outputs(bag: Path, **outputs: Path | None) -> None:
     """Refuse what would lose something: stdout or one file for two outputs, the bag itself, a place that is none."""
-    from fer_perception.output_place import require_writable
+    from fer_perception.system.files import require_writable
 
     named = {option: path for option, path in outputs.items() if path is not None}
     for option, path in named.items():

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.output import (
+from fer_perception.cli.common import (
+    ParamsOption,
+    load_settings,
     print_line,
     print_problem,
     printable,
@@ -21,12 +23,11 @@ from fer_perception.cli.output import (
     tell_shortcomings,
     wants_progress,
 )
-from fer_perception.cli.settings_option import ParamsOption, load_settings
 
 if TYPE_CHECKING:
-    from fer_perception.annotated_output import AnnotatedOutput
-    from fer_perception.media import Media, MediaFrame
+    from fer_perception.imaging.sources import Media, MediaFrame
     from fer_perception.pipeline_types import FrameResult
+    from fer_perception.results.annotated_output import AnnotatedOutput
 
 _WINDOW = "fer run (q or Esc ends)"
 
@@ -67,9 +68,9 @@ def run(
         _require_window()
     # libav and OpenCV talk to stderr on their own; what matters is said by us.
     _silence_opencv()
-    from fer_perception.annotated_output import AnnotatedOutput
-    from fer_perception.media import open_media
+    from fer_perception.imaging.sources import open_media
     from fer_perception.pipeline import build_pipeline
+    from fer_perception.results.annotated_output import AnnotatedOutput
 
     if save is not None and Path(source).is_dir() and os.path.realpath(save) == os.path.realpath(source):
         msg = f"--save {save} is the directory that is read: next time its results would be inputs; name another"
@@ -147,7 +148,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _report(item: MediaFrame, result: FrameResult, media: Media, *, as_json: bool) -> None:
-    from fer_perception.results_json import frame_to_json, json_line
+    from fer_perception.results.json_lines import frame_to_json, json_line
 
     if as_json:
         print_line(json_line(frame_to_json(item.index, result)))
@@ -164,7 +165,7 @@ def _show(item: MediaFrame, result: FrameResult, media: Media, output: Annotated
     """Save and show one annotated frame; False = the user closed the window."""
     import cv2
 
-    from fer_perception.drawing import draw_faces
+    from fer_perception.results.drawing import draw_faces
 
     image = draw_faces(item.frame.image, result)
     if output is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_perception.drawing import UNDECIDED, hex_colour
 from fer_perception.errors import SourceError
 from fer_perception.pipeline_types import FaceResult, FrameResult
+from fer_perception.results.drawing import UNDECIDED, hex_colour
 
 
 def write_timeline(path: Path, results: Sequence[FrameResult], title: str) -> None:

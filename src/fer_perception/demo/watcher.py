@@ -10,13 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from fer_perception.annotated_output import VideoFile
-from fer_perception.bags import BagReader
-from fer_perception.drawing import UNDECIDED, draw_faces, hex_colour
-from fer_perception.emotion_arrays import result_from_message
+from fer_perception.demo.timeline import write_timeline
 from fer_perception.pipeline_types import FrameResult
-from fer_perception.results_json import frame_to_json, json_line
-from fer_perception.timeline import write_timeline
+from fer_perception.replay.bags import BagReader
+from fer_perception.results.annotated_output import VideoFile
+from fer_perception.results.drawing import UNDECIDED, draw_faces, hex_colour
+from fer_perception.results.json_lines import frame_to_json, json_line
+from fer_perception.results.messages import result_from_message
 
 #: The live table drops columns and shortens its bars on terminals narrower than these, in columns.
 WIDE, MEDIUM = 100, 80

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
 from fer_perception.detection.scaling import keep_largest, reduced_copy, to_gray
 from fer_perception.errors import BackendError, ModelError
+from fer_perception.pipeline_types import Detection
 
 _FILE = "haarcascade_frontalface_default.xml"
 # Distributions keep the cascades apart from the Python package.

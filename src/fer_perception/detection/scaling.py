@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
+from fer_perception.pipeline_types import Detection
 
 # A picture this many times larger than its copy is first thinned out to this factor by taking every n-th pixel: the
 # average over 3x3 of those is free of visible aliasing, and an 8K frame costs 2 ms instead of 15.

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
 from fer_perception.detection.scaling import keep_largest, reduced_copy, suppress, to_bgr
+from fer_perception.pipeline_types import Detection
 
 # YuNet finds faces of about 10 to 300 pixels. Measured on 400 training pictures that a face fills: 78 % are found at
 # 48x48 pixels, 98 % at 128, 99 % at 240, 92 % at 480 and 67 % at 640. So smaller pictures are enlarged to this longer

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.detection.yunet_decode import OUTPUT_NAMES, decode, padded
-from fer_perception.errors import BackendError, ModelError
+from fer_perception.errors import ModelError
+from fer_perception.inference.network import Network
+from fer_perception.inference.onnxruntime_network import OnnxRuntimeNetwork
 
 # Cameras of a few sizes, each with its close-up copy; a fresh buffer a frame would cost as much as filling it.
 _KEPT_BUFFERS = 8
@@ -32,7 +33,7 @@ class OrtYunet:
             BackendError: ONNX Runtime is not installed.
             ModelError: the file is missing, does not load, or is not a YuNet with dynamic input size.
         """
-        self._session: Any = _load(model, threads)
+        self._network: Network = _load(model, threads)
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
@@ -41,7 +42,7 @@ class OrtYunet:
         planes = self._buffer(height, width)
         for plane, channel in zip(planes[0], cv2.split(image), strict=True):
             plane[:height, :width] = channel
-        outputs = self._session.run(OUTPUT_NAMES, {"input": planes})
+        outputs = self._network.run({"input": planes}, OUTPUT_NAMES)
         return decode(outputs, planes.shape[3], planes.shape[2], threshold)
 
     def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
@@ -56,45 +57,29 @@ class OrtYunet:
 
     def close(self) -> None:
         """Release the session; idempotent."""
-        self._session = None
+        self._network.close()
         self._buffers.clear()
 
 
-def _load(model: Path, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as err:
-        msg = (
-            f"YuNet through ONNX Runtime needs the package onnxruntime ({err}); install it or set detector to yunet_cv2"
-        )
-        raise BackendError(msg) from None
-    mend = "run `fer models fetch yunet` and `fer models verify`"
+def _load(model: Path, threads: int) -> Network:
+    fix = "run `fer models fetch yunet` and `fer models verify`"
     if not model.is_file():
-        msg = f"there is no YuNet model at {model}; {mend}"
+        msg = f"there is no YuNet model at {model}; {fix}"
         raise ModelError(msg)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Waiting threads sleep: a robot's processor has other work between two frames.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
     try:
-        # Without its fallback, which would tell of it on stdout, where results go.
-        session = onnxruntime.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-    except Exception as err:  # noqa: BLE001 - ONNX Runtime raises many classes without a common base
-        msg = f"{model} is not a model that ONNX Runtime loads ({str(err).splitlines()[0]}); {mend}"
+        network = OnnxRuntimeNetwork(model, name=str(model), threads=threads)
+    except ModelError as err:
+        msg = f"{model} is not a model that ONNX Runtime loads ({err}); {fix}"
         raise ModelError(msg) from None
-    inputs, outputs = session.get_inputs(), {output.name for output in session.get_outputs()}
-    if [each.name for each in inputs] != ["input"] or not outputs.issuperset(OUTPUT_NAMES):
+    outputs = {output.name for output in network.outputs}
+    if [each.name for each in network.inputs] != ["input"] or not outputs.issuperset(OUTPUT_NAMES):
         msg = (
-            f"{model} has inputs {[each.name for each in inputs]} and outputs {sorted(outputs)}; expected YuNet's "
-            f"input 'input' and outputs {', '.join(OUTPUT_NAMES)}; {mend}"
+            f"{model} has inputs {[each.name for each in network.inputs]} and outputs {sorted(outputs)}; expected "
+            f"YuNet's input 'input' and outputs {', '.join(OUTPUT_NAMES)}; {fix}"
         )
         raise ModelError(msg)
-    sides = inputs[0].shape[2:]
-    if any(isinstance(side, int) for side in sides):
-        msg = f"{model} takes pictures of {sides} pixels only; expected the YuNet with dynamic input size; {mend}"
+    sides = network.inputs[0].shape[2:]
+    if any(side is not None for side in sides):
+        msg = f"{model} takes images of {list(sides)} pixels only; expected the YuNet with dynamic input size; {fix}"
         raise ModelError(msg)
-    return session
+    return network

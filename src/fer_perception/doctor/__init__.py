@@ -1,0 +1,1 @@
+"""Diagnosis of the machine: packages, models, backends, ROS, and whether images arrive."""

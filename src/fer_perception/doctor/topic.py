@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fer_perception.doctor import Check, Verdict
+from fer_perception.doctor.check import Check, CheckStatus
 from fer_perception.errors import ImageError
-from fer_perception.image import decode_compressed, decode_raw
+from fer_perception.imaging.encodings import decode_compressed, decode_raw
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -31,8 +31,8 @@ def check_topic(topic: str, wait_s: float) -> list[Check]:
     try:
         name = node.resolve_topic_name(topic)
     except (RuntimeError, ValueError) as err:
-        mend = "give a name of letters, digits, _ and /, no part of which begins with a digit"
-        return [Check("images", Verdict.FAILED, f"{topic!r} is no topic name: {' '.join(str(err).split())}", mend)]
+        fix = "give a name of letters, digits, _ and /, no part of which begins with a digit"
+        return [Check("images", CheckStatus.FAILED, f"{topic!r} is no topic name: {' '.join(str(err).split())}", fix)]
     else:
         return _Look(node, executor, name, wait_s).checks()
     finally:
@@ -60,16 +60,16 @@ class _Look:
         found = [self._offer(info) for info in publishers]
         kind = _COMPRESSED if self._topic.endswith("/compressed") else _IMAGE
         if kind not in kinds:
-            mend = "remap image_raw to an image topic, or set image_transports"
+            fix = "remap image_raw to an image topic, or set image_transports"
             told = f"carries {', '.join(sorted(kinds))}; by its name the node expects {kind}"
-            return [*found, Check("images", Verdict.FAILED, told, mend)]
+            return [*found, Check("images", CheckStatus.FAILED, told, fix)]
         message_class = CompressedImage if kind == _COMPRESSED else Image
         self._node.create_subscription(message_class, self._topic, self._on_image, qos_profile_sensor_data)
         self._spin(lambda: len(self._arrived) >= 30)
         if not self._arrived:
             told = f"none arrived within {self._wait_s:g} s although somebody publishes"
-            mend = "is the camera streaming? A firewall may let names through but not data"
-            return [*found, Check("images", Verdict.FAILED, told, mend)]
+            fix = "is the camera streaming? A firewall may let names through but not data"
+            return [*found, Check("images", CheckStatus.FAILED, told, fix)]
         return [*found, self._rate(), self._picture()]
 
     def _on_image(self, message: Any) -> None:
@@ -96,11 +96,11 @@ class _Look:
             name for name, kinds in self._node.get_topic_names_and_types() if {_IMAGE, _COMPRESSED} & set(kinds)
         )
         told = f"nobody publishes {self._topic}; image topics: {', '.join(images) or 'none'}"
-        mend = (
+        fix = (
             "start the camera driver, remap image_raw to one of these, or compare ROS_DOMAIN_ID and "
             "ROS_AUTOMATIC_DISCOVERY_RANGE (on Humble ROS_LOCALHOST_ONLY) on both machines"
         )
-        return Check("publisher", Verdict.FAILED, told, mend)
+        return Check("publisher", CheckStatus.FAILED, told, fix)
 
     def _offer(self, info: Any) -> Check:
         qos = info.qos_profile
@@ -108,17 +108,17 @@ class _Look:
             f"{info.node_namespace.rstrip('/')}/{info.node_name}: {info.topic_type}, {qos.reliability.name.lower()}, "
             f"{qos.durability.name.lower()}; the node asks for best effort and volatile, which takes every offer"
         )
-        return Check("publisher", Verdict.OK, told)
+        return Check("publisher", CheckStatus.OK, told)
 
     def _rate(self) -> Check:
         times = [when for when, _ in self._arrived]
         if len(times) < 2:
             told = f"only one picture within {self._wait_s:g} s"
-            return Check("rate", Verdict.WARNING, told, "faces are followed best at 10 Hz and more")
+            return Check("rate", CheckStatus.WARNING, told, "faces are followed best at 10 Hz and more")
         rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
         if rate < 5:
-            return Check("rate", Verdict.WARNING, f"{rate:.1f} Hz", "faces are followed best at 10 Hz and more")
-        return Check("rate", Verdict.OK, f"{rate:.1f} Hz")
+            return Check("rate", CheckStatus.WARNING, f"{rate:.1f} Hz", "faces are followed best at 10 Hz and more")
+        return Check("rate", CheckStatus.OK, f"{rate:.1f} Hz")
 
     def _picture(self) -> Check:
         message = self._arrived[-1][1]
@@ -134,12 +134,12 @@ class _Look:
                 image = decode_compressed(format=message.format, data=message.data)
         except ImageError as err:
             return Check(
-                "images", Verdict.FAILED, f"cannot be used ({err.cause}): {err}", "change the driver's encoding"
+                "images", CheckStatus.FAILED, f"cannot be used ({err.cause}): {err}", "change the driver's encoding"
             )
         told = f"{image.shape[1]}x{image.shape[0]} {kind}, frame {message.header.frame_id or '(none)'}"
         if not message.header.stamp.sec and not message.header.stamp.nanosec:
             told += ", without a stamp"
             return Check(
-                "images", Verdict.WARNING, told, "let the driver stamp its images; until then receipt time counts"
+                "images", CheckStatus.WARNING, told, "let the driver stamp its images; until then receipt time counts"
             )
-        return Check("images", Verdict.OK, told)
+        return Check("images", CheckStatus.OK, told)

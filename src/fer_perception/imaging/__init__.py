@@ -1,0 +1,1 @@
+"""Images in and out: encodings, image files, video sources, face crops. Knows no model."""

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.compressed_header import check_compressed
 from fer_perception.errors import ImageError
+from fer_perception.imaging.compressed_header import check_compressed
 
 #: Largest picture that is decoded (8192 x 8192); an 8K frame has half as many pixels.
 MAX_PIXELS = 8192 * 8192

@@ -13,13 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.camera_clock import CameraClock, Verdict
-from fer_perception.camera_slots import CameraSlots, Received
-from fer_perception.camera_statistics import CameraStatistics
 from fer_perception.errors import FerError, ImageError
+from fer_perception.live.camera_slots import CameraSlots, Received
+from fer_perception.live.camera_statistics import CameraStatistics
 from fer_perception.pipeline_types import Frame, FrameResult
-from fer_perception.settings import PipelineSettings
-from fer_perception.usual_pause import UsualPause
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.timing import CameraClock, UsualPause, Verdict
 
 
 class RunningPipeline(Protocol):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import ModelMetadata
-from fer_perception.inference.protobuf import WireError, onnx_external_locations, onnx_metadata
-from fer_perception.user_paths import expanded
+from fer_perception.model_files.metadata import ModelMetadata
+from fer_perception.model_files.protobuf import WireError, onnx_external_locations, onnx_metadata
+from fer_perception.system.paths import expanded
 
 #: How files with a serialised TensorRT engine usually end.
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")

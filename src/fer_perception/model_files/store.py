@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ModelError
-from fer_perception.output_place import replace_atomically
-from fer_perception.share import share_directory
-from fer_perception.user_paths import expanded, is_directory, is_file, user_cache
+from fer_perception.system.files import replace_atomically
+from fer_perception.system.paths import expanded, is_directory, is_file, share_directory, user_cache
 
 log = logging.getLogger(__name__)
 

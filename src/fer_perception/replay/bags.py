@@ -21,10 +21,9 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typest
 from rosbags.typesys.store import Typestore
 
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.image import decode_compressed, decode_raw
-from fer_perception.media import VIDEO_SUFFIXES
-from fer_perception.share import share_directory
-from fer_perception.user_paths import is_file
+from fer_perception.imaging.encodings import decode_compressed, decode_raw
+from fer_perception.imaging.sources import VIDEO_SUFFIXES
+from fer_perception.system.paths import is_file, share_directory
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
-from fer_perception.bags import EMOTIONS_TYPE, BagMessage, BagReader, BagWriter, fer_typestore
-from fer_perception.camera_clock import CameraClock, Verdict
-from fer_perception.emotion_arrays import message_from_result
 from fer_perception.errors import ImageError
 from fer_perception.pipeline import Pipeline
 from fer_perception.pipeline_types import Frame, FrameResult
-from fer_perception.usual_pause import UsualPause
+from fer_perception.replay.bags import EMOTIONS_TYPE, BagMessage, BagReader, BagWriter, fer_typestore
+from fer_perception.results.messages import message_from_result
+from fer_perception.timing import CameraClock, UsualPause, Verdict
 
 #: Where the results go in the new bag; with "/replay" added where the old bag has it already.
 EMOTIONS_TOPIC = "/emotions"

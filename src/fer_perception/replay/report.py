@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception import report_charts
-from fer_perception.drawing import UNDECIDED, hex_colour
-from fer_perception.image import encode_jpeg
-from fer_perception.output_place import write_atomically
+from fer_perception.imaging.encodings import encode_jpeg
 from fer_perception.pipeline_types import FaceResult
-from fer_perception.replay import ReplayedFrame, ReplayStatistics
-from fer_perception.report_charts import Sample
+from fer_perception.replay import report_charts
+from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.replay.report_charts import Sample
+from fer_perception.results.drawing import UNDECIDED, hex_colour
+from fer_perception.system.files import write_atomically
 
 #: At most so many pictures a face: the first label changes.
 MAX_THUMBNAILS = 16

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.drawing import UNDECIDED, hex_colour
+from fer_perception.results.drawing import UNDECIDED, hex_colour
 
 #: A face that is not reported for this long, in s, and for 2.5 times its usual pause leaves a gap in its chart.
 GAP = 0.6

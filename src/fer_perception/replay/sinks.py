@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fer_perception.errors import SourceError
-from fer_perception.replay import ReplayedFrame
-from fer_perception.results_json import frame_to_json, json_line
-from fer_perception.stdout import drop_stdout
+from fer_perception.replay.replay import ReplayedFrame
+from fer_perception.results.json_lines import frame_to_json, json_line
+from fer_perception.system.process import drop_stdout
 
 #: What makes spreadsheets calculate a cell; no name of a ROS topic starts with any of it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from fer_perception.replay import ReplayedFrame
-from fer_perception.results_json import seconds
+from fer_perception.replay.replay import ReplayedFrame
+from fer_perception.results.json_lines import seconds
 
 
 @dataclass

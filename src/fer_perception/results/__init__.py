@@ -1,0 +1,1 @@
+"""Results as messages, JSON lines and drawings."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
-from fer_perception.media import opencv_name
+from fer_perception.imaging.image_files import opencv_name
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 

@@ -1,0 +1,1 @@
+"""Everything that imports rclpy or message packages: nodes, parameters, topics, QoS, conversions, ROS4HRI."""

@@ -11,10 +11,10 @@ from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from fer_perception.errors import ConfigError
-from fer_perception.node_settings import NodeSettings
-from fer_perception.parameters import Parameters
-from fer_perception.topic_qos import default_qos, overridden
-from fer_perception.topics import IMAGES
+from fer_perception.ros.parameters import Parameters
+from fer_perception.ros.qos import default_qos, overridden
+from fer_perception.ros.topics import IMAGES
+from fer_perception.settings.node_settings import NodeSettings
 
 
 @dataclass(frozen=True)

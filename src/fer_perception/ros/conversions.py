@@ -10,9 +10,10 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point32
 from numpy.typing import NDArray
-from sensor_msgs.msg import RegionOfInterest
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from fer_msgs.msg import Emotion, EmotionArray
+from fer_perception.imaging.encodings import decode_compressed, decode_raw
 from fer_perception.pipeline_types import FaceResult, FrameResult, Phase
 
 PHASES = {
@@ -78,3 +79,41 @@ def stamp_ns(header: Any) -> int:
 def _floats(values: Sequence[float] | NDArray[np.float64]) -> array[float]:
     # The generated setters take an array of this type as it is; a list is checked value by value.
     return array("f", np.asarray(values, dtype=np.float32).tobytes())
+
+
+def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """The picture of a sensor_msgs/Image or CompressedImage.
+
+    Raises:
+        ImageError: it cannot be used.
+    """
+    if isinstance(message, CompressedImage):
+        return decode_compressed(format=message.format, data=message.data)
+    return decode_raw(
+        encoding=message.encoding,
+        width=message.width,
+        height=message.height,
+        step=message.step,
+        data=message.data,
+        is_bigendian=message.is_bigendian,
+    )
+
+
+def image_message(image: NDArray[np.uint8], header: Any) -> Image:
+    """A picture as sensor_msgs/Image.
+
+    Args:
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
+        header: std_msgs/Header.
+    """
+    height, width = image.shape[:2]
+    channels = 1 if image.ndim == 2 else 3
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding="mono8" if channels == 1 else "bgr8",
+        is_bigendian=0,
+        step=width * channels,
+        data=array("B", image.tobytes()),
+    )

@@ -9,8 +9,8 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from fer_perception.camera_statistics import CameraSnapshot
-from fer_perception.usual_pause import PAUSES
+from fer_perception.live.camera_statistics import CameraSnapshot
+from fer_perception.timing import PAUSES
 
 #: Causes of drops that are no fault of the picture.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")

@@ -15,12 +15,12 @@ from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
-from fer_perception.camera_slots import Received
+from fer_perception.live.camera_slots import Received
 from fer_perception.pipeline_types import FrameResult
-from fer_perception.result_outputs import send
-from fer_perception.ros4hri import expression_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
-from fer_perception.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
+from fer_perception.ros.hri_messages import expression_message
+from fer_perception.ros.outputs import send
+from fer_perception.ros.qos import NO_EVENTS, NO_OPTIONS, TopicQos
+from fer_perception.ros.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
 
 #: An id becomes a part of topic names, which may have 247 characters.
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")

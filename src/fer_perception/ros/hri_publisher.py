@@ -14,12 +14,12 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from fer_perception.crops import crop_transforms
-from fer_perception.debug_image import image_message
+from fer_perception.imaging.crops import crop_transforms
 from fer_perception.pipeline_types import FaceResult, FrameResult
-from fer_perception.ros4hri import expression_message, roi_message
-from fer_perception.topic_qos import NO_EVENTS, NO_OPTIONS, TopicQos
-from fer_perception.topics import (
+from fer_perception.ros.conversions import image_message
+from fer_perception.ros.hri_messages import expression_message, roi_message
+from fer_perception.ros.qos import NO_EVENTS, NO_OPTIONS, TopicQos
+from fer_perception.ros.topics import (
     FACE_ALIGNED,
     FACE_CROPPED,
     FACE_EXPRESSION,

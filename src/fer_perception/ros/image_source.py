@@ -16,16 +16,15 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from fer_perception.dds_profile import use_large_shared_memory
-from fer_perception.debug_image import image_message
 from fer_perception.errors import ConfigError, FerError, SourceError
-from fer_perception.media import Media, MediaFrame, open_media
-from fer_perception.node_settings import ImageSourceSettings
-from fer_perception.parameters import Parameters
-from fer_perception.rate_limit import RateLimit
-from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
-from fer_perception.topic_qos import NO_OPTIONS, default_qos, overridden
-from fer_perception.topics import SOURCE_IMAGES
+from fer_perception.imaging.sources import Media, MediaFrame, open_media
+from fer_perception.ros.conversions import image_message
+from fer_perception.ros.parameters import Parameters
+from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, use_large_shared_memory
+from fer_perception.ros.qos import NO_OPTIONS, default_qos, overridden
+from fer_perception.ros.topics import SOURCE_IMAGES
+from fer_perception.settings.node_settings import ImageSourceSettings
+from fer_perception.timing import RateLimit
 
 #: A picture that is shown for longer is published so often, in Hz.
 PICTURE_HZ = 15.0
@@ -191,7 +190,3 @@ def main(args: list[str] | None = None) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,48 +10,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
-from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
 
-from fer_perception import diagnostics
-from fer_perception.camera_slots import CameraSlots
-from fer_perception.camera_statistics import CameraStatistics
-from fer_perception.camera_topics import CameraTopic, camera_topics, mismatch
 from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.errors import ConfigError, FerError
-from fer_perception.image import decode_compressed, decode_raw
-from fer_perception.messages import stamp_ns
-from fer_perception.node_settings import NodeSettings
-from fer_perception.parameters import Parameters
+from fer_perception.live.camera_slots import CameraSlots
+from fer_perception.live.camera_statistics import CameraStatistics
+from fer_perception.live.worker import RunningPipeline, Work, Worker
 from fer_perception.pipeline import build_pipeline
-from fer_perception.result_outputs import CameraOutput, Output, send
-from fer_perception.ros4hri import load_hri_msgs, require_expressions
-from fer_perception.ros4hri_consume import FaceCallbacks, FacesConsumer
-from fer_perception.service_guard import refuse_errors
-from fer_perception.settings import Declaration, PipelineSettings, declaration_of
-from fer_perception.shutdown import ended_by_shutdown, leave_signals_to_rclpy
-from fer_perception.topic_qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
-from fer_perception.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
-from fer_perception.tracking import FaceIds
-from fer_perception.worker import RunningPipeline, Work, Worker
+from fer_perception.ros import diagnostics
+from fer_perception.ros.cameras import CameraTopic, camera_topics, mismatch
+from fer_perception.ros.conversions import decode_message, stamp_ns
+from fer_perception.ros.hri_consumer import FaceCallbacks, FacesConsumer
+from fer_perception.ros.hri_messages import load_hri_msgs, require_expressions
+from fer_perception.ros.outputs import CameraOutput, Output, send
+from fer_perception.ros.parameters import Parameters
+from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, refuse_errors
+from fer_perception.ros.qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
+from fer_perception.ros.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
+from fer_perception.settings.declaration import Declaration, declaration_of
+from fer_perception.settings.node_settings import NodeSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.tracking.tracker import FaceIds
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
+
 FAILURE = TransitionCallbackReturn.FAILURE
+
 
 #: The same cause of the same camera is logged again after so many s.
 LOG_PERIOD_S = 30.0
+
 #: What stays as it is is said once.
 LOG_PERIODS_S = {"zero_stamp": math.inf}
+
 DIAGNOSTICS_PERIOD_S = 1.0
 
 
@@ -411,24 +411,6 @@ class FerNode(LifecycleNode):
         send(self, self._diagnostics, message)
 
 
-def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """The picture of a sensor_msgs/Image or CompressedImage.
-
-    Raises:
-        ImageError: it cannot be used.
-    """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(format=message.format, data=message.data)
-    return decode_raw(
-        encoding=message.encoding,
-        width=message.width,
-        height=message.height,
-        step=message.step,
-        data=message.data,
-        is_bigendian=message.is_bigendian,
-    )
-
-
 def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> int:
     """Run the node until it is told to end (Ctrl-C, SIGTERM).
 
@@ -462,7 +444,3 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Protocol
@@ -14,13 +15,14 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import CompressedImage, Image
 
 from fer_msgs.msg import EmotionArray
-from fer_perception.camera_slots import Received
-from fer_perception.debug_image import DebugImagePublisher
-from fer_perception.messages import emotion_array
+from fer_perception.imaging.encodings import encode_jpeg
+from fer_perception.live.camera_slots import Received
 from fer_perception.pipeline_types import FrameResult
-from fer_perception.ros4hri_publish import FacesPublisher
-from fer_perception.topic_qos import TopicQos
-from fer_perception.topics import DEBUG_IMAGE, DEBUG_IMAGE_COMPRESSED, EMOTIONS, Topic
+from fer_perception.results.drawing import draw_faces
+from fer_perception.ros.conversions import emotion_array, image_message
+from fer_perception.ros.hri_publisher import FacesPublisher
+from fer_perception.ros.qos import TopicQos
+from fer_perception.ros.topics import DEBUG_IMAGE, DEBUG_IMAGE_COMPRESSED, EMOTIONS, Topic
 
 #: Makes a publisher of a message type on a topic.
 CreatePublisher = Callable[[type, Topic], Publisher]
@@ -108,3 +110,33 @@ def send(node: Node, publisher: Publisher, message: Any) -> None:
         # Between a signal and the end of the worker the context is gone already.
         if node.context.ok():
             raise
+
+
+class DebugImagePublisher:
+    """Publishes annotated frames.
+
+    Args:
+        raw: publisher of sensor_msgs/Image.
+        compressed: publisher of sensor_msgs/CompressedImage.
+    """
+
+    def __init__(self, raw: Publisher, compressed: Publisher) -> None:
+        self._raw = raw
+        self._compressed = compressed
+
+    def publish(self, image: NDArray[np.uint8], result: FrameResult, header: Any) -> None:
+        """Draw and publish what is subscribed to; nothing is computed otherwise.
+
+        Args:
+            image: (H, W, 3) BGR or (H, W) gray: the frame that `result` is of; not changed.
+            result: its faces.
+            header: of the frame's message.
+        """
+        raw, compressed = (self._raw.get_subscription_count() > 0, self._compressed.get_subscription_count() > 0)
+        if not raw and not compressed:
+            return
+        drawn = draw_faces(image, result)
+        if raw:
+            self._raw.publish(image_message(drawn, header))
+        if compressed:
+            self._compressed.publish(CompressedImage(header=header, format="jpeg", data=array("B", encode_jpeg(drawn))))

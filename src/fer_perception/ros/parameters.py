@@ -12,8 +12,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fer_perception.errors import ConfigError
-from fer_perception.service_guard import refuse_errors
-from fer_perception.settings import check_value, declaration_of, default_of
+from fer_perception.ros.process import refuse_errors
+from fer_perception.settings.declaration import check_value, declaration_of, default_of
 
 S = TypeVar("S")
 Check = Callable[[Any], Any]

@@ -15,8 +15,8 @@ except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks
 
 from fer_perception.errors import ConfigError
-from fer_perception.parameters import Parameters
-from fer_perception.topics import Topic
+from fer_perception.ros.parameters import Parameters
+from fer_perception.ros.topics import Topic
 
 Kind = Literal["publisher", "subscription"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from fer_perception.settings import setting
+from fer_perception.settings.declaration import setting
 
 
 @dataclass(frozen=True)

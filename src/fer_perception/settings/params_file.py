@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ConfigError
-from fer_perception.settings import PipelineSettings, check_value, from_mapping
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.settings.declaration import check_value, from_mapping
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.system.files import parse_yaml
 
 _KEY = "ros__parameters"
 #: Mappings and lists in a file; this project's has a few dozen.

@@ -8,11 +8,15 @@ import os
 import secrets
 import shutil
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fer_perception.errors import FerError, SourceError
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
+
 #: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
 _KEPT_OF_NAME = 40
 
@@ -115,3 +119,16 @@ def replace_atomically(target: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain values a YAML text holds (mappings, lists, text, numbers, dates, None).
+
+    Raises:
+        ValueError: it is no YAML, or holds values that cannot be made; the words are one line.
+    """
+    try:
+        return yaml.safe_load(text)
+    except Exception as err:
+        # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
+        raise ValueError(" ".join(str(err).split())) from err

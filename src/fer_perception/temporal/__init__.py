@@ -1,0 +1,1 @@
+"""Expressions over time: filters, label decision, phases. Knows probabilities and seconds only."""

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import ConfigError
-from fer_perception.hidden_markov import HmmFilter, HmmParameters
-from fer_perception.label_decision import LabelDecision
 from fer_perception.labels import NEUTRAL, circumplex_matrix
-from fer_perception.phases import PhaseEstimator
 from fer_perception.pipeline_types import Phase
-from fer_perception.settings import PipelineSettings
-from fer_perception.temporal_filters import EmaFilter, NoFilter, TemporalFilter
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.filters import EmaFilter, NoFilter, TemporalFilter
+from fer_perception.temporal.hidden_markov import HmmFilter, HmmParameters
+from fer_perception.temporal.label_decision import LabelDecision
+from fer_perception.temporal.phases import PhaseEstimator
 
 #: Pictures of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
 #: learning"): the class frequencies behind the network's probabilities.

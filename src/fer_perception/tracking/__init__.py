@@ -1,0 +1,1 @@
+"""Stable ids of faces over time. Knows geometry and seconds only."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from fer_perception.detection.base import Detection
-from fer_perception.face_motion import POSITION_NOISE, SIZE_NOISE, FaceMotion
+from fer_perception.pipeline_types import Detection
+from fer_perception.tracking.motion import POSITION_NOISE, SIZE_NOISE, FaceMotion
 
 #: A detection farther from the prediction than this many standard deviations is another face ...
 GATE_SIGMAS = 4.0

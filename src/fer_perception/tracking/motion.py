@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
+from fer_perception.pipeline_types import Detection
 
 #: Heads move with about this speed, face sizes per s (standard deviation of each component) ...
 USUAL_SPEED = 1.2

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
-from fer_perception.face_matching import match, same_face
-from fer_perception.face_motion import FaceMotion
-from fer_perception.pipeline_types import STAMP_EPSILON
-from fer_perception.usual_pause import UsualPause
+from fer_perception.pipeline_types import STAMP_EPSILON, Detection
+from fer_perception.timing import UsualPause
+from fer_perception.tracking.matching import match, same_face
+from fer_perception.tracking.motion import FaceMotion
 
 #: A picture whose width and height changed by factors this alike shows the same scene in another resolution.
 _SAME_ASPECT = 0.02

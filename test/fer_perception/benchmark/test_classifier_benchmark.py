@@ -6,7 +6,7 @@ import pytest
 from fer_perception.benchmark import classifier
 from fer_perception.benchmark.matrix_product import MatrixProduct
 from fer_perception.benchmark.peer_networks import efficientnet_b0, mini_xception
-from fer_perception.share import share_directory
+from fer_perception.system.paths import share_directory
 
 onnx = pytest.importorskip("onnx", reason="the peers are built with the onnx package")
 

@@ -9,8 +9,8 @@ from fer_perception.benchmark import pipeline
 from fer_perception.errors import SourceError
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import Frame
-from fer_perception.settings import PipelineSettings
-from fer_perception.share import share_directory
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.system.paths import share_directory
 
 
 @pytest.fixture

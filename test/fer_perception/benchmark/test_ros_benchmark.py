@@ -43,10 +43,10 @@ def test_the_canvas_shows_so_many_faces(faces: int) -> None:
     pytest.importorskip("matplotlib")
     from fer_perception.benchmark.faces_canvas import moving_faces
     from fer_perception.errors import ModelError
-    from fer_perception.model_store import ModelStore
+    from fer_perception.model_files.store import ModelStore
     from fer_perception.pipeline import build_pipeline
     from fer_perception.pipeline_types import Frame
-    from fer_perception.settings import PipelineSettings
+    from fer_perception.settings.pipeline_settings import PipelineSettings
 
     try:
         ModelStore().find("yunet_dynamic")

@@ -8,7 +8,7 @@ from fer_perception.benchmark import crops as crops_part
 from fer_perception.benchmark import detector as detector_part
 from fer_perception.benchmark import load_part
 from fer_perception.errors import ModelError
-from fer_perception.model_store import ModelStore
+from fer_perception.model_files.store import ModelStore
 
 
 def test_crops(monkeypatch: pytest.MonkeyPatch) -> None:

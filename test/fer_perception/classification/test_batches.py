@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fer_perception.classification.batches import in_parts
 from fer_perception.errors import BackendError
-from fer_perception.inference.batches import in_parts
 
 
 @pytest.mark.parametrize(

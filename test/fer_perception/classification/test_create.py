@@ -6,15 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
+from fer_perception.classification.batches import MAX_BATCH
+from fer_perception.classification.create import BACKENDS, _provider_cache, create_classifier, resolve_model
+from fer_perception.classification.fallback import FallbackClassifier
+from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
 from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference import create_classifier
-from fer_perception.inference.batches import MAX_BATCH
-from fer_perception.inference.create import BACKENDS, _provider_cache, resolve_model
-from fer_perception.inference.fallback import FallbackClassifier
-from fer_perception.inference.model_file import read_model_file
-from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
-from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.share import share_directory
+from fer_perception.model_files.onnx_file import read_model_file
+from fer_perception.settings.declaration import declaration_of
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.system.paths import share_directory
 
 
 def test_backends_are_those_of_the_settings():

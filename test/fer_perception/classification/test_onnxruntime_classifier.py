@@ -8,11 +8,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from fer_perception.classification.batches import MAX_BATCH
+from fer_perception.classification.create import create_classifier
+from fer_perception.classification.onnxruntime_classifier import provider_options
 from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference import create_classifier, read_metadata
-from fer_perception.inference.batches import MAX_BATCH
-from fer_perception.inference.onnxruntime_classifier import PROVIDERS, provider_options, session_options
+from fer_perception.inference.onnxruntime_network import PROVIDERS, session_options
 from fer_perception.labels import LABELS
+from fer_perception.model_files.onnx_file import read_metadata
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_a_closed_classifier_says_so(make_model, pictures):
         ({"softmax": False}, "does not answer with probabilities"),
         ({"input_name": "x"}, "inputs x"),
         ({"output_name": "y"}, "outputs y"),
-        ({"dtype": 2}, r"tensor\(uint8\)"),
+        ({"dtype": 2}, r"images uint8"),
         ({"props": {}}, "no metadata key"),
         ({"props": {"fer.labels": "["}}, "does not parse"),
         ({"changed_props": {"fer.input_shape": "[1, Infinity, 48]"}}, "does not parse"),

@@ -9,7 +9,7 @@ import typer
 from run_fer import run_fer
 from typer.main import get_command
 
-from fer_perception.cli import COMMANDS
+from fer_perception.cli.app import COMMANDS
 from fer_perception.cli.app import app
 
 

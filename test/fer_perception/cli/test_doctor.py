@@ -14,7 +14,9 @@ import pytest
 from run_fer import run_fer
 from run_in_terminal import run_in_terminal
 
-from fer_perception.doctor import Verdict, check_ros, check_writable
+from fer_perception.doctor.check import CheckStatus
+from fer_perception.doctor.machine import check_writable
+from fer_perception.doctor.ros import check_ros
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
@@ -29,7 +31,7 @@ def test_this_machine() -> None:
     assert "onnxruntime" in rows["expression model"]["message"]
     for name in ("opencv", "onnxruntime", "face detector", "cache of models", "cache of engines", "ROS 2"):
         assert name in rows
-    assert all(row["mend"] for row in rows.values() if row["verdict"] != "ok")
+    assert all(row["fix"] for row in rows.values() if row["verdict"] != "ok")
 
 
 def test_a_machine_without_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +42,7 @@ def test_a_machine_without_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         "name": "model yunet",
         "verdict": "warning",
         "message": "is not here; the Haar detector is weaker",
-        "mend": "fer models fetch yunet",
+        "fix": "fer models fetch yunet",
     }
     assert rows["face detector"]["verdict"] == "warning"
     assert rows["face detector"]["message"].startswith("haar")
@@ -75,11 +77,11 @@ def test_messages_fit_a_narrow_terminal() -> None:
 
 
 def test_directories(tmp_path: Path) -> None:
-    assert check_writable("cache", tmp_path / "new").verdict is Verdict.OK
+    assert check_writable("cache", tmp_path / "new").verdict is CheckStatus.OK
     (tmp_path / "file").write_text("")
     check = check_writable("cache", tmp_path / "file" / "below")
-    assert check.verdict is Verdict.WARNING
-    assert "XDG_CACHE_HOME" in check.mend
+    assert check.verdict is CheckStatus.WARNING
+    assert "XDG_CACHE_HOME" in check.fix
 
 
 def test_without_ros(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     rows = rows_of(done)
     assert rows["ROS 2"]["verdict"] == "warning"
-    assert "make setup" in rows["ROS 2"]["mend"]
+    assert "make setup" in rows["ROS 2"]["fix"]
     assert rows["images"]["verdict"] == "failed"
     assert done.returncode == 1
 
@@ -119,7 +121,7 @@ def test_an_environment_in_which_no_node_starts(
     rows = rows_of(done)
     assert rows["ROS 2"]["verdict"] == "failed"
     assert told in rows["ROS 2"]["message"]
-    assert name in rows["ROS 2"]["mend"]
+    assert name in rows["ROS 2"]["fix"]
     # What has nothing to do with ROS is told all the same.
     assert rows["expression model"]["verdict"] == "ok"
     assert rows["images"]["message"] == "/camera cannot be looked at without ROS 2"
@@ -132,7 +134,7 @@ def test_files_of_the_working_directory_are_not_taken_for_modules(
     (tmp_path / "rclpy.py").write_text("raise SystemExit('not me')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROS_DOMAIN_ID", str(ros_domain_id))
-    assert check_ros()[0].verdict is Verdict.OK
+    assert check_ros()[0].verdict is CheckStatus.OK
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from run_fer import run_fer
 
-from fer_perception.model_store import FOREIGN_MODELS
+from fer_perception.model_files.store import FOREIGN_MODELS
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from made_bags import START_NS, jpeg, text, write_bag
 from made_results import make_face, make_result
 from run_fer import run_fer
 
-from fer_perception.bags import BagReader
 from fer_perception.cli.replay import MOST_FACES, _summary
-from fer_perception.demo_clip import RATE, clip_frames
-from fer_perception.replay import ReplayedFrame, ReplayStatistics
-from fer_perception.replay_summary import SeenFaces
+from fer_perception.demo.clip import RATE, clip_frames
+from fer_perception.replay.bags import BagReader
+from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.replay.summary import SeenFaces
 
 PERIOD = 10**9 // RATE
 

@@ -12,8 +12,8 @@ import pytest
 from run_fer import run_fer
 
 from fer_perception import cli
-from fer_perception.demo_clip import RATE, clip_frames, load_portraits
-from fer_perception.image import MAX_PIXELS
+from fer_perception.demo.clip import RATE, clip_frames, load_portraits
+from fer_perception.imaging.encodings import MAX_PIXELS
 from fer_perception.labels import LABELS
 
 FACE_KEYS = {

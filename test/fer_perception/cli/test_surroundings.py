@@ -12,7 +12,7 @@ import pytest
 from made_bags import START_NS, jpeg, write_bag
 from run_fer import run_fer
 
-from fer_perception.image import encode_jpeg
+from fer_perception.imaging.encodings import encode_jpeg
 
 _FER = "from fer_perception.cli import main; main()"
 

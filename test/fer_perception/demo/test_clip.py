@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from fer_perception.demo_clip import DURATION, HEIGHT, RATE, WIDTH, clip_frames
+from fer_perception.demo.clip import DURATION, HEIGHT, RATE, WIDTH, clip_frames
 
 
 def test_the_clip_is_the_same_at_every_call_and_moves() -> None:

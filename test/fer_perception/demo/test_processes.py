@@ -38,14 +38,14 @@ def other_end(ros_domain_id: int) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
     pytest.importorskip("skimage")
-    from fer_perception.demo import write_clip
+    from fer_perception.demo.camera import write_clip
 
     bag = tmp_path_factory.mktemp("demo") / "clip"
     return bag, write_clip(bag, 0.3)
 
 
 def test_the_camera_stays_for_the_last_answer(clip: tuple[Path, list[int]], other_end: Any) -> None:
-    from fer_perception.demo import CAMERA_TOPIC, replay
+    from fer_perception.demo.camera import CAMERA_TOPIC, replay
 
     cameras: list[int] = []
 
@@ -72,7 +72,7 @@ def watching(clip: tuple[Path, list[int]], out: Path, patience: float) -> tuple[
     heard, hears = os.pipe()
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "fer_perception.demo_watch", "--bag", str(bag), "--out", str(out), "--topic", TOPIC,
+            sys.executable, "-m", "fer_perception.demo.watcher", "--bag", str(bag), "--out", str(out), "--topic", TOPIC,
             "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", "20",
             "--ready-fd", str(hears), "--start-patience", "60", "--patience", str(patience),
         ],
@@ -87,7 +87,7 @@ def answer(node: Any, heard: int, stamp_ns: int) -> None:
     from std_msgs.msg import Header
 
     from fer_msgs.msg import EmotionArray
-    from fer_perception.messages import emotion_array
+    from fer_perception.ros.conversions import emotion_array
 
     publisher = node.create_publisher(EmotionArray, TOPIC, 5)
     header = Header(frame_id="camera")
@@ -141,7 +141,7 @@ def test_a_demo_that_is_ended_while_it_starts_its_processes_leaves_none(ros_doma
         while not (started := started_by(demo.pid, "fer_perception.node")):
             assert demo.poll() is None and time.monotonic() < deadline
         demo.terminate()
-        started += started_by(demo.pid, "fer_perception.demo_watch")
+        started += started_by(demo.pid, "fer_perception.demo.watcher")
         # Until all who hold its stderr have ended.
         _, told = demo.communicate(timeout=60)
         assert told.endswith("demo: interrupted\n")

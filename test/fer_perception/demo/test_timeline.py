@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from made_results import make_face, make_result
 
-from fer_perception.drawing import colour_of
+from fer_perception.demo.timeline import write_timeline
 from fer_perception.labels import LABELS_WITH_CONTEMPT
-from fer_perception.timeline import write_timeline
+from fer_perception.results.drawing import colour_of
 
 
 def count(picture: np.ndarray, label: str, labels: tuple[str, ...] = ()) -> int:

@@ -9,7 +9,7 @@ import pytest
 from made_results import make_face, make_result
 from rich.console import Console
 
-from fer_perception.demo_watch import MEDIUM, WIDE, live_table
+from fer_perception.demo.watcher import MEDIUM, WIDE, live_table
 from fer_perception.labels import LABELS
 
 

@@ -10,9 +10,10 @@ import pytest
 from matplotlib import cbook
 from skimage import data as pictures
 
-from fer_perception.detection import Detector, create_detector
+from fer_perception.detection.base import Detector
+from fer_perception.detection.create import create_detector
 from fer_perception.errors import ModelError
-from fer_perception.model_store import ModelStore
+from fer_perception.model_files.store import ModelStore
 
 SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_faces": 64, "threads": 1}
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_perception.detection import DETECTORS, Detector, create_detector
+from fer_perception.detection.base import Detector
+from fer_perception.detection.create import DETECTORS, create_detector
 from fer_perception.detection.haar import HaarDetector
 from fer_perception.detection.yunet_cv2 import OpenCvYunet
 from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.errors import BackendError, ConfigError, ModelError
-from fer_perception.model_store import ModelStore
-from fer_perception.settings import PipelineSettings, declaration_of
+from fer_perception.model_files.store import ModelStore
+from fer_perception.settings.declaration import declaration_of
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_faces": 64, "threads": 1}
 

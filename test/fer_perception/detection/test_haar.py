@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_perception.detection import Detector
+from fer_perception.detection.base import Detector
 
 
 @pytest.mark.parametrize(("who", "box"), [("astronaut", (178, 63, 90, 113)), ("hopper", (183, 120, 170, 212))])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.detection import Detection
 from fer_perception.detection.scaling import keep_largest, reduced_copy, suppress, to_bgr, to_gray
+from fer_perception.pipeline_types import Detection
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from crowd import crowd_of
 
-from fer_perception.detection import Detection, Detector
+from fer_perception.detection.base import Detector
+from fer_perception.pipeline_types import Detection
 
 NAMES = ["yunet_ort", "yunet_cv2"]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage import data as pictures
 
-from fer_perception.crops import (
+from fer_perception.imaging.crops import (
     BOX_TEMPLATE,
     CROP_SIZE,
     LANDMARK_TEMPLATE,

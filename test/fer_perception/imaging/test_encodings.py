@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from skimage import data as pictures
 
 from fer_perception.errors import ImageError
-from fer_perception.image import ENCODINGS, MAX_PIXELS, decode_compressed, decode_raw, encode_jpeg
+from fer_perception.imaging.encodings import ENCODINGS, MAX_PIXELS, decode_compressed, decode_raw, encode_jpeg
 
 WIDTH, HEIGHT = 34, 26
 

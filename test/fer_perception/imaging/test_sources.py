@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from fer_perception.errors import SourceError
-from fer_perception.media import natural_key, open_media, read_picture
+from fer_perception.imaging.image_files import read_picture
+from fer_perception.imaging.sources import natural_key, open_media
 
 
 def picture(width: int = 64, height: int = 48) -> np.ndarray:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from fer_perception.camera_slots import CameraSlots
+from fer_perception.live.camera_slots import CameraSlots
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_rate_limit_keeps_the_newest_of_each_period(
     dropped: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("fer_perception.camera_slots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fer_perception.live.camera_slots.time.monotonic", lambda: now[0])
     slots = slots_of("a", dropped=dropped, max_rate_hz=10.0)
     taken: list[float] = []
     for step in range(60):  # 2 s at 30 Hz
@@ -90,7 +90,7 @@ def test_a_limit_at_the_cameras_own_rate_loses_nothing_to_jitter(
     dropped: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("fer_perception.camera_slots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fer_perception.live.camera_slots.time.monotonic", lambda: now[0])
     slots = slots_of("a", dropped=dropped, max_rate_hz=30.0)
     taken = 0
     for step in range(90):
@@ -105,7 +105,7 @@ def test_under_overload_every_camera_keeps_its_share_and_ages_stay_bounded(
     dropped: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("fer_perception.camera_slots.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fer_perception.live.camera_slots.time.monotonic", lambda: now[0])
     cameras = ("a", "b", "c", "slow")
     period = {"a": 1 / 30, "b": 1 / 30, "c": 1 / 60, "slow": 0.2}
     slots = slots_of(*cameras, dropped=dropped)

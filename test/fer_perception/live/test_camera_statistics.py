@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from fer_perception.camera_statistics import WINDOW_S, CameraStatistics
+from fer_perception.live.camera_statistics import WINDOW_S, CameraStatistics
 
 
 def test_nothing_yet() -> None:

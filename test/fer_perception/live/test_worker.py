@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer_perception.camera_clock import STANDING
-from fer_perception.camera_slots import CameraSlots, Received
-from fer_perception.camera_statistics import CameraStatistics
 from fer_perception.errors import BackendError, ModelError
+from fer_perception.live.camera_slots import CameraSlots, Received
+from fer_perception.live.camera_statistics import CameraStatistics
+from fer_perception.live.worker import Work, Worker
 from fer_perception.pipeline_types import Frame, FrameResult
-from fer_perception.settings import PipelineSettings
-from fer_perception.worker import Work, Worker
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.timing import STANDING
 
 IMAGE = np.zeros((4, 4), np.uint8)
 

@@ -7,10 +7,10 @@ import numpy as np
 import onnx
 import pytest
 
+from fer_perception.classification.create import create_classifier
 from fer_perception.errors import ModelError
-from fer_perception.inference import create_classifier
-from fer_perception.inference.model_file import read_model_file
-from fer_perception.inference.protobuf import WireError, fields
+from fer_perception.model_files.onnx_file import read_model_file
+from fer_perception.model_files.protobuf import WireError, fields
 
 
 def with_external(path, location: str) -> None:

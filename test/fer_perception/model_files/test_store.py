@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_perception import model_store
 from fer_perception.errors import ModelError
-from fer_perception.model_store import FOREIGN_MODELS, FileState, ModelEntry, ModelStore
+from fer_perception.model_files import store as model_store
+from fer_perception.model_files.store import FOREIGN_MODELS, FileState, ModelEntry, ModelStore
 
 CONTENT = {"first.onnx": b"first model" * 20000, "second.onnx": b"second model"}
 

@@ -12,8 +12,8 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from fer_perception.bags import BagReader, BagWriter, fer_typestore
 from fer_perception.errors import ImageError, SourceError
+from fer_perception.replay.bags import BagReader, BagWriter, fer_typestore
 
 PICTURE = np.arange(32 * 24 * 3, dtype=np.uint8).reshape(24, 32, 3)
 

@@ -12,14 +12,14 @@ import pytest
 from made_bags import START_NS, STORE, header, jpeg, raw, text, write_bag
 from made_results import make_face, make_result
 
-from fer_perception.bags import EMOTIONS_TYPE, BagReader, BagWriter
-from fer_perception.demo_clip import RATE, clip_frames
-from fer_perception.emotion_arrays import message_from_result, result_from_message
+from fer_perception.demo.clip import RATE, clip_frames
 from fer_perception.labels import LABELS
 from fer_perception.pipeline import Pipeline, build_pipeline
-from fer_perception.replay import Replay, ReplayedFrame, ReplayStatistics
-from fer_perception.replay_files import CsvTable, JsonLines
-from fer_perception.settings import PipelineSettings
+from fer_perception.replay.bags import EMOTIONS_TYPE, BagReader, BagWriter
+from fer_perception.replay.replay import Replay, ReplayedFrame, ReplayStatistics
+from fer_perception.replay.sinks import CsvTable, JsonLines
+from fer_perception.results.messages import message_from_result, result_from_message
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 PERIOD = 10**9 // RATE
 SETTINGS = PipelineSettings(deterministic_ids=True, threads=1)
@@ -247,7 +247,7 @@ def test_the_bytes_are_those_rclpy_writes(tmp_path: Path, clip: list[np.ndarray]
     from std_msgs.msg import Header
 
     from fer_msgs.msg import EmotionArray
-    from fer_perception.messages import emotion_array
+    from fer_perception.ros.conversions import emotion_array
 
     collector, _ = replay(clip_bag(tmp_path / "bag", clip), pipeline)
     for frame in collector.frames:

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from made_bags import START_NS, STORE, jpeg, raw, write_bag
 
-from fer_perception.bags import EMOTIONS_TYPE, BagReader, BagWriter
-from fer_perception.demo_clip import RATE, clip_frames
-from fer_perception.emotion_arrays import result_from_message
+from fer_perception.demo.clip import RATE, clip_frames
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import FrameResult
-from fer_perception.replay import Replay
-from fer_perception.settings import PipelineSettings
+from fer_perception.replay.bags import EMOTIONS_TYPE, BagReader, BagWriter
+from fer_perception.replay.replay import Replay
+from fer_perception.results.messages import result_from_message
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 pytestmark = pytest.mark.ros
 

@@ -13,14 +13,14 @@ from contrast import contrast
 from full_disk import fill_the_disk
 from made_results import make_face, make_result
 
-from fer_perception.drawing import UNDECIDED, colour_of, hex_colour
 from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.pipeline_types import FaceResult, Phase
-from fer_perception.replay import ReplayedFrame, ReplayStatistics
-from fer_perception.replay_summary import SeenFaces
-from fer_perception.report import MAX_THUMBNAILS, Report, thumbnail
-from fer_perception.report_charts import MAX_POINTS
+from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
+from fer_perception.replay.report import MAX_THUMBNAILS, Report, thumbnail
+from fer_perception.replay.report_charts import MAX_POINTS
+from fer_perception.replay.summary import SeenFaces
+from fer_perception.results.drawing import UNDECIDED, colour_of, hex_colour
 
 IMAGE = np.random.default_rng(3).integers(0, 255, (480, 640, 3), dtype=np.uint8)
 START = 1_700_000_000_000_000_000

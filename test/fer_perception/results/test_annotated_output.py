@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_perception.annotated_output import AnnotatedOutput
 from fer_perception.errors import SourceError
+from fer_perception.results.annotated_output import AnnotatedOutput
 
 IMAGE = np.full((48, 64, 3), (10, 120, 230), np.uint8)
 
@@ -66,7 +66,7 @@ def test_a_full_disk_is_no_success(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from fer_perception.annotated_output import VideoFile
+from fer_perception.results.annotated_output import VideoFile
 from fer_perception.errors import SourceError
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

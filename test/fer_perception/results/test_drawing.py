@@ -8,9 +8,9 @@ import pytest
 from contrast import contrast
 from made_results import make_face, make_result
 
-from fer_perception.drawing import COLOURS, OTHER_COLOUR, colour_of, draw_faces, hex_colour, layout
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_perception.pipeline_types import FrameResult, Phase
+from fer_perception.results.drawing import COLOURS, OTHER_COLOUR, colour_of, draw_faces, hex_colour, layout
 
 SIZES = [(320, 240), (640, 480), (3840, 2160)]
 

@@ -11,7 +11,7 @@ from made_results import make_face, make_result
 
 from fer_perception.labels import LABELS
 from fer_perception.pipeline_types import Phase
-from fer_perception.results_json import frame_to_json, json_line, number
+from fer_perception.results.json_lines import frame_to_json, json_line, number
 
 FACE_KEYS = {
     "face_id", "emotion", "confidence", "roi", "scores", "raw_scores", "phase", "valence", "arousal", "observed",

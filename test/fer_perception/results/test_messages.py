@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from made_bags import STORE, header
 
-from fer_perception.bags import EMOTIONS_TYPE
-from fer_perception.emotion_arrays import message_from_result, result_from_message
 from fer_perception.labels import LABELS
 from fer_perception.pipeline_types import FaceResult, FrameResult, Phase
+from fer_perception.replay.bags import EMOTIONS_TYPE
+from fer_perception.results.messages import message_from_result, result_from_message
 
 SCORES = np.array([0.02, 0.05, 0.08, 0.45, 0.11, 0.14, 0.15])
 #: No two fields have the same value.

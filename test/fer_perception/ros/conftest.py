@@ -60,7 +60,7 @@ class Probe:
         """Start `fer` and wait for a lifecycle state ("" = do not wait)."""
         from rclpy.parameter import Parameter
 
-        from fer_perception.node import FerNode
+        from fer_perception.ros.node import FerNode
 
         # A loaded machine must not look like a silent camera.
         values = {"track_timeout": 30.0, "deterministic_ids": True, "threads": 1, **parameters}

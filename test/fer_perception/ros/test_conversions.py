@@ -36,7 +36,7 @@ def test_every_field_arrives() -> None:
     from std_msgs.msg import Header
 
     from fer_msgs.msg import Emotion
-    from fer_perception.messages import emotion_array
+    from fer_perception.ros.conversions import emotion_array
 
     header = Header(frame_id="optical")
     header.stamp.sec, header.stamp.nanosec = 12, 345
@@ -59,7 +59,7 @@ def test_every_field_arrives() -> None:
 def test_no_field_is_left_at_its_default() -> None:
     from std_msgs.msg import Header
 
-    from fer_perception.messages import emotion_array
+    from fer_perception.ros.conversions import emotion_array
 
     message = emotion_array(FrameResult("/c", 7, 640, 480, LABELS, "m@1", (FACE,)), Header(frame_id="optical"))
     for made in (message, *message.emotions):
@@ -70,7 +70,7 @@ def test_no_field_is_left_at_its_default() -> None:
 
 
 def test_what_was_not_seen_or_estimated_is_empty_or_nan() -> None:
-    from fer_perception.messages import emotion
+    from fer_perception.ros.conversions import emotion
 
     nan = float("nan")
     message = emotion(
@@ -89,7 +89,7 @@ def test_what_was_not_seen_or_estimated_is_empty_or_nan() -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_phases_have_the_constants_of_their_names(phase: Phase) -> None:
     from fer_msgs.msg import Emotion
-    from fer_perception.messages import emotion
+    from fer_perception.ros.conversions import emotion
 
     assert emotion(replace(FACE, phase=phase)).phase == getattr(Emotion, f"PHASE_{phase.name}")
 
@@ -99,7 +99,7 @@ def test_phases_have_the_constants_of_their_names(phase: Phase) -> None:
     [(0.0, (0, 0)), (0.9999999999, (1, 0)), (1.5, (1, 500_000_000)), (1e5 + 0.25, (100000, 250_000_000))],
 )
 def test_durations_never_overflow_their_nanoseconds(seconds: float, expected: tuple[int, int]) -> None:
-    from fer_perception.messages import duration
+    from fer_perception.ros.conversions import duration
 
     message = duration(seconds)
     assert (message.sec, message.nanosec) == expected
@@ -109,9 +109,9 @@ def test_live_and_replayed_results_make_the_same_message() -> None:
     from rosbags.typesys.store import Typestore  # noqa: F401 - the replay needs it
     from std_msgs.msg import Header
 
-    from fer_perception.bags import fer_typestore
-    from fer_perception.emotion_arrays import message_from_result, result_from_message
-    from fer_perception.messages import emotion_array
+    from fer_perception.replay.bags import fer_typestore
+    from fer_perception.results.messages import message_from_result, result_from_message
+    from fer_perception.ros.conversions import emotion_array
 
     carried = replace(FACE, face_id="f2", raw_scores=None, landmarks=None, observed=False)
     result = FrameResult("/c", 0, 640, 480, LABELS, "m@1", (FACE, carried))

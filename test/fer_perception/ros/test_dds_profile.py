@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from fer_perception.dds_profile import profile_path, use_large_shared_memory
+from fer_perception.ros.process import profile_path, use_large_shared_memory
 
 OLDER, NEWER = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
 CHOICES = (OLDER, NEWER, "FASTDDS_BUILTIN_TRANSPORTS")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fer_perception.camera_statistics import Ages, CameraSnapshot
+from fer_perception.live.camera_statistics import Ages, CameraSnapshot
 
 pytestmark = pytest.mark.ros
 
@@ -31,14 +31,14 @@ WELL = CameraSnapshot(
 
 
 def state(**changes: Any) -> Any:
-    from fer_perception.diagnostics import NodeState
+    from fer_perception.ros.diagnostics import NodeState
 
     made = NodeState("robot/fer", "active", enabled=True, failure="", active_for=60.0, track_timeout=0.5)
     return replace(made, **changes)
 
 
 def camera(snapshot: CameraSnapshot, publishers: int = 1, **changes: Any) -> tuple[int, str, dict[str, str]]:
-    from fer_perception.diagnostics import camera_status
+    from fer_perception.ros.diagnostics import camera_status
 
     status = camera_status(state(**changes), "/image_raw", snapshot, publishers)
     assert status.name == "robot/fer: camera /image_raw"
@@ -95,7 +95,7 @@ def test_a_camera_is_not_stale_before_it_had_its_time_nor_while_nobody_looks() -
 
 
 def test_why_nothing_can_arrive() -> None:
-    from fer_perception.diagnostics import camera_status
+    from fer_perception.ros.diagnostics import camera_status
 
     silent = replace(WELL, last_received_age=None)
     status = camera_status(state(), "/image_raw", silent, 1, "the topic carries std_msgs/msg/String")
@@ -111,7 +111,7 @@ def test_why_nothing_can_arrive() -> None:
     ],
 )
 def test_faces_of_another_node(publishers: int, changes: dict[str, Any], level: int, told: str) -> None:
-    from fer_perception.diagnostics import faces_status
+    from fer_perception.ros.diagnostics import faces_status
 
     faces = {"/humans/faces/a/cropped": (WELL, 1), "/humans/faces/b/cropped": (WELL, 1)}
     status = faces_status(state(**changes), "/humans/faces/tracked", publishers, faces)
@@ -125,7 +125,7 @@ def test_faces_of_another_node(publishers: int, changes: dict[str, Any], level: 
 
 
 def test_the_worst_of_another_nodes_faces_is_told_in_the_status_of_all() -> None:
-    from fer_perception.diagnostics import faces_status
+    from fer_perception.ros.diagnostics import faces_status
 
     bad = replace(WELL, dropped={"encoding": 7}, dropped_recently={"encoding": 5}, last_error="no such encoding")
     faces = {
@@ -142,7 +142,7 @@ def test_the_worst_of_another_nodes_faces_is_told_in_the_status_of_all() -> None
 
 
 def test_a_face_that_has_only_just_appeared_is_not_called_stale() -> None:
-    from fer_perception.diagnostics import faces_status
+    from fer_perception.ros.diagnostics import faces_status
 
     def told(awaited_for: float) -> tuple[bytes, str]:
         new = replace(WELL, last_received_age=None, interval=0.0, awaited_for=awaited_for)
@@ -154,7 +154,7 @@ def test_a_face_that_has_only_just_appeared_is_not_called_stale() -> None:
 
 
 def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:
-    from fer_perception.diagnostics import node_status
+    from fer_perception.ros.diagnostics import node_status
 
     assert node_status(state()).message == "active"
     failed = node_status(state(lifecycle="unconfigured", failure="cannot configure: no model"))
@@ -174,7 +174,7 @@ def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:
 )
 def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: tuple[int, str, str]) -> None:
     level, precision, told = expected
-    from fer_perception.diagnostics import pipeline_status
+    from fer_perception.ros.diagnostics import pipeline_status
 
     pipeline = SimpleNamespace(
         classifier=SimpleNamespace(
@@ -194,8 +194,8 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
 
 
 def test_the_int8_version_is_called_so(repository: Path) -> None:
-    from fer_perception.diagnostics import pipeline_status
-    from fer_perception.inference import create_classifier
+    from fer_perception.classification.create import create_classifier
+    from fer_perception.ros.diagnostics import pipeline_status
 
     for name, precision in (("arch1_fer2013", "FP32"), ("arch1_fer2013_int8", "INT8")):
         classifier = create_classifier(repository / "models" / f"{name}.onnx", backend="onnxruntime", threads=1)

@@ -119,7 +119,7 @@ def face(**changes: Any) -> Any:
 
 def test_the_mapping_of_an_expression() -> None:
     from fer_perception.labels import LABELS
-    from fer_perception.ros4hri import expression_message
+    from fer_perception.ros.hri_messages import expression_message
 
     message = expression_message(PLAIN, face(), LABELS, "header")
     assert (message.header, message.expression, message.confidence) == ("header", "happy", 0.5)
@@ -130,7 +130,7 @@ def test_the_mapping_of_an_expression() -> None:
 
 def test_contempt_is_never_sent() -> None:
     from fer_perception.labels import LABELS_WITH_CONTEMPT
-    from fer_perception.ros4hri import expression_message
+    from fer_perception.ros.hri_messages import expression_message
 
     scores = np.array([0.0, 0.0, 0.1, 0.0, 0.2, 0.0, 0.1, 0.6])
     message = expression_message(PLAIN, face(emotion="contempt", scores=scores), LABELS_WITH_CONTEMPT, None)
@@ -139,7 +139,7 @@ def test_contempt_is_never_sent() -> None:
 
 def test_the_mapping_of_a_box() -> None:
     from fer_perception.pipeline_types import FrameResult
-    from fer_perception.ros4hri import roi_message
+    from fer_perception.ros.hri_messages import roi_message
 
     result = FrameResult("/c", 0, 320, 240, (), "m", (face(),))
     message = roi_message(PLAIN, face(), result, "header")

@@ -42,7 +42,7 @@ def test_what_cannot_be_published_is_one_sentence_and_exit_1(
     capfd: pytest.CaptureFixture[str],
     case: tuple[list[str], str],
 ) -> None:
-    from fer_perception.image_source import main
+    from fer_perception.ros.image_source import main
 
     parameters, told = case
     # Else it would choose one for the whole test run.

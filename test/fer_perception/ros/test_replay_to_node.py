@@ -31,7 +31,7 @@ def clip() -> list[np.ndarray]:
     """The demonstration clip at 10 Hz, 400x300: smaller than Fast DDS' shared memory, so that nothing is lost."""
     pytest.importorskip("skimage")
     pytest.importorskip("matplotlib")
-    from fer_perception.demo_clip import RATE, clip_frames
+    from fer_perception.demo.clip import RATE, clip_frames
 
     every = round(RATE * STEP_S)
     return [
@@ -84,7 +84,7 @@ def test_replayed_bags_are_answered_frame_by_frame(
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import CompressedImage, Image
 
-    from fer_perception.bags import BagReader
+    from fer_perception.replay.bags import BagReader
 
     answers_of: dict[tuple[str, bool], list[Any]] = {}
     for storage, compressed in KINDS:
@@ -131,8 +131,8 @@ def answer_to(probe: Any, publisher: Any, message: Any, topic: str, *, first: bo
 
 def check_story(answers: list[Any]) -> None:
     """Who is there when, under one id each, and that the astronaut smiles."""
-    from fer_perception.demo_clip import ASTRONAUT_SPANS, HOPPER_SPANS
-    from fer_perception.settings import PipelineSettings
+    from fer_perception.demo.clip import ASTRONAUT_SPANS, HOPPER_SPANS
+    from fer_perception.settings.pipeline_settings import PipelineSettings
 
     people: dict[str, set[str]] = {"astronaut": set(), "hopper": set()}
     labels: list[str] = []

@@ -114,7 +114,7 @@ def test_bad_values_are_refused_with_a_reason_and_change_nothing(probe: Any, ast
         (result,) = probe.set(**values)
         assert not result.successful, values
         assert reason in result.reason
-    from fer_perception.settings import PipelineSettings
+    from fer_perception.settings.pipeline_settings import PipelineSettings
 
     assert probe.fer.get_parameter("filter").value == PipelineSettings().filter
     probe.ask(astronaut, 1.0)
@@ -139,8 +139,8 @@ def test_a_value_of_no_known_type_is_refused_and_the_node_lives_on(probe: Any) -
 def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(probe: Any) -> None:
     from rcl_interfaces.srv import DescribeParameters
 
-    from fer_perception.node_settings import NodeSettings
-    from fer_perception.settings import PipelineSettings
+    from fer_perception.settings.node_settings import NodeSettings
+    from fer_perception.settings.pipeline_settings import PipelineSettings
 
     probe.start(wait_for="unconfigured", autostart=False)
     names = [item.name for cls in (PipelineSettings, NodeSettings) for item in dataclasses.fields(cls)]
@@ -178,8 +178,8 @@ def test_parameters_changed_under_load_never_end_it(probe: Any, astronaut: Any) 
 
 
 def test_what_a_node_reads_at_its_start_cannot_be_set_later() -> None:
-    from fer_perception.node_settings import ImageSourceSettings
-    from fer_perception.parameters import descriptor
+    from fer_perception.ros.parameters import descriptor
+    from fer_perception.settings.node_settings import ImageSourceSettings
 
     rate = descriptor(ImageSourceSettings, "rate", read_only=True)
     assert rate.read_only

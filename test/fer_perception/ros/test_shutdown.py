@@ -9,8 +9,8 @@ import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
-from fer_perception.node import main
-from fer_perception.shutdown import ended_by_shutdown
+from fer_perception.ros.node import main
+from fer_perception.ros.process import ended_by_shutdown
 
 pytestmark = pytest.mark.ros
 

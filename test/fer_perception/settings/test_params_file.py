@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from fer_perception.errors import ConfigError
-from fer_perception.node_settings import NODE_ONLY
-from fer_perception.params_file import read_parameters, read_pipeline_settings
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.node_settings import NODE_ONLY
+from fer_perception.settings.params_file import read_parameters, read_pipeline_settings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 
 def write(path: Path, text: str) -> Path:

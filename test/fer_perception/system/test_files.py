@@ -12,7 +12,7 @@ import pytest
 from full_disk import fill_the_disk
 
 from fer_perception.errors import ModelError, SourceError
-from fer_perception.output_place import replace_atomically, write_atomically
+from fer_perception.system.files import replace_atomically, write_atomically
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_protected_file_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("to_file", [False, True])
 def test_standard_output_by_its_name(tmp_path: Path, *, to_file: bool) -> None:
     program = (
-        "from pathlib import Path\nfrom fer_perception.output_place import write_atomically\n"
+        "from pathlib import Path\nfrom fer_perception.system.files import write_atomically\n"
         "write_atomically(Path('/dev/stdout'), 'text')"
     )
     captured = tmp_path / "captured"

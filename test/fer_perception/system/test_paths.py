@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fer_perception import share
-from fer_perception.inference.create import resolve_model
-from fer_perception.inference.engine_cache import default_cache_directory
-from fer_perception.inference.model_file import read_model_file
-from fer_perception.model_store import ModelStore
-from fer_perception.user_paths import expanded, is_directory, is_file, user_cache
+from fer_perception.classification.create import resolve_model
+from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
+from fer_perception.model_files.onnx_file import read_model_file
+from fer_perception.model_files.store import ModelStore
+from fer_perception.system import paths as share
+from fer_perception.system.paths import expanded, is_directory, is_file, user_cache
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fer_perception.ending_signals import end_as_ctrl_c_does, ending_signals_wait
+from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wait
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -77,8 +77,8 @@ def test_a_second_one_does_not_wait_where_the_block_may_last() -> None:
 
 #: Prints a line that no pipe holds.
 LONG_LINE = """
-from fer_perception.cli.output import print_line
-from fer_perception.ending_signals import end_as_ctrl_c_does
+from fer_perception.cli.common import print_line
+from fer_perception.system.process import end_as_ctrl_c_does
 end_as_ctrl_c_does()
 print_line("x" * 1_000_000)
 """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_perception import share
 from fer_perception.errors import ModelError
+from fer_perception.system import paths as share
 
 
 def make_share(prefix: Path) -> Path:
@@ -18,8 +18,8 @@ def make_share(prefix: Path) -> Path:
 
 
 def make_module(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    file = directory / "share.py"
+    file = directory / "system" / "paths.py"
+    file.parent.mkdir(parents=True)
     file.touch()
     return file
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.system.files import parse_yaml
 
 
 def test_plain_values():

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
-from fer_perception.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.labels import LABELS
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import FILTERS, create_filter, training_prior
-from fer_perception.temporal_filters import EmaFilter, NoFilter, TemporalFilter
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.filters import EmaFilter, NoFilter, TemporalFilter
+from fer_perception.temporal.hidden_markov import HmmFilter, HmmParameters
+from fer_perception.temporal.smoother import FILTERS, create_filter, training_prior
 
 PRIOR = training_prior(LABELS)
 HAPPY, NEUTRAL = LABELS.index("happy"), LABELS.index("neutral")

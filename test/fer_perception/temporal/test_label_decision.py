@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_perception.label_decision import LabelDecision
+from fer_perception.temporal.label_decision import LabelDecision
 
 
 def decision(threshold: float = 0.3, hysteresis: float = 0.1, dwell: float = 0.2) -> LabelDecision:

@@ -7,8 +7,8 @@ from itertools import groupby
 import numpy as np
 import pytest
 
-from fer_perception.phases import PhaseEstimator
 from fer_perception.pipeline_types import Phase
+from fer_perception.temporal.phases import PhaseEstimator
 
 
 def course(knots: list[float], values: list[float], rate: float, noise: float = 0.0) -> list[tuple[float, Phase]]:

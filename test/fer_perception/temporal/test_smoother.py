@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer_perception.benchmark.expression_sequences import make_sequences
-from fer_perception.benchmark.filter_contestants import contestants
-from fer_perception.benchmark.frame_outputs import synthetic
+from fer_perception.benchmark.temporal.contestants import contestants
+from fer_perception.benchmark.temporal.expression_sequences import make_sequences
+from fer_perception.benchmark.temporal.frame_outputs import synthetic
 from fer_perception.errors import ConfigError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT, circumplex_matrix
 from fer_perception.pipeline import temporal
 from fer_perception.pipeline_types import Phase
-from fer_perception.settings import PipelineSettings, declaration_of
-from fer_perception.smoothing import FILTERS, create_filter, create_smoother, training_prior
+from fer_perception.settings.declaration import declaration_of
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.smoother import FILTERS, create_filter, create_smoother, training_prior
 
 
 def peaked(label: str, p: float = 0.7, labels: tuple[str, ...] = LABELS) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.detection.base import Detection
-from fer_perception.face_matching import match, overlaps, same_face
-from fer_perception.face_motion import FaceMotion
+from fer_perception.pipeline_types import Detection
+from fer_perception.tracking.matching import match, overlaps, same_face
+from fer_perception.tracking.motion import FaceMotion
 
 
 def box(x: float, y: float = 0.0, width: float = 100.0, height: float = 100.0) -> np.ndarray:

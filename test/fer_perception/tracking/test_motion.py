@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.detection.base import Detection
-from fer_perception.face_motion import POSITION_NOISE, USUAL_SPEED, FaceMotion
+from fer_perception.pipeline_types import Detection
+from fer_perception.tracking.motion import POSITION_NOISE, USUAL_SPEED, FaceMotion
 
 
 def detection(x: float, size: float = 100.0, *, landmarks: bool = False) -> Detection:

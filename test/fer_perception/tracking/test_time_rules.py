@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fer_perception.detection.base import Detection
-from fer_perception.tracking import FaceIds, Tracker
-from fer_perception.usual_pause import PAUSES
+from fer_perception.pipeline_types import Detection
+from fer_perception.timing import PAUSES
+from fer_perception.tracking.tracker import FaceIds, Tracker
 
 PLACES = 3
 #: ms, so that a sum of them is a limit exactly, or misses it by far more than what the tracker takes for nothing.

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fer_perception.benchmark.face_worlds import WORLDS, detect, lost, passing
-from fer_perception.benchmark.identity_measures import follow
-from fer_perception.detection.base import Detection
-from fer_perception.tracking import FaceIds, Tracker
+from fer_perception.benchmark.temporal.face_worlds import WORLDS, detect, lost, passing
+from fer_perception.benchmark.temporal.identity_measures import follow
+from fer_perception.pipeline_types import Detection
+from fer_perception.tracking.tracker import FaceIds, Tracker
 
 
 def face(x: float, y: float = 100.0, size: float = 80.0, *, score: float = 0.9, landmarks: bool = True) -> Detection:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from fer_training.architectures import create
-from fer_training.summary import LayerRow, summarise
+from fer_training.architectures.registry import create
+from fer_training.report.layer_table import LayerRow, summarise
 
 #: ARCH-1, Table 1. The paper prints 32 for the first convolution (8 x 9 = 72) and counts four numbers a channel for
 #: batch normalisation.

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from fer_training import architectures
-from fer_training.architectures import ArchitectureError, create, head_tensors
 from fer_training.architectures.layers import StridedPointwiseConv2d, drop_path
-from fer_training.summary import count_parameters, summarise
+from fer_training.architectures.registry import ArchitectureError, create, head_tensors
+from fer_training.report.layer_table import count_parameters, summarise
 
 TOTALS = {
     "arch1": (293_951, 292_863),

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_training.cli import main
-from fer_training.readers import load_dataset
+from fer_training.cli.app import main
+from fer_training.data.load import load_dataset
 
 CLASSES = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
 

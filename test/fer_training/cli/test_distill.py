@@ -12,13 +12,13 @@ from random_teacher import distill, random_teacher
 
 from fer_perception.errors import SourceError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training.calibration import softmax
-from fer_training.evaluate import run_model
-from fer_training.expression_module import ExpressionModule
-from fer_training.fit_data import load_fit_data
-from fer_training.readers import load_dataset
+from fer_training.data.load import load_dataset
+from fer_training.distillation.teacher_file import read_teacher, write_teacher
+from fer_training.evaluation.calibration import softmax
+from fer_training.evaluation.evaluate import run_model
+from fer_training.fit.data import load_fit_data
+from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping
-from fer_training.teacher_file import read_teacher, write_teacher
 
 
 def test_several_teachers_are_averaged_over_picture_and_mirror_image(tiny_npz: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from fer_training.cli import main; main()", *map(str, arguments)]
+    command = [sys.executable, "-c", "from fer_training.cli.app import main; main()", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -86,7 +86,7 @@ def test_names_of_files_that_would_not_be_found_again_are_refused(tmp_path: Path
 
 def test_without_the_packages_of_training_it_says_how_to_get_them() -> None:
     """`make demo` and `make setup` leave the program there, and PyTorch out."""
-    program = "import sys; sys.modules['torch'] = None; from fer_training.cli import main; main()"
+    program = "import sys; sys.modules['torch'] = None; from fer_training.cli.app import main; main()"
     command = [sys.executable, "-c", program, "summary", "arch1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1

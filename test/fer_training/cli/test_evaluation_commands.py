@@ -15,10 +15,12 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError, ModelError
-from fer_training import cli_card, cli_evaluate, cli_export
 from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
-from fer_training.cli import build_app
-from fer_training.results_table import read_result
+from fer_training.cli import card as cli_card
+from fer_training.cli import evaluate as cli_evaluate
+from fer_training.cli import export as cli_export
+from fer_training.cli.app import build_app
+from fer_training.report.results_table import read_result
 
 
 @pytest.fixture(scope="module")

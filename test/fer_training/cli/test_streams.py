@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-_MAIN = "from fer_training.cli import main; main()"
+_MAIN = "from fer_training.cli.app import main; main()"
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from fer_perception.errors import FerError
-from fer_training import cli_summary
+from fer_training.cli import summary as cli_summary
 
 
 @pytest.fixture

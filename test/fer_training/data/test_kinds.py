@@ -6,10 +6,12 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from fer_perception.detection import DETECTORS
-from fer_training import readers
-from fer_training.cli_prepare import prepare_command
-from fer_training.readers import KINDS, TREE_KINDS, DatasetError, load_dataset
+from fer_perception.detection.create import DETECTORS
+from fer_training.cli.prepare import prepare_command
+from fer_training.data import kinds
+from fer_training.data.kinds import KINDS, TREE_KINDS
+from fer_training.data.load import load_dataset
+from fer_training.data.samples import DatasetError
 
 
 def help_of(option: str) -> str:
@@ -19,12 +21,12 @@ def help_of(option: str) -> str:
 
 
 def test_every_kind_is_explained() -> None:
-    assert [kind for kind in KINDS if f"\n| {kind} | " not in (readers.__doc__ or "")] == []
+    assert [kind for kind in KINDS if f"\n| {kind} | " not in (kinds.__doc__ or "")] == []
 
 
 @pytest.mark.parametrize(("option", "names"), [("kind", TREE_KINDS), ("detector", DETECTORS)])
 def test_prepare_names_all_it_takes(option: str, names: tuple[str, ...]) -> None:
-    assert [name for name in names if name not in help_of(option)] == [], f"--{option} in cli_prepare.py lists others"
+    assert [name for name in names if name not in help_of(option)] == [], f"--{option} in cli/prepare.py lists others"
 
 
 def test_an_unknown_kind_lists_all(trees: Any) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.readers.jaffe import EXPRESSIONS
-from fer_training.readers.label_maps import LabelMap, apply_label_map, canonical, find_label_map, renaming
-from fer_training.readers.samples import UNKNOWN, DatasetError, Samples
+from fer_training.data.label_maps import LabelMap, apply_label_map, canonical, find_label_map, renaming
+from fer_training.data.readers.jaffe import EXPRESSIONS
+from fer_training.data.samples import UNKNOWN, DatasetError, Samples
 
 
 def samples(*labels: str) -> Samples:

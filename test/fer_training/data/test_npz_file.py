@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_training import npz_file
-from fer_training.npz_file import read_arrays
+from fer_training.data import npz_file
+from fer_training.data.npz_file import read_arrays
 
 
 def npy(array: np.ndarray) -> bytes:

@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from skimage import data
 from typer.testing import CliRunner
 
-from fer_perception.crops import LANDMARK_TEMPLATE
-from fer_perception.detection import Detector, create_detector
+from fer_perception.detection.base import Detector
+from fer_perception.detection.create import create_detector
 from fer_perception.errors import FerError
+from fer_perception.imaging.crops import LANDMARK_TEMPLATE
 from fer_perception.labels import LABELS
-from fer_perception.model_store import ModelStore
-from fer_training import cli_prepare
-from fer_training.prepare import class_order, face_crop, prepare
-from fer_training.readers import DatasetError, load_dataset, load_index
+from fer_perception.model_files.store import ModelStore
+from fer_training.cli import prepare as cli_prepare
+from fer_training.data.kinds import load_index
+from fer_training.data.load import load_dataset
+from fer_training.data.prepare import class_order, face_crop, prepare
+from fer_training.data.samples import DatasetError
 
 try:
     ModelStore().find("yunet_dynamic")

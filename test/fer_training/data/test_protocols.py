@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.protocols import (
+from fer_training.data.load import load_dataset
+from fer_training.data.protocols import (
     augmented_copy,
     clean_folds,
     clean_split,
@@ -18,9 +19,8 @@ from fer_training.protocols import (
     official_split,
     paper_split,
 )
-from fer_training.readers import load_dataset
-from fer_training.readers.npz import read_npz
-from fer_training.readers.samples import DatasetError, Samples, pixel_hash
+from fer_training.data.readers.npz import read_npz
+from fer_training.data.samples import DatasetError, Samples, pixel_hash
 
 FER2013 = Path(__file__).resolve().parents[3] / "shared" / "data" / "fer2013_trainval.npz"
 needs_fer2013 = pytest.mark.skipif(not FER2013.is_file(), reason=f"{FER2013} is not here")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.readers.samples import Samples
+from fer_training.data.samples import Samples
 
 NAMES = ("images", "labels", "splits", "sources", "votes", "soft", "subjects", "videos")
 

@@ -11,16 +11,16 @@ from quick_recipe import QUICK
 from random_teacher import distill, random_teacher
 
 from fer_perception.labels import LABELS
-from fer_training.calibration import softmax
 from fer_training.checkpoint import load_checkpoint
-from fer_training.cross_fitting import may_answer, part_of_pictures
-from fer_training.evaluate import run_model
-from fer_training.fit import fit
-from fer_training.fit_data import load_fit_data
-from fer_training.readers import load_dataset
+from fer_training.data.load import load_dataset
+from fer_training.distillation.cross_fitting import may_answer, part_of_pictures
+from fer_training.distillation.teacher_file import read_teacher
+from fer_training.distillation.vote_model import label_given_votes, label_given_votes_and_teacher
+from fer_training.evaluation.calibration import softmax
+from fer_training.evaluation.evaluate import run_model
+from fer_training.fit.data import load_fit_data
+from fer_training.fit.fit import fit
 from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml
-from fer_training.teacher_file import read_teacher
-from fer_training.vote_model import label_given_votes, label_given_votes_and_teacher
 
 
 def hashes_of(count: int) -> np.ndarray:

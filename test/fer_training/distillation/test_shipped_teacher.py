@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS
-from fer_training.readers.npz import read_npz
+from fer_training.data.readers.npz import read_npz
+from fer_training.distillation.teacher_file import read_teacher
 from fer_training.recipe import OWN_RECIPES, beside_recipes, load_recipe
-from fer_training.teacher_file import read_teacher
 
 FER2013 = Path(__file__).resolve().parents[3] / "shared" / "data" / "fer2013_trainval.npz"
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "fer_training" / "recipes"

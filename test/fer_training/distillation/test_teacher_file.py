@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fer_training.distillation.teacher_file import read_teacher, write_teacher
 from fer_training.recipe import RecipeError
-from fer_training.teacher_file import read_teacher, write_teacher
 
 HASHES = ["aa" * 32, "00" * 32]
 LABELS = ("happy", "sad", "neutral")

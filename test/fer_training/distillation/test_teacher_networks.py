@@ -14,12 +14,11 @@ from torch import Tensor
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from fer_training.deployed_network import DeployedNetwork, load_network
-from fer_training.expression_module import ExpressionModule
-from fer_training.fit import fit
-from fer_training.normalisation import standardise
+from fer_training.deployed_network import DeployedNetwork, load_network, standardise
+from fer_training.distillation.teacher_networks import TeacherNetworks
+from fer_training.fit.fit import fit
+from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import RecipeError, recipe_from_mapping
-from fer_training.teacher_networks import TeacherNetworks
 
 SHAPE = (1, 48, 48)
 

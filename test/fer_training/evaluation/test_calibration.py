@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fer_training import metrics
-from fer_training.calibration import CalibrationError, cross_fit, fit_temperature, image_hashes, softmax, two_folds
+from fer_training.evaluation import metrics
+from fer_training.evaluation.calibration import (
+    CalibrationError,
+    cross_fit,
+    fit_temperature,
+    image_hashes,
+    softmax,
+    two_folds,
+)
 
 
 def synthetic(temperature: float, *, n: int = 6000) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_training.evaluation_data import load_evaluation_data
+from fer_training.evaluation.data import load_evaluation_data
 
 
 @pytest.mark.parametrize(

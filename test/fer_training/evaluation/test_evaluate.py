@@ -20,10 +20,12 @@ from changed_model import with_metadata
 
 from fer_perception.errors import ModelError
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training import metrics
-from fer_training.calibration import cross_fit, fit_temperature, image_hashes, softmax
 from fer_training.checkpoint import Checkpoint, save_checkpoint
-from fer_training.evaluate import (
+from fer_training.data.samples import DatasetError
+from fer_training.evaluation import metrics
+from fer_training.evaluation.calibration import cross_fit, fit_temperature, image_hashes, softmax
+from fer_training.evaluation.data import EvaluationData, load_evaluation_data
+from fer_training.evaluation.evaluate import (
     ModelOutput,
     align_classes,
     calibrate_checkpoint,
@@ -35,10 +37,8 @@ from fer_training.evaluate import (
     run_checkpoint,
     run_model,
 )
-from fer_training.evaluate_report import write_report
-from fer_training.evaluation_data import EvaluationData, load_evaluation_data
-from fer_training.export import export_checkpoint
-from fer_training.readers import DatasetError
+from fer_training.export.export import export_checkpoint
+from fer_training.report.evaluation_page import write_report
 
 Untrained = Callable[..., Checkpoint]
 

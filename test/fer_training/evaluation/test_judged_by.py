@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fer_training.judged_by import judged_by, targets_of, with_judge
+from fer_training.evaluation.data import judged_by, targets_of, with_judge
 
 OLD = {"n": 100, "accuracy": 0.875, "ferplus": {"n": 100, "agreement": 0.875}}
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from fer_training import metrics
+from fer_training.evaluation import metrics
 
 # Five pictures, three classes; predictions are 0, 1, 1, 2, 0 and the truth is 0, 1, 0, 2, 2.
 PROBABILITIES = np.array(

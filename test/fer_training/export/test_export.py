@@ -16,16 +16,16 @@ import pytest
 import torch
 from onnx import helper, numpy_helper
 
-from fer_perception.crops import LANDMARK_TEMPLATE, landmark_template
 from fer_perception.errors import ModelError, SourceError
-from fer_perception.inference.metadata import ModelMetadata
+from fer_perception.imaging.crops import LANDMARK_TEMPLATE, landmark_template
 from fer_perception.labels import LABELS
+from fer_perception.model_files.metadata import ModelMetadata
 from fer_training import architectures
 from fer_training.checkpoint import Checkpoint, CheckpointError
-from fer_training.export import ExportError, check_contract, export_checkpoint, probe_images
-from fer_training.export_fp16 import export_fp16
-from fer_training.graph_passes import constants_to_initializers, fold_batch_norms
-from fer_training.normalisation import standardise
+from fer_training.deployed_network import standardise
+from fer_training.export.export import ExportError, check_contract, export_checkpoint, probe_images
+from fer_training.export.fp16 import export_fp16
+from fer_training.export.graph_passes import constants_to_initializers, fold_batch_norms
 from fer_training.onnx_file import run_onnx
 
 Untrained = Callable[..., Checkpoint]

@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.model_file import version_path
+from fer_perception.model_files.onnx_file import version_path
 from fer_training.checkpoint import Checkpoint
-from fer_training.export import ExportError, export_checkpoint, probe_images
-from fer_training.export_fp16 import HalfExport, convert_to_half, export_fp16
+from fer_training.export.export import ExportError, export_checkpoint, probe_images
+from fer_training.export.fp16 import HalfExport, convert_to_half, export_fp16
 from fer_training.onnx_file import run_onnx
 
 Untrained = Callable[..., Checkpoint]

@@ -9,15 +9,15 @@ import onnxruntime.quantization.shape_inference
 import pytest
 import torch
 
+from fer_perception.classification.create import create_classifier
 from fer_perception.errors import ModelError, SourceError
-from fer_perception.inference import create_classifier, read_metadata
-from fer_perception.inference.model_file import version_path
 from fer_perception.labels import LABELS
-from fer_training.architectures import create
+from fer_perception.model_files.onnx_file import read_metadata, version_path
+from fer_training.architectures.registry import create
 from fer_training.checkpoint import Checkpoint
-from fer_training.export import export_checkpoint
+from fer_training.export.export import export_checkpoint
+from fer_training.export.int8 import full_precision_nodes, quantise_int8, rectify_before_pooling
 from fer_training.onnx_file import get_metadata, onnx_sha256
-from fer_training.quantise import full_precision_nodes, quantise_int8, rectify_before_pooling
 
 
 @pytest.fixture(scope="module")

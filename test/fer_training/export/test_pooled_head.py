@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from fer_training.pooled_head import pool_before_last_convolution
+from fer_training.export.graph_passes import pool_before_last_convolution
 
 
 class Mean(nn.Module):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from fer_perception.inference.base import NotInstalledError
-from fer_perception.inference.engine_key import BUILDERS
-from fer_training.architectures import create
-from fer_training.cli import build_app
+from fer_perception.errors import NotInstalledError
+from fer_perception.inference.tensorrt.engine_key import BUILDERS
+from fer_training.architectures.registry import create
+from fer_training.cli.app import build_app
 from fer_training.deployed_network import DeployedNetwork
-from fer_training.torch2trt_build import HalfSafeNetwork, build_with_torch2trt, torch2trt_arguments
+from fer_training.export.torch2trt import HalfSafeNetwork, build_with_torch2trt, torch2trt_arguments
 
 SHAPE = (1, 48, 48)
 

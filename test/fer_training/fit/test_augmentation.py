@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fer_training.augmentation import Augment
+from fer_training.fit.augmentation import Augment
 from fer_training.recipe import Augmentation
 
 NONE = {"flip": 0.0, "rotation": 0.0, "zoom": 0.0, "shift": 0.0, "blur": 0.0, "erasing": 0.0}

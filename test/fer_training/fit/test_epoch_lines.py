@@ -13,7 +13,7 @@ import pytest
 from quick_recipe import QUICK
 from run_in_terminal import run_in_terminal
 
-from fer_training.fit import fit
+from fer_training.fit.fit import fit
 
 LINE = re.compile(
     r"epoch (?P<epoch>\d+) of 3: lr (?P<lr>[\d.e-]+); "

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from fer_training.architectures import create
+from fer_training.architectures.registry import create
 from fer_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from fer_training.fit import fit
+from fer_training.fit.fit import fit
 
 LABELS = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
 

@@ -14,9 +14,9 @@ from quick_recipe import QUICK
 
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
-from fer_training.evaluate import run_model
-from fer_training.expression_module import NonFiniteLossError
-from fer_training.fit import fit
+from fer_training.evaluation.evaluate import run_model
+from fer_training.fit.fit import fit
+from fer_training.fit.module import NonFiniteLossError
 from fer_training.recipe import RecipeError
 
 
@@ -120,8 +120,8 @@ def test_fine_tuning_keeps_the_features_and_renews_the_head(tiny_npz: Path, tmp_
 
 
 def test_teacher_is_found_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
-    from fer_training.readers import load_dataset
-    from fer_training.teacher_file import read_teacher, write_teacher
+    from fer_training.data.load import load_dataset
+    from fer_training.distillation.teacher_file import read_teacher, write_teacher
 
     samples = load_dataset(tiny_npz, split="train")
     teacher = np.random.default_rng(0).dirichlet(np.ones(7), len(samples))

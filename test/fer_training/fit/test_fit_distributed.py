@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from quick_recipe import QUICK
 
-from fer_training.fit import fit
-from fer_training.run_directory import RESUME
-from fer_training.run_lock import sole_run
+from fer_training.fit.fit import fit
+from fer_training.fit.run_directory import RESUME, sole_run
 
 TWO_EPOCHS = {**QUICK, "epochs": 2, "batch_size": 10}
 

@@ -17,9 +17,9 @@ import torch
 from quick_recipe import QUICK
 
 from fer_training.checkpoint import load_checkpoint
-from fer_training.fit import fit
+from fer_training.fit.fit import fit
+from fer_training.fit.run_directory import RECIPE, RESUME, claim
 from fer_training.recipe import RecipeError, recipe_from_mapping
-from fer_training.run_directory import RECIPE, RESUME, claim
 
 #: Runs `fit` and kills itself without warning when the epoch given begins.
 KILLED = """
@@ -69,7 +69,7 @@ def test_interrupted_run_ends_like_an_unbroken_one(tiny_npz: Path, tmp_path: Pat
     whole = fit(QUICK, data=tiny_npz, out=tmp_path / "whole", progress=False)
     out = tmp_path / "broken"
     script = (
-        "import json, sys; from pathlib import Path; from fer_training.fit import fit;"
+        "import json, sys; from pathlib import Path; from fer_training.fit.fit import fit;"
         "fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]), progress=False)"
     )
     # More epochs' worth of time than it gets: killed without warning once the second epoch is on disk.

@@ -12,11 +12,10 @@ from torch import nn
 
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
-from fer_training.deployed_network import load_network
-from fer_training.expression_module import ExpressionModule
-from fer_training.fit import fit
-from fer_training.mirror_symmetry import asymmetry, make_symmetric, start_symmetric
-from fer_training.normalisation import standardise
+from fer_training.deployed_network import load_network, standardise
+from fer_training.fit.fit import fit
+from fer_training.fit.mirror_symmetry import asymmetry, make_symmetric, start_symmetric
+from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import RecipeError, recipe_from_mapping
 
 SYMMETRIC_RUN = {**QUICK, "architecture": "arch3", "epochs": 1, "mirror_symmetry": True}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from fer_training.batches import Batch
-from fer_training.expression_module import ExpressionModule
+from fer_training.fit.batches import Batch
+from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import recipe_from_mapping
 
 #: No change of the pictures.

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fer_training.expression_module import ExpressionModule
-from fer_training.orthogonalised_momentum import Muon, orthogonalised
+from fer_training.fit.module import ExpressionModule
+from fer_training.fit.muon import Muon, orthogonalised
 from fer_training.recipe import recipe_from_mapping
 
 

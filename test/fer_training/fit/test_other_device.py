@@ -11,9 +11,9 @@ import pytest
 import torch
 from other_device import OTHER, Elsewhere, LeftBehindError, other_device
 
-from fer_training.augmentation import Augment
-from fer_training.batches import Batch
-from fer_training.expression_module import ExpressionModule
+from fer_training.fit.augmentation import Augment
+from fer_training.fit.batches import Batch
+from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import Augmentation, recipe_from_mapping
 
 #: Every augmentation, mixup in every batch and every part of the loss.

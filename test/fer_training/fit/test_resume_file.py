@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from fer_training.checkpoint import CheckpointError
+from fer_training.fit.run_directory import RECIPE, RESUME, WEIGHTS, check_resume_file, claim
 from fer_training.recipe import Recipe, RecipeError
-from fer_training.resume_file import check_resume_file
-from fer_training.run_directory import RECIPE, RESUME, WEIGHTS, claim
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(3)}
 

@@ -12,15 +12,14 @@ from quick_recipe import QUICK
 
 pytest.importorskip("torch")
 
-from fer_training.fit import fit
+from fer_training.fit.fit import fit
+from fer_training.fit.run_directory import LOCK, METRICS, sole_run
 from fer_training.recipe import RecipeError
-from fer_training.run_directory import METRICS
-from fer_training.run_lock import LOCK, sole_run
 
 HOLD = """
 import sys
 from pathlib import Path
-from fer_training.run_lock import sole_run
+from fer_training.fit.run_directory import sole_run
 with sole_run(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

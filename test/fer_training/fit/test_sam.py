@@ -11,9 +11,9 @@ from quick_recipe import QUICK
 from torch import nn
 
 from fer_training.checkpoint import load_checkpoint
-from fer_training.fit import fit
+from fer_training.fit.fit import fit
+from fer_training.fit.sam import ascended
 from fer_training.recipe import RecipeError, recipe_from_mapping
-from fer_training.sharpness import ascended
 
 
 def test_weights_are_moved_by_the_radius_and_come_back_exactly() -> None:

@@ -15,11 +15,11 @@ from torch import nn
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError
-from fer_training import cli_feature_maps
-from fer_training.architectures import create
+from fer_training.architectures.registry import create
 from fer_training.checkpoint import Checkpoint, save_checkpoint
-from fer_training.feature_maps import feature_map_figure, feature_maps, write_feature_maps
-from fer_training.normalisation import standardise
+from fer_training.cli import feature_maps as cli_feature_maps
+from fer_training.deployed_network import standardise
+from fer_training.report.feature_maps import feature_map_figure, feature_maps, write_feature_maps
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from contrast import contrast
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fer_perception.errors import SourceError
-from fer_training.figures import (
+from fer_training.report.figures import (
     confusion_figure,
     confusion_png,
     per_class_figure,
@@ -137,7 +137,7 @@ def test_training_curves_from_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "0,10,2.0,,\n0,20,1.0,,\n0,20,,1.8,0.3\n1,30,0.9,,\n1,40,,1.2,0.5\n"
     )
     drawn = []
-    monkeypatch.setattr("fer_training.figures._save", lambda figure, png: drawn.append(figure))
+    monkeypatch.setattr("fer_training.report.figures._save", lambda figure, png: drawn.append(figure))
     training_curves(log, tmp_path / "curves.png")
     loss, accuracy = drawn[0].axes
     lines = {
@@ -154,7 +154,7 @@ def test_a_single_epoch_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     log = tmp_path / "metrics.csv"
     log.write_text("epoch,train_loss,train_accuracy\n0,2.0,0.5\n")
     drawn = []
-    monkeypatch.setattr("fer_training.figures._save", lambda figure, png: drawn.append(figure))
+    monkeypatch.setattr("fer_training.report.figures._save", lambda figure, png: drawn.append(figure))
     training_curves(log, tmp_path / "curves.png")
     FigureCanvasAgg(drawn[0]).draw()
     for axes in drawn[0].axes:

@@ -8,7 +8,7 @@ import pytest
 from full_disk import fill_the_disk
 
 from fer_perception.errors import SourceError
-from fer_perception.marked_blocks import replace_block, write_block
+from fer_training.report.marked_blocks import replace_block, write_block
 
 PAGE = "# Page\n<!-- a: begin (made by x) -->\nold\n<!-- a: end -->\nbetween\n<!-- b: begin -->\n<!-- b: end -->\nend\n"
 

@@ -11,12 +11,12 @@ import pytest
 
 from fer_perception.errors import ModelError
 from fer_training.checkpoint import Checkpoint
-from fer_training.evaluate import calibrate_checkpoint, evaluate_model
-from fer_training.evaluation_data import load_evaluation_data
-from fer_training.export import export_checkpoint
-from fer_training.export_fp16 import export_fp16
-from fer_training.model_card import model_card, read_card_source
-from fer_training.quantise import quantise_int8
+from fer_training.evaluation.data import load_evaluation_data
+from fer_training.evaluation.evaluate import calibrate_checkpoint, evaluate_model
+from fer_training.export.export import export_checkpoint
+from fer_training.export.fp16 import export_fp16
+from fer_training.export.int8 import quantise_int8
+from fer_training.report.model_card import model_card, read_card_source
 
 Untrained = Callable[..., Checkpoint]
 

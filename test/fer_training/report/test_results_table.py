@@ -14,11 +14,11 @@ pytest.importorskip("torch", reason="training needs PyTorch (extra [train])")
 from typer.testing import CliRunner
 
 from fer_perception.errors import ModelError
-from fer_perception.marked_blocks import replace_block
-from fer_training.cli import build_app
-from fer_training.model_card import model_card, read_card_source
-from fer_training.published import PUBLISHED
-from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table
+from fer_training.cli.app import build_app
+from fer_training.report.marked_blocks import replace_block
+from fer_training.report.model_card import model_card, read_card_source
+from fer_training.report.published import PUBLISHED
+from fer_training.report.results_table import BLOCK, find_models, read_result, result_json, results_table
 
 
 @pytest.fixture(scope="module")

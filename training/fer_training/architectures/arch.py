@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from torch import Tensor, nn
 
-from .layers import Add, GlobalAveragePooling, SeparableConv2d, conv3x3, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, SeparableConv2d, conv3x3, initialise
 
 
 class SeparableFeatures(nn.Module):
@@ -113,3 +115,151 @@ class Arch1(nn.Module):
         if self.dropout is not None:
             x = self.dropout(x)
         return self.global_average_pooling(self.conv2d_11(x))  # type: ignore[no-any-return]
+
+
+class Arch2(nn.Module):
+    """ARCH-2: max-pool, flatten and three dense layers in place of ARCH-1's last convolution and average pooling.
+
+    Args:
+        in_channels: channels of the input, 1 or 3.
+        input_size: side of the square input in pixels; the weights of the first dense layer depend on it.
+        num_classes: K, number of outputs.
+        dropout: before both hidden dense layers, [0, 1).
+    """
+
+    def __init__(
+        self, *, in_channels: int = 1, input_size: int = 48, num_classes: int = 7, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.features = SeparableFeatures(in_channels=in_channels, input_size=input_size)
+        self.head = DenseHead(channels=128, side=self.features.output_size, num_classes=num_classes, dropout=dropout)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, S, S) float -> logits (B, K)."""
+        return self.head(self.features(x))  # type: ignore[no-any-return]
+
+
+#: Output channels of each convolution and whether a max-pool 2 follows its batch normalisation.
+PLAN: tuple[tuple[int, bool], ...] = (
+    (8, False),
+    (8, False),
+    (16, False),
+    (16, False),
+    (16, True),
+    (32, False),
+    (32, True),
+    (64, False),
+    (64, True),
+    (128, False),
+    (128, False),
+)
+
+
+def plain_features(in_channels: int) -> nn.Sequential:
+    """The convolutional part that ARCH-3 and ARCH-4 share: (B, in_channels, S, S) -> (B, 128, S/8, S/8).
+
+    Every convolution is without bias and followed by batch normalisation and ReLU, with pooling before the ReLU.
+
+    Args:
+        in_channels: channels of the input, 1 or 3.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = in_channels
+    for index, (width, pool) in enumerate(PLAN, start=1):
+        layers[f"conv2d_{index}"] = conv3x3(channels, width)
+        layers[f"bn_{index}"] = nn.BatchNorm2d(width)
+        if pool:
+            layers[f"pool_{index}"] = nn.MaxPool2d(2)
+        layers[f"relu_{index}"] = nn.ReLU(inplace=True)
+        channels = width
+    return nn.Sequential(layers)
+
+
+class Arch3(nn.Module):
+    """ARCH-3.
+
+    Args:
+        in_channels: channels of the input, 1 or 3.
+        input_size: side of the square input in pixels (any size works: the head averages).
+        num_classes: K, number of outputs.
+        dropout: share of the features dropped before the last convolution, [0, 1); not in the paper's table.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 1,
+        input_size: int = 48,  # noqa: ARG002  (every network takes it)
+        num_classes: int = 7,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.features = plain_features(in_channels)
+        self.dropout = nn.Dropout(dropout) if dropout > 0 else None
+        self.conv2d_12 = conv3x3(128, num_classes, bias=True)
+        self.global_average_pooling = GlobalAveragePooling()
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, S, S) float -> logits (B, K)."""
+        x = self.features(x)
+        if self.dropout is not None:
+            x = self.dropout(x)
+        return self.global_average_pooling(self.conv2d_12(x))  # type: ignore[no-any-return]
+
+
+class Arch4(nn.Module):
+    """ARCH-4.
+
+    Args:
+        in_channels: channels of the input, 1 or 3.
+        input_size: side of the square input in pixels; the weights of the first dense layer depend on it.
+        num_classes: K, number of outputs.
+        dropout: before both hidden dense layers, [0, 1).
+    """
+
+    def __init__(
+        self, *, in_channels: int = 1, input_size: int = 48, num_classes: int = 7, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        self.features = plain_features(in_channels)
+        self.head = DenseHead(channels=128, side=input_size // 8, num_classes=num_classes, dropout=dropout)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, S, S) float -> logits (B, K)."""
+        return self.head(self.features(x))  # type: ignore[no-any-return]
+
+
+HIDDEN = 512
+
+
+class DenseHead(nn.Module):
+    """Max-pool 2, flatten, two dense layers of 512 with ReLU and dropout before each, and the output layer.
+
+    Args:
+        channels: channels of the map.
+        side: height and width of the map.
+        num_classes: K, number of outputs.
+        dropout: share of the inputs of both hidden layers that is dropped, [0, 1).
+    """
+
+    def __init__(self, *, channels: int, side: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.pool_4 = nn.MaxPool2d(2)
+        self.flatten = nn.Flatten()
+        self.dropout_1 = nn.Dropout(dropout)
+        self.dense_1 = nn.Linear(channels * (side // 2) ** 2, HIDDEN)
+        self.relu_dense_1 = nn.ReLU(inplace=True)
+        self.dropout_2 = nn.Dropout(dropout)
+        self.dense_2 = nn.Linear(HIDDEN, HIDDEN)
+        self.relu_dense_2 = nn.ReLU(inplace=True)
+        self.dense_3 = nn.Linear(HIDDEN, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, side, side) -> logits (B, K)."""
+        x = self.flatten(self.pool_4(x))
+        x = self.relu_dense_1(self.dense_1(self.dropout_1(x)))
+        x = self.relu_dense_2(self.dense_2(self.dropout_2(x)))
+        return self.dense_3(x)  # type: ignore[no-any-return]

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from fer_perception.errors import ConfigError
-
-from .layers import Add, GlobalAveragePooling, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, initialise
 
 #: The gates that close squeeze-and-excitation: h-swish as the paper draws it, hard-sigmoid as in MobileNetV3.
 GATES: dict[str, type[nn.Module]] = {"hswish": nn.Hardswish, "hard_sigmoid": nn.Hardsigmoid}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import initialise
+from fer_training.architectures.layers import initialise
 
 
 class Lenet(nn.Module):

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import Add, GlobalAveragePooling, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
+from fer_training.architectures.layers import (
+    Add,
+    GlobalAveragePooling,
+    SeparableConv2d,
+    StridedPointwiseConv2d,
+    conv3x3,
+    initialise,
+)
 
 STEM_CHANNELS = 8
 WIDTHS = (16, 32, 64, 128)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from .layers import Add, GlobalAveragePooling, conv3x3, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, initialise
 
 #: Inner channels and number of bottlenecks of the four stages.
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))

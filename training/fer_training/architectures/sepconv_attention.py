@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from .layers import Add, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
+from fer_training.architectures.layers import Add, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
 
 WIDTHS = (32, 64, 128)
 HIDDEN = 128

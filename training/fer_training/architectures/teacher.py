@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .layers import Add, GlobalAveragePooling, conv3x3, drop_path, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, drop_path, initialise
 
 
 class SqueezeExcite(nn.Module):

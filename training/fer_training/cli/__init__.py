@@ -1,0 +1,1 @@
+"""The command line `fer-train`: one module for each command."""

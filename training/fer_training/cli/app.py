@@ -8,9 +8,9 @@ import sys
 
 import typer
 
-import fer_training
 from fer_perception.errors import FerError
-from fer_perception.stdout import drop_stdout, reader_left, usable_streams
+from fer_perception.system.process import drop_stdout, reader_left, usable_streams
+from fer_training import cli
 
 _INTERRUPTED = 130
 
@@ -24,10 +24,11 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    # Every module cli_<command>.py has a `register(app)` and imports what is slow only when its command runs.
-    for module in pkgutil.iter_modules(fer_training.__path__):
-        if module.name.startswith("cli_"):
-            importlib.import_module(f"fer_training.{module.name}").register(app)
+    # Every module of this package but these two is a command: it has a `register(app)` and imports what is slow only
+    # when its command runs.
+    for module in pkgutil.iter_modules(cli.__path__):
+        if module.name not in {"app", "__main__"}:
+            importlib.import_module(f"{cli.__name__}.{module.name}").register(app)
     return app
 
 
@@ -62,7 +63,3 @@ def main() -> None:
         place = err.filename or "the output"
         print(f"fer-train: {place} cannot be used: {err.strerror or err}; choose another place", file=sys.stderr)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

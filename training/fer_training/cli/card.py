@@ -26,8 +26,8 @@ def card(
     crop_image: Annotated[Path | None, typer.Option(help="Picture of the crop alignment to show.")] = None,
 ) -> None:
     """Write a model card: intended use, limits, figures, training."""
-    from fer_perception.output_place import write_atomically
-    from fer_training.model_card import model_card, read_card_source
+    from fer_perception.system.files import write_atomically
+    from fer_training.report.model_card import model_card, read_card_source
 
     if crop_image is not None and not crop_image.is_file():
         msg = f"there is no picture {crop_image}; leave --crop-image out or name an existing file"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fer_perception.inference.metadata import ModelMetadata
-    from fer_perception.inference.tensorrt_classifier import OtherBuilder
+    from fer_perception.classification.tensorrt.classifier import OtherBuilder
+    from fer_perception.model_files.metadata import ModelMetadata
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +31,9 @@ def compile_engine(
     force: Annotated[bool, typer.Option("--force", help="Build even where the cache has an engine.")] = False,
 ) -> None:
     """Compile a model into an FP16 engine for this device, compare it with ONNX Runtime and keep it for the node."""
-    from fer_perception.inference.engine_key import BUILDERS
-    from fer_perception.inference.model_file import read_model_file
-    from fer_perception.inference.tensorrt_classifier import open_tensorrt_classifier
+    from fer_perception.classification.tensorrt.classifier import open_tensorrt_classifier
+    from fer_perception.inference.tensorrt.engine_key import BUILDERS
+    from fer_perception.model_files.onnx_file import read_model_file
 
     if builder not in BUILDERS:
         msg = f"there is no builder {builder!r}; expected one of: {', '.join(BUILDERS)}"
@@ -58,11 +58,11 @@ def compile_engine(
 
 
 def _torch2trt(checkpoint: Path, metadata: ModelMetadata, model: Path) -> OtherBuilder:
+    from fer_perception.classification.tensorrt.classifier import OtherBuilder
     from fer_perception.errors import ModelError
-    from fer_perception.inference.tensorrt_classifier import OtherBuilder
     from fer_training.checkpoint import load_checkpoint
     from fer_training.deployed_network import input_shape, load_network
-    from fer_training.torch2trt_build import HalfSafeNetwork, build_with_torch2trt
+    from fer_training.export.torch2trt import HalfSafeNetwork, build_with_torch2trt
 
     loaded = load_checkpoint(checkpoint)
     shape = input_shape(loaded)

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fer_training.readers import Samples
+    from fer_training.data.samples import Samples
 
 
 def register(app: typer.Typer) -> None:
@@ -35,12 +35,12 @@ def distill(
     """
     import numpy as np
 
-    from fer_training.evaluate import describe_model
+    from fer_training.data.load import load_dataset, only_split
+    from fer_training.distillation.teacher_file import write_teacher
+    from fer_training.distillation.vote_model import label_given_votes_and_teacher
+    from fer_training.evaluation.evaluate import describe_model
     from fer_training.output_files import ready_for
-    from fer_training.readers import load_dataset, only_split
     from fer_training.recipe import RecipeError
-    from fer_training.teacher_file import write_teacher
-    from fer_training.vote_model import label_given_votes_and_teacher
 
     ready_for(out, ".npz")
     sides = {path: describe_model(path).side for path in model}
@@ -76,9 +76,9 @@ def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDAr
     """(N, K) mean of the teachers that may be asked about each picture."""
     import numpy as np
 
-    from fer_training.calibration import softmax
-    from fer_training.cross_fitting import may_answer
-    from fer_training.evaluate import describe_model, run_model
+    from fer_training.distillation.cross_fitting import may_answer
+    from fer_training.evaluation.calibration import softmax
+    from fer_training.evaluation.evaluate import describe_model, run_model
     from fer_training.recipe import RecipeError
 
     total = np.zeros((len(samples), len(samples.label_names)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.cells import cell_len
 
-from fer_training.judged_by import with_judge
+from fer_training.evaluation.data import with_judge
 
 
 def register(app: typer.Typer) -> None:
@@ -42,11 +42,11 @@ def evaluate(
     ] = False,
 ) -> None:
     """Measure a model: accuracy and its relatives, calibration, confusions, agreement with the FER+ votes."""
-    from fer_perception.output_place import write_atomically
-    from fer_training.evaluate import describe_model, evaluate_output, run_model
-    from fer_training.evaluate_report import write_report
-    from fer_training.evaluation_data import load_evaluation_data
+    from fer_perception.system.files import write_atomically
+    from fer_training.evaluation.data import load_evaluation_data
+    from fer_training.evaluation.evaluate import describe_model, evaluate_output, run_model
     from fer_training.output_files import ready_for
+    from fer_training.report.evaluation_page import write_report
 
     to_stdout = str(json_file) == "-"
     for path in (None if to_stdout else json_file, report):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from fer_training.evaluation_data import EvaluationData
+    from fer_training.evaluation.data import EvaluationData
 
 
 def register(app: typer.Typer) -> None:
@@ -38,13 +38,13 @@ def export(
     ] = False,
 ) -> None:
     """Write a checkpoint as ONNX (opset 17, IR version 8, one file), checked against PyTorch."""
-    from fer_perception.inference.model_file import version_path
+    from fer_perception.model_files.onnx_file import version_path
     from fer_training.checkpoint import load_checkpoint
     from fer_training.deployed_network import input_shape
-    from fer_training.evaluate import calibrate_checkpoint
-    from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.export import export_checkpoint
-    from fer_training.export_fp16 import export_fp16
+    from fer_training.evaluation.data import load_evaluation_data
+    from fer_training.evaluation.evaluate import calibrate_checkpoint
+    from fer_training.export.export import export_checkpoint
+    from fer_training.export.fp16 import export_fp16
     from fer_training.output_files import ready_for
 
     if (int8 or calibrate) and data is None:
@@ -84,11 +84,11 @@ def export(
 
 def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
     """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
-    from fer_perception.inference.model_file import version_path
-    from fer_training.evaluate import evaluate_model
-    from fer_training.evaluation_data import load_evaluation_data
-    from fer_training.quantise import quantise_int8
-    from fer_training.readers import DatasetError
+    from fer_perception.model_files.onnx_file import version_path
+    from fer_training.data.samples import DatasetError
+    from fer_training.evaluation.data import load_evaluation_data
+    from fer_training.evaluation.evaluate import evaluate_model
+    from fer_training.export.int8 import quantise_int8
 
     try:
         calibration = load_evaluation_data(data, split="train", size=judged.images.shape[1]).images

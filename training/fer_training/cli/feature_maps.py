@@ -26,11 +26,11 @@ def feature_maps_command(
     import numpy as np
 
     from fer_training.checkpoint import load_checkpoint
+    from fer_training.data.readers.images import fit_square, read_gray
+    from fer_training.data.samples import DatasetError
     from fer_training.deployed_network import input_shape, load_network
-    from fer_training.feature_maps import feature_maps, write_feature_maps
     from fer_training.output_files import ready_for
-    from fer_training.readers.images import fit_square, read_gray
-    from fer_training.readers.samples import DatasetError
+    from fer_training.report.feature_maps import feature_maps, write_feature_maps
 
     ready_for(out, ".png")
     checkpoint = load_checkpoint(model)

@@ -34,8 +34,8 @@ def fit(
 
     import torch
 
-    from fer_perception.output_place import write_atomically
-    from fer_training.fit import fit as run
+    from fer_perception.system.files import write_atomically
+    from fer_training.fit.fit import fit as run
     from fer_training.output_files import ready_for
     from fer_training.recipe import RecipeError, load_recipe
 

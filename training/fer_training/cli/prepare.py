@@ -38,12 +38,12 @@ def prepare_command(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from fer_perception.detection import create_detector
-    from fer_perception.settings import PipelineSettings
+    from fer_perception.detection.create import create_detector
+    from fer_perception.settings.pipeline_settings import PipelineSettings
+    from fer_training.data.kinds import load_index
+    from fer_training.data.prepare import class_note, prepare, write_skipped
+    from fer_training.data.readers.npz import write_npz
     from fer_training.output_files import ready_for
-    from fer_training.prepare import class_note, prepare, write_skipped
-    from fer_training.readers import load_index
-    from fer_training.readers.npz import write_npz
 
     ready_for(out, ".npz")
     index = load_index(data, kind=kind)

@@ -27,8 +27,8 @@ def results(
     as_json: Annotated[bool, typer.Option("--json", help="Print our figures as JSON instead.")] = False,
 ) -> None:
     """Print what the models record of themselves beside what others published, as Markdown."""
-    from fer_perception.marked_blocks import write_block
-    from fer_training.results_table import BLOCK, find_models, read_result, result_json, results_table
+    from fer_training.report.marked_blocks import write_block
+    from fer_training.report.results_table import BLOCK, find_models, read_result, result_json, results_table
 
     found = [read_result(path, split=split) for path in models or find_models(Path("models"))]
     text = results_table(found)

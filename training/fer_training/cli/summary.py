@@ -23,10 +23,10 @@ def summary(
     num_classes: Annotated[int, typer.Option(help="Number of classes.")] = 7,
 ) -> None:
     """List a network's layers with output shapes and parameters, and their totals."""
-    from fer_perception.output_place import write_atomically
-    from fer_training.architectures import create
+    from fer_perception.system.files import write_atomically
+    from fer_training.architectures.registry import create
     from fer_training.output_files import ready_for
-    from fer_training.summary import summarise
+    from fer_training.report.layer_table import summarise
 
     to_stdout = str(json_file) == "-"
     if json_file is not None and not to_stdout:

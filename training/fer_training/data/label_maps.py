@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-
-from .samples import UNKNOWN, DatasetError, Samples, Skip
+from fer_training.data.samples import UNKNOWN, DatasetError, Samples, Skip
 
 LOG = logging.getLogger(__name__)
 

@@ -11,16 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.crops import CROP_SIZE, crop_faces
-from fer_perception.detection.base import Detection, FaceDetector
+from fer_perception.detection.base import FaceDetector
 from fer_perception.errors import SourceError
+from fer_perception.imaging.crops import CROP_SIZE, crop_faces
+from fer_perception.imaging.image_files import read_picture
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_perception.media import read_picture
-from fer_perception.output_place import write_atomically
-
-from .readers.label_maps import canonical, numbering
-from .readers.records import Index, Record, label_indices
-from .readers.samples import DatasetError, Samples, Skip
+from fer_perception.pipeline_types import Detection
+from fer_perception.system.files import write_atomically
+from fer_training.data.label_maps import canonical, numbering
+from fer_training.data.records import Index, Record, label_indices
+from fer_training.data.samples import DatasetError, Samples, Skip
 
 #: Pictures whose shorter side is below this (pixels) are enlarged for the detector, which misses faces of their size.
 ENLARGE_BELOW = 160

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .readers.samples import DatasetError, Samples, concatenate
+from fer_training.data.samples import DatasetError, Samples, concatenate
 
 PROTOCOLS = ("official", "paper", "clean")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import fit_square, read_gray
-from .samples import DatasetError, Samples, Skip
+from fer_training.data.readers.images import fit_square, read_gray
+from fer_training.data.samples import DatasetError, Samples, Skip
 
 LOG = logging.getLogger(__name__)
 

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
 
+#: Training images with a longer side than this, pixels, are no crops of faces, and would fill the memory.
+LARGEST_SIDE = 1024
+
 #: `Samples.labels` of a picture whose class is not known.
 UNKNOWN = -1
 

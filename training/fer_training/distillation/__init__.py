@@ -1,0 +1,1 @@
+"""Targets from other networks and annotators: teacher files, cross-fitting, vote models."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.system.files import parse_yaml
 from fer_training.recipe import RecipeError, recipe_from_mapping
 
 #: Hexadecimal digits of a hash that decide the part: 65,536 values, far more than parts.

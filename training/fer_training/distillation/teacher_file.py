@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.output_place import write_atomically
-from fer_training.npz_file import read_arrays
+from fer_perception.system.files import write_atomically
+from fer_training.data.npz_file import read_arrays
 from fer_training.recipe import RecipeError, beside_recipes
 
 #: Bytes of each SHA-256 that are kept: enough to tell 30,000 pictures apart with certainty for all practical purposes.

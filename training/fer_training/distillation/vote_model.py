@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_training.cross_fitting import part_of_pictures
+from fer_training.distillation.cross_fitting import part_of_pictures
 from fer_training.recipe import RecipeError
 
 #: Enough for the loss to stop falling; a few seconds.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from fer_perception.errors import FerError
-from fer_training.readers.samples import pixel_hash
+from fer_training.data.samples import pixel_hash
 
 LOG = logging.getLogger(__name__)
 

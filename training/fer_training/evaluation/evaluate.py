@@ -13,16 +13,16 @@ import onnx
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.labels import LABELS_WITH_CONTEMPT
-from fer_perception.yaml_text import parse_yaml
-from fer_training import metrics
-from fer_training.calibration import cross_fit, image_hashes, softmax
+from fer_perception.model_files.metadata import ModelMetadata
+from fer_perception.system.files import parse_yaml
 from fer_training.checkpoint import Checkpoint, load_checkpoint
+from fer_training.data.readers.ferplus import majority, soft_labels
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
-from fer_training.evaluation_data import EvaluationData
+from fer_training.evaluation import metrics
+from fer_training.evaluation.calibration import cross_fit, image_hashes, softmax
+from fer_training.evaluation.data import EvaluationData
 from fer_training.onnx_file import get_metadata, load_onnx, run_onnx
-from fer_training.readers.ferplus import majority, soft_labels
 
 #: What a model file need not repeat about itself.
 _NOT_RECORDED = frozenset({"model", "model_sha256", "notes", "reliability", "source_commit"})

@@ -14,16 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fer_perception.crops import landmark_template
 from fer_perception.errors import FerError, ModelError
-from fer_perception.inference.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
-from fer_perception.output_place import write_atomically
+from fer_perception.imaging.crops import landmark_template
+from fer_perception.model_files.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
+from fer_perception.system.files import write_atomically
 from fer_training.checkpoint import Checkpoint
 from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
-from fer_training.graph_passes import constants_to_initializers, fold_batch_norms
+from fer_training.export.graph_passes import constants_to_initializers, fold_batch_norms, pool_before_last_convolution
 from fer_training.onnx_file import onnx_bytes, run_onnx, set_metadata
 from fer_training.output_files import scratch_folder
-from fer_training.pooled_head import pool_before_last_convolution
 
 #: The newest opset and file format that TensorRT 8.6 (JetPack 6.0) reads.
 OPSET = 17

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.model_file import version_path
-from fer_perception.output_place import write_atomically
+from fer_perception.model_files.onnx_file import version_path
+from fer_perception.system.files import write_atomically
 from fer_training.deployed_network import as_batch
-from fer_training.export import ExportError, check_contract, probe_images
-from fer_training.graph_passes import constants_to_initializers, replace_nodes
+from fer_training.export.export import ExportError, check_contract, probe_images
+from fer_training.export.graph_passes import constants_to_initializers, replace_nodes
 from fer_training.onnx_file import load_onnx, onnx_bytes, run_onnx, set_metadata, version_metadata
 
 #: Where the multiply-adds are; the FP16 part reaches from the first of them to the last.

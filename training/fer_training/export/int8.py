@@ -19,8 +19,8 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import INPUT_NAME
-from fer_perception.output_place import write_atomically
+from fer_perception.model_files.metadata import INPUT_NAME
+from fer_perception.system.files import write_atomically
 from fer_training.deployed_network import as_batch
 from fer_training.onnx_file import load_onnx, onnx_bytes, set_metadata, version_metadata
 from fer_training.output_files import scratch_folder

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fer_perception.errors import BackendError
-from fer_perception.inference.base import NotInstalledError
-from fer_perception.inference.engine_key import PROFILE
-from fer_perception.inference.metadata import INPUT_NAME, OUTPUT_NAME
-from fer_perception.inference.tensorrt_library import import_tensorrt
-from fer_perception.inference.tensorrt_version import parse_version
-from fer_training.normalisation import EPSILON
+from fer_perception.errors import BackendError, NotInstalledError
+from fer_perception.inference.tensorrt.engine_key import PROFILE
+from fer_perception.inference.tensorrt.library import import_tensorrt
+from fer_perception.inference.tensorrt.version import parse_version
+from fer_perception.model_files.metadata import INPUT_NAME, OUTPUT_NAME
+from fer_training.deployed_network import EPSILON
 
 #: Gray values are divided by this before anything else: squares of up to 16 stay far below the largest half, 65,504.
 _SCALE = 16.0

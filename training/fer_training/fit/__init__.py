@@ -1,0 +1,1 @@
+"""Training runs: data, batches, augmentation, the training module, callbacks, the run directory."""

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import csv
 import logging
+import signal
+import threading
 import time
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import lightning as pl
-from lightning.pytorch.callbacks import Checkpoint, RichProgressBar
+from lightning.pytorch.callbacks import Checkpoint as SaveCallback
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    RichProgressBar,
+)
+
+from fer_training.checkpoint import Checkpoint, save_checkpoint
+from fer_training.fit.module import ExpressionModule
+from fer_training.fit.run_directory import (
+    source_commit,
+)
+from fer_training.recipe import Recipe, recipe_to_yaml, without_folders
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +93,7 @@ class EpochBar(RichProgressBar):
         )
 
 
-class EpochLines(Checkpoint):
+class EpochLines(SaveCallback):
     """Logs one line an epoch, with the time that is left; for runs without a progress bar.
 
     A "checkpoint" only so that Lightning calls it behind the one that saves: what the line says is on disk.
@@ -126,3 +141,121 @@ class EpochLines(Checkpoint):
             pace,
             left,
         )
+
+
+class AveragedWeights(EMAWeightAveraging):
+    """Exponential moving average of the weights that stays in place until the whole validation has ended.
+
+    Lightning's own puts the weights of the last step back when the validation epoch ends, before `on_validation_end` of
+    any callback: what is saved there would not be what was measured.
+    """
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the averaged weights in place."""
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights of the last step back."""
+        super().on_validation_epoch_end(trainer, pl_module)
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that also keeps a run that had stopped from going on when it is started again."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning restores the count of epochs without gain, but not that it had been reached."""
+        del pl_module
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class SaveWeights(pl.Callback):
+    """After each epoch, write the (averaged) weights as safetensors; `keep` decides which epoch's survive.
+
+    Args:
+        path: file to write.
+        recipe: of the run.
+        labels: class names in output order.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...]) -> None:
+        self._path = path
+        self._recipe = recipe
+        self._labels = labels
+        self._commit = source_commit()
+        self._best = -1.0
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Here the averaged weights are in place and this epoch's figures are known."""
+        accuracy = float(trainer.callback_metrics.get("validation_accuracy", -1.0))
+        better = accuracy > self._best
+        self._best = max(self._best, accuracy)
+        if not trainer.is_global_zero or (self._recipe.keep == "best" and not better):
+            return
+        if not isinstance(pl_module, ExpressionModule):
+            raise TypeError(type(pl_module).__name__)
+        checkpoint = Checkpoint(
+            architecture=self._recipe.architecture,
+            arguments=pl_module.arguments,
+            labels=self._labels,
+            state=pl_module.network_state(),
+            # The run directory's recipe keeps the folders.
+            recipe=recipe_to_yaml(without_folders(self._recipe)),
+            metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
+            source_commit=self._commit,
+        )
+        save_checkpoint(self._path, checkpoint)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the interrupted run stood."""
+        self._best = float(state_dict["best"])
+
+
+class StopBetweenSteps(pl.Callback):
+    """Turn Ctrl-C into a `KeyboardInterrupt` between two steps or at the end; a second Ctrl-C does not wait.
+
+    Python raises `KeyboardInterrupt` wherever the program happens to be: in a finalizer it is lost, inside a log writer
+    it leaves a lock behind on which the way out waits forever. Use as a context manager around `Trainer.fit`. In any
+    other thread than the main one, where no signals arrive, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._previous: Any = None
+
+    def __enter__(self) -> StopBetweenSteps:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+        # Behind the last step: else whoever trains one network after another would begin with the next.
+        if error is None:
+            self._stop()
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def _stop(self) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, *arguments: Any, **named: Any) -> None:
+        """A step is over."""
+        del arguments, named
+        self._stop()
+
+    def on_validation_batch_end(self, *arguments: Any, **named: Any) -> None:
+        """A step of the validation is over."""
+        del arguments, named
+        self._stop()

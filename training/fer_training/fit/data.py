@@ -10,14 +10,15 @@ import yaml
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
-from fer_training.batches import Arrays
-from fer_training.cross_fitting import part_of_pictures
-from fer_training.protocols import make_folds
-from fer_training.readers import DatasetError, Samples, load_dataset
-from fer_training.readers.ferplus import soft_labels
+from fer_training.data.load import load_dataset
+from fer_training.data.protocols import make_folds
+from fer_training.data.readers.ferplus import soft_labels
+from fer_training.data.samples import DatasetError, Samples
+from fer_training.distillation.cross_fitting import part_of_pictures
+from fer_training.distillation.teacher_file import read_teacher
+from fer_training.distillation.vote_model import label_given_votes
+from fer_training.fit.batches import Arrays
 from fer_training.recipe import Recipe, RecipeError
-from fer_training.teacher_file import read_teacher
-from fer_training.vote_model import label_given_votes
 
 
 @dataclass(frozen=True)

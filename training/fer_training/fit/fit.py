@@ -14,109 +14,44 @@ from typing import Any
 
 import lightning as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, Timer
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from fer_perception.output_place import write_atomically
+from fer_perception.system.files import write_atomically
 from fer_training import architectures
-from fer_training.batches import batch_loader
-from fer_training.calibration import softmax
-from fer_training.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from fer_training.epoch_log import EpochBar, EpochLines, EpochLog
-from fer_training.evaluate import evaluate_probabilities, run_checkpoint
-from fer_training.expression_module import ExpressionModule
-from fer_training.figures import confusion_png, training_curves
-from fer_training.fit_data import FitData, load_fit_data
-from fer_training.interruption import StopBetweenSteps
-from fer_training.mirror_symmetry import SYMMETRIC, asymmetry
-from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping, recipe_to_yaml, without_folders
-from fer_training.resume_file import check_resume_file
-from fer_training.run_directory import (
+from fer_training.checkpoint import CheckpointError, load_checkpoint
+from fer_training.distillation.teacher_networks import TeacherNetworks
+from fer_training.evaluation.calibration import softmax
+from fer_training.evaluation.evaluate import evaluate_probabilities, run_checkpoint
+from fer_training.fit.batches import batch_loader
+from fer_training.fit.callbacks import (
+    AveragedWeights,
+    EpochBar,
+    EpochLines,
+    EpochLog,
+    SaveWeights,
+    StopBetweenSteps,
+    StopEarly,
+)
+from fer_training.fit.data import FitData, load_fit_data
+from fer_training.fit.mirror_symmetry import SYMMETRIC, asymmetry
+from fer_training.fit.module import ExpressionModule
+from fer_training.fit.run_directory import (
     EPOCHS,
     METRICS,
     RESUME,
     WEIGHTS,
+    check_resume_file,
     claim,
     refuse_other_run,
     require_utf8,
-    source_commit,
+    sole_run,
 )
-from fer_training.run_lock import sole_run
-from fer_training.teacher_networks import TeacherNetworks
+from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping
+from fer_training.report.figures import confusion_png, training_curves
 
 log = logging.getLogger(__name__)
-
-
-class AveragedWeights(EMAWeightAveraging):
-    """Exponential moving average of the weights that stays in place until the whole validation has ended.
-
-    Lightning's own puts the weights of the last step back when the validation epoch ends, before `on_validation_end` of
-    any callback: what is saved there would not be what was measured.
-    """
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the averaged weights in place."""
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the weights of the last step back."""
-        super().on_validation_epoch_end(trainer, pl_module)
-
-
-class StopEarly(EarlyStopping):
-    """Early stopping that also keeps a run that had stopped from going on when it is started again."""
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning restores the count of epochs without gain, but not that it had been reached."""
-        del pl_module
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-
-class SaveWeights(pl.Callback):
-    """After each epoch, write the (averaged) weights as safetensors; `keep` decides which epoch's survive.
-
-    Args:
-        path: file to write.
-        recipe: of the run.
-        labels: class names in output order.
-    """
-
-    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...]) -> None:
-        self._path = path
-        self._recipe = recipe
-        self._labels = labels
-        self._commit = source_commit()
-        self._best = -1.0
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Here the averaged weights are in place and this epoch's figures are known."""
-        accuracy = float(trainer.callback_metrics.get("validation_accuracy", -1.0))
-        better = accuracy > self._best
-        self._best = max(self._best, accuracy)
-        if not trainer.is_global_zero or (self._recipe.keep == "best" and not better):
-            return
-        if not isinstance(pl_module, ExpressionModule):
-            raise TypeError(type(pl_module).__name__)
-        checkpoint = Checkpoint(
-            architecture=self._recipe.architecture,
-            arguments=pl_module.arguments,
-            labels=self._labels,
-            state=pl_module.network_state(),
-            # The run directory's recipe keeps the folders.
-            recipe=recipe_to_yaml(without_folders(self._recipe)),
-            metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
-            source_commit=self._commit,
-        )
-        save_checkpoint(self._path, checkpoint)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
-        return {"best": self._best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the interrupted run stood."""
-        self._best = float(state_dict["best"])
 
 
 def fit(

@@ -20,14 +20,14 @@ from torchmetrics import MeanMetric
 from fer_perception.errors import FerError
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training import architectures
-from fer_training.augmentation import Augment
-from fer_training.batches import Batch
-from fer_training.mirror_symmetry import make_symmetric, start_symmetric
-from fer_training.normalisation import standardise
-from fer_training.orthogonalised_momentum import Muon
+from fer_training.deployed_network import standardise
+from fer_training.distillation.teacher_networks import TeacherNetworks
+from fer_training.fit.augmentation import Augment
+from fer_training.fit.batches import Batch
+from fer_training.fit.mirror_symmetry import make_symmetric, start_symmetric
+from fer_training.fit.muon import Muon
+from fer_training.fit.sam import ascended
 from fer_training.recipe import Recipe
-from fer_training.sharpness import ascended
-from fer_training.teacher_networks import TeacherNetworks
 
 
 class NonFiniteLossError(FerError):

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import platform
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-from fer_perception.output_place import write_atomically
-from fer_perception.yaml_text import parse_yaml
+import torch
+from torch import Tensor
+
+import fer_training
+from fer_perception.system.files import parse_yaml, write_atomically
+from fer_training.checkpoint import CheckpointError
 from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
 
 #: The network's weights, safetensors.
 WEIGHTS = "weights.safetensors"
+
 #: Everything needed to go on after an interruption (a Lightning checkpoint; only read by the run that wrote it).
 RESUME = "resume.ckpt"
+
 #: Resolved recipe.
 RECIPE = "recipe.yaml"
+
 #: Final figures.
 METRICS = "metrics.json"
+
 #: Figures of every epoch.
 EPOCHS = "epochs.csv"
 
@@ -108,7 +121,7 @@ def _differences(there: object, asked: object, key: str = "") -> str:
 
 def source_commit() -> str:
     """Commit of the source tree this package runs from, with "+changes" where it is modified; "" outside git."""
-    directory = Path(__file__).parent
+    directory = Path(fer_training.__file__).parent
     git = shutil.which("git")
     if git is None:
         return ""
@@ -141,3 +154,100 @@ def _environment() -> dict[str, object]:
         "source_commit": source_commit(),
         "command": sys.argv,
     }
+
+
+#: Locked while somebody trains; holds the id of the process that did so last.
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def sole_run(out: Path) -> Iterator[None]:
+    """Keep other trainings out of a run directory while the block runs; a process that was killed keeps nobody out.
+
+    On file systems without locks, and where Python has none (Windows), everybody is let in.
+
+    Args:
+        out: the directory; made where missing.
+
+    Raises:
+        RecipeError: another process trains there.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if not _taken(handle):
+            there = os.read(handle, 20).decode(errors="replace").strip()
+            msg = (
+                f"another training{f' (process {there})' if there else ''} is at work in {out}; wait for its end, "
+                "stop it, or take another --out"
+            )
+            raise RecipeError(msg)
+        os.truncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int) -> bool:
+    """Take the lock; False where somebody has it."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # Some network file systems know no locks.
+        return True
+    return True
+
+
+#: Without these Lightning cannot go on, or would begin anew without a word.
+_PARTS = {
+    "callbacks",
+    "epoch",
+    "global_step",
+    "loops",
+    "lr_schedulers",
+    "optimizer_states",
+    "pytorch-lightning_version",
+    "state_dict",
+}
+
+
+def check_resume_file(path: Path, state: Mapping[str, Tensor], *, kept: Path) -> None:
+    """See that a run can go on from a file.
+
+    Args:
+        path: a Lightning checkpoint.
+        state: the state dict of the module that will take it up.
+        kept: the weights that the run has kept so far; those of its best epoch may never be written again.
+
+    Raises:
+        CheckpointError: damaged, more than tensors and plain values, or of another network; the kept weights are gone.
+    """
+    if not kept.is_file():
+        raise _unusable(path, f"belongs to a run whose {kept.name} is gone")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+        # A run directory may come from somebody else: nothing that could execute.
+        found: Any = torch.load(path, map_location="cpu", weights_only=True) if broken is None else None
+    except Exception as err:  # whatever the unpickler and the readers of archives meet
+        first = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        raise _unusable(path, f"holds more than tensors and plain values, or is damaged ({first[:120]})") from err
+    if broken is not None:
+        raise _unusable(path, f"is damaged (in its part {broken})")
+    if not isinstance(found, dict) or not found.keys() >= _PARTS:
+        raise _unusable(path, "is no checkpoint of a run")
+    saved = found["state_dict"]
+    shapes = {name: value.shape for name, value in state.items()}
+    if not isinstance(saved, dict) or {n: getattr(v, "shape", None) for n, v in saved.items()} != shapes:
+        raise _unusable(path, "holds another network than the recipe asks for")
+
+
+def _unusable(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"{path} {what}; start over with --fresh")

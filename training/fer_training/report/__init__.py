@@ -1,0 +1,1 @@
+"""Figures, pages, tables and model cards made of measured results."""

@@ -11,11 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fer_training.calibration import softmax
-from fer_training.evaluate import ModelOutput, align_classes
-from fer_training.evaluation_data import EvaluationData
-from fer_training.figures import confusion_figure, per_class_figure, png_bytes, reliability_figure
-from fer_training.judged_by import with_judge
+from fer_training.evaluation.calibration import softmax
+from fer_training.evaluation.data import EvaluationData, with_judge
+from fer_training.evaluation.evaluate import ModelOutput, align_classes
+from fer_training.report.figures import confusion_figure, per_class_figure, png_bytes, reliability_figure
 
 #: How many mistakes the page lists.
 MISTAKES = 24

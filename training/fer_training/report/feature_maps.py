@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fer_perception.errors import ConfigError
-from fer_perception.output_place import write_atomically
-
-from .figures import png_bytes, set_title
-from .normalisation import standardise
-from .summary import summarise
+from fer_perception.system.files import write_atomically
+from fer_training.deployed_network import standardise
+from fer_training.report.figures import png_bytes, set_title
+from fer_training.report.layer_table import summarise
 
 
 def feature_maps(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:

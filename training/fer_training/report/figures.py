@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
-from fer_perception.output_place import write_atomically
+from fer_perception.system.files import write_atomically
 
 LOG = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .architectures.layers import SeparableConv2d
+from fer_training.architectures.layers import SeparableConv2d
 
 #: Modules that are one row although they have parts.
 _WHOLE = (SeparableConv2d,)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fer_perception.errors import SourceError
-from fer_perception.output_place import write_atomically
+from fer_perception.system.files import write_atomically
 
 
 def replace_block(text: str, name: str, content: str) -> str:

@@ -13,16 +13,11 @@ import numpy as np
 import onnx
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import FP32_SHA256_KEY, PRECISION_KEY, ModelMetadata
-from fer_perception.yaml_text import parse_yaml
+from fer_perception.model_files.metadata import FP32_SHA256_KEY, PRECISION_KEY, ModelMetadata
+from fer_perception.system.files import parse_yaml
 from fer_training import architectures
-from fer_training.judged_by import judged_by, targets_of, with_judge
-from fer_training.onnx_file import (
-    get_metadata,
-    load_onnx,
-    onnx_sha256,
-    repeats_figures,
-)
+from fer_training.evaluation.data import judged_by, targets_of, with_judge
+from fer_training.onnx_file import get_metadata, load_onnx, onnx_sha256, repeats_figures
 
 #: Keys an evaluation must have to be shown.
 _NEEDED = (

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ModelError
-from fer_perception.inference.metadata import ModelMetadata
-from fer_training.judged_by import targets_of, with_judge
-from fer_training.model_card import markdown_table, parameter_count, parse_recipe
+from fer_perception.model_files.metadata import ModelMetadata
+from fer_training.evaluation.data import targets_of, with_judge
 from fer_training.onnx_file import get_metadata, load_onnx, onnx_sha256, repeats_figures
-from fer_training.published import PUBLISHED
+from fer_training.report.model_card import markdown_table, parameter_count, parse_recipe
+from fer_training.report.published import PUBLISHED
 
 #: Name of the block in a page.
 BLOCK = "results"

@@ -1,0 +1,1 @@
+"""Comparison of temporal filters on sequences made of real network outputs."""

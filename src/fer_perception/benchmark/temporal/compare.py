@@ -11,15 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fer_perception.benchmark.expression_sequences import Sequences, error_correlation, hold_scale, make_sequences
-from fer_perception.benchmark.face_worlds import WORLDS
-from fer_perception.benchmark.filter_contestants import contestants
-from fer_perception.benchmark.frame_outputs import FrameOutputs, from_pictures, halves, held_out_file, synthetic
-from fer_perception.benchmark.identity_measures import follow
-from fer_perception.benchmark.label_measures import LabelMeasures, measure
+from fer_perception.benchmark.temporal.contestants import contestants
+from fer_perception.benchmark.temporal.expression_sequences import (
+    Sequences,
+    error_correlation,
+    hold_scale,
+    make_sequences,
+)
+from fer_perception.benchmark.temporal.face_worlds import WORLDS
+from fer_perception.benchmark.temporal.frame_outputs import (
+    FrameOutputs,
+    from_pictures,
+    halves,
+    held_out_file,
+    synthetic,
+)
+from fer_perception.benchmark.temporal.identity_measures import follow
+from fer_perception.benchmark.temporal.label_measures import LabelMeasures, measure
+from fer_perception.classification.create import create_classifier
 from fer_perception.errors import ModelError
-from fer_perception.inference.create import create_classifier
-from fer_perception.settings import PipelineSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 #: Frame rates, Hz, and error correlations of frames 33 ms apart.
 RATES = (5, 15, 30, 60)

@@ -9,11 +9,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.benchmark.expression_sequences import Sequences
-from fer_perception.label_decision import LabelDecision
+from fer_perception.benchmark.temporal.expression_sequences import Sequences
 from fer_perception.labels import LABELS
-from fer_perception.settings import PipelineSettings
-from fer_perception.smoothing import FILTERS, create_decision, create_filter
+from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.label_decision import LabelDecision
+from fer_perception.temporal.smoother import FILTERS, create_decision, create_filter
 
 #: So many faces share one picture, and the window of the rival that has one for all.
 FACES_AT_ONCE = 3

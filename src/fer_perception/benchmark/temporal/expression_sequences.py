@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.benchmark.frame_outputs import FrameOutputs
+from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs
 
 #: How long an expression lasts: log-normal with this median (s) and standard deviation of the logarithm, cut to ...
 DWELL_MEDIAN, DWELL_SIGMA = 1.6, 0.7

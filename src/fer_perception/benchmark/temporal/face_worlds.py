@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.detection.base import Detection
+from fer_perception.pipeline_types import Detection
 
 #: The picture the faces move in, pixels.
 WIDTH, HEIGHT = 1280, 720

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.classification.classifier import Classifier
 from fer_perception.errors import FerError
-from fer_perception.inference.base import Classifier
 from fer_perception.labels import LABELS
-from fer_perception.smoothing import training_prior
+from fer_perception.temporal.smoother import training_prior
 
 #: A tracked and aligned face wobbles in its crop by so much (standard deviations): pixels of 48, degrees, relative
 #: size, relative contrast; and gray levels of noise in every view.
@@ -88,7 +88,7 @@ def halves(outputs: FrameOutputs, fingerprints: NDArray[np.uint8]) -> tuple[Fram
 def held_out_file() -> Path | None:
     """The FER2013 archive (`FER_DATA`, else ../shared/data beside the source tree); None where there is none."""
     named = os.environ.get("FER_DATA")
-    path = Path(named) if named else Path(__file__).parents[4] / "shared" / "data" / "fer2013_trainval.npz"
+    path = Path(named) if named else Path(__file__).parents[5] / "shared" / "data" / "fer2013_trainval.npz"
     return path if path.is_file() else None
 
 

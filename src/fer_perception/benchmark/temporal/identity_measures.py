@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fer_perception.benchmark.face_worlds import World, detect
-from fer_perception.tracking import FaceIds, Track, Tracker
+from fer_perception.benchmark.temporal.face_worlds import World, detect
+from fer_perception.tracking.tracker import FaceIds, Track, Tracker
 
 
 @dataclass(frozen=True)

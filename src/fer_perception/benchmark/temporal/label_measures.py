@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.benchmark.expression_sequences import Sequences
+from fer_perception.benchmark.temporal.expression_sequences import Sequences
 
 #: A label must be right for so long, in s, to count as a change noticed.
 MIN_RUN = 0.5

@@ -16,20 +16,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference.base import EngineCacheError
-from fer_perception.inference.batches import check_batch, check_probabilities, in_parts
-from fer_perception.inference.build_progress import BuildProgress, ticking
-from fer_perception.inference.cuda_device import CudaDevice
-from fer_perception.inference.engine_cache import EngineCache, default_cache_directory
-from fer_perception.inference.engine_key import BUILDERS, EngineKey
-from fer_perception.inference.engine_policy import Built, obtain_engine
-from fer_perception.inference.inspector import UNKNOWN, engine_precision
-from fer_perception.inference.metadata import FP32_SHA256_KEY, ModelMetadata
-from fer_perception.inference.model_file import ModelFile, read_model_file, version_path
-from fer_perception.inference.tensorrt_build import build_engine
-from fer_perception.inference.tensorrt_library import foreign_errors, import_tensorrt, make_logger
-from fer_perception.inference.tensorrt_version import BuildPlan, build_plan
+from fer_perception.classification.batches import check_batch, check_probabilities, in_parts
+from fer_perception.classification.tensorrt.engine_policy import Built, obtain_engine
+from fer_perception.errors import BackendError, EngineCacheError, ModelError
+from fer_perception.inference.tensorrt.build import build_engine
+from fer_perception.inference.tensorrt.build_progress import BuildProgress, ticking
+from fer_perception.inference.tensorrt.cuda_device import CudaDevice
+from fer_perception.inference.tensorrt.engine_cache import EngineCache, default_cache_directory
+from fer_perception.inference.tensorrt.engine_key import BUILDERS, EngineKey
+from fer_perception.inference.tensorrt.inspector import UNKNOWN, engine_precision
+from fer_perception.inference.tensorrt.library import foreign_errors, import_tensorrt, make_logger
+from fer_perception.inference.tensorrt.version import BuildPlan, build_plan
+from fer_perception.model_files.metadata import FP32_SHA256_KEY, ModelMetadata
+from fer_perception.model_files.onnx_file import ModelFile, read_model_file, version_path
 
 logger = logging.getLogger(__name__)
 

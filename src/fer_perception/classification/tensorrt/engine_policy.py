@@ -10,13 +10,12 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.errors import BackendError
-from fer_perception.inference.base import EngineCacheError
-from fer_perception.inference.batches import comparison_batch
-from fer_perception.inference.engine_cache import EngineCache
-from fer_perception.inference.engine_key import EngineKey
-from fer_perception.inference.model_file import ModelFile
-from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.classification.batches import comparison_batch
+from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.errors import BackendError, EngineCacheError
+from fer_perception.inference.tensorrt.engine_cache import EngineCache
+from fer_perception.inference.tensorrt.engine_key import EngineKey
+from fer_perception.model_files.onnx_file import ModelFile
 
 logger = logging.getLogger(__name__)
 

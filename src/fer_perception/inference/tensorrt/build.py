@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference.build_progress import BuildProgress, ticking
-from fer_perception.inference.engine_key import PROFILE
-from fer_perception.inference.model_file import ModelFile
-from fer_perception.inference.tensorrt_library import make_logger
-from fer_perception.inference.tensorrt_version import BuildPlan, full_precision_layers
+from fer_perception.inference.tensorrt.build_progress import BuildProgress, ticking
+from fer_perception.inference.tensorrt.engine_key import PROFILE
+from fer_perception.inference.tensorrt.library import make_logger
+from fer_perception.inference.tensorrt.version import BuildPlan, full_precision_layers
+from fer_perception.model_files.onnx_file import ModelFile
 
 #: Workspace the tactics may use, in bytes; the largest layer of our networks needs a fraction of it.
 WORKSPACE = 256 * 2**20

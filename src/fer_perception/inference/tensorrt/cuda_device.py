@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fer_perception.errors import BackendError
-from fer_perception.inference.base import NotInstalledError
-from fer_perception.inference.engine_key import cuda_description
+from fer_perception.errors import BackendError, NotInstalledError
+from fer_perception.inference.tensorrt.engine_key import cuda_description
 
 
 class CudaDevice:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fer_perception.inference.base import EngineCacheError
-from fer_perception.inference.engine_key import EngineKey
-from fer_perception.output_place import replace_atomically
-from fer_perception.user_paths import is_directory, user_cache
+from fer_perception.errors import EngineCacheError
+from fer_perception.inference.tensorrt.engine_key import EngineKey
+from fer_perception.system.files import replace_atomically
+from fer_perception.system.paths import is_directory, user_cache
 
 FORMAT = "fer_perception engine/1"
 

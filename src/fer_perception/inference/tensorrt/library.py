@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from fer_perception.errors import BackendError, FerError
-from fer_perception.inference.base import NotInstalledError
+from fer_perception.errors import BackendError, FerError, NotInstalledError
 
 logger = logging.getLogger(__name__)
 

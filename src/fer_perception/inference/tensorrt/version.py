@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fer_perception.inference.base import NotInstalledError
+from fer_perception.errors import NotInstalledError
 
 #: The oldest supported version: JetPack 6.0. (JetPack 5 brings Python 3.8, which ROS 2 Humble and later do not run on.)
 OLDEST = (8, 6)

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.temporal_fit import Conditions, best_temperature, fit
+from benchmarks.temporal_report import BEGIN, END, plot, replace_table, summary, table
 
 from fer_perception.benchmark import load_part
-from fer_perception.benchmark.expression_sequences import hold_scale, make_sequences
-from fer_perception.benchmark.filter_contestants import contestants, mode_of_shared_window
-from fer_perception.benchmark.frame_outputs import FrameOutputs, halves, synthetic
-from fer_perception.benchmark.label_measures import LabelMeasures, measure
-from fer_perception.benchmark.temporal import CORRELATIONS, RATES, Row, compare
-from fer_perception.benchmark.temporal_fit import Conditions, best_temperature, fit
-from fer_perception.benchmark.temporal_report import BEGIN, END, plot, replace_table, summary, table
-from fer_perception.settings import PipelineSettings
+from fer_perception.benchmark.temporal.compare import CORRELATIONS, RATES, Row, compare
+from fer_perception.benchmark.temporal.contestants import contestants, mode_of_shared_window
+from fer_perception.benchmark.temporal.expression_sequences import hold_scale, make_sequences
+from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs, halves, synthetic
+from fer_perception.benchmark.temporal.label_measures import LabelMeasures, measure
+from fer_perception.settings.pipeline_settings import PipelineSettings
 
 OUTPUTS = halves(*synthetic(pictures=4000, views=6, seed=0))[1]
 
@@ -48,7 +48,7 @@ def test_the_default_filter_meets_its_goals(correlation: float, fewer_flips: flo
 
 def test_every_figure_of_the_contract_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FER_DATA", str(tmp_path / "none.npz"))
-    monkeypatch.setattr("fer_perception.benchmark.expression_sequences.DROPPED", 0.5)
+    monkeypatch.setattr("fer_perception.benchmark.temporal.expression_sequences.DROPPED", 0.5)
     lines: list[str] = []
     figures = load_part("temporal")(quick=True, progress=lines.append)
     assert figures["temporal.pictures"] == 0.0
@@ -128,7 +128,7 @@ class TestReport:
 
     def test_the_plot_is_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("matplotlib")
-        module = "fer_perception.benchmark.temporal_report"
+        module = "benchmarks.temporal_report"
 
         def short(outputs: FrameOutputs, correlation: float, **options: object):
             yield 30, make_sequences(outputs, faces=3, seconds=8.0, rate=30.0, scale=0.0, seed=0)

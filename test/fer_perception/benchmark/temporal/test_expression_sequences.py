@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.benchmark.expression_sequences import (
+from fer_perception.benchmark.temporal.expression_sequences import (
     DWELL_LIMITS,
     error_correlation,
     hold_scale,
     make_sequences,
 )
-from fer_perception.benchmark.frame_outputs import synthetic
+from fer_perception.benchmark.temporal.frame_outputs import synthetic
 
 OUTPUTS, _ = synthetic(pictures=3000, views=6, seed=0)
 

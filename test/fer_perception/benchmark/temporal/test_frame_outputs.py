@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fer_perception.benchmark.frame_outputs import (
+from fer_perception.benchmark.temporal.frame_outputs import (
     WOBBLE_TIME,
     FrameOutputs,
     from_pictures,
@@ -15,10 +15,10 @@ from fer_perception.benchmark.frame_outputs import (
     held_out_file,
     synthetic,
 )
-from fer_perception.benchmark.label_measures import calibration_error
+from fer_perception.benchmark.temporal.label_measures import calibration_error
 from fer_perception.errors import FerError
-from fer_perception.inference.metadata import ModelMetadata
 from fer_perception.labels import LABELS
+from fer_perception.model_files.metadata import ModelMetadata
 
 
 class Brightness:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.benchmark.expression_sequences import Sequences
-from fer_perception.benchmark.label_measures import calibration_error, measure
+from fer_perception.benchmark.temporal.expression_sequences import Sequences
+from fer_perception.benchmark.temporal.label_measures import calibration_error, measure
 
 
 def sequences(truth: list[int], changes: list[float], rate: float = 10.0) -> Sequences:

@@ -11,16 +11,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import tensorrt_stand_in as stand_in
 
-from fer_perception.errors import BackendError, ModelError
-from fer_perception.inference import create_classifier
-from fer_perception.inference.base import EngineCacheError, NotInstalledError
-from fer_perception.inference.model_file import read_model_file
-from fer_perception.inference.tensorrt_classifier import OtherBuilder, TensorRTClassifier, open_tensorrt_classifier
-
-_spec = importlib.util.spec_from_file_location("tensorrt_stand_in", Path(__file__).with_name("tensorrt_stand_in.py"))
-stand_in = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stand_in)
+from fer_perception.classification.create import create_classifier
+from fer_perception.classification.tensorrt.classifier import OtherBuilder, TensorRTClassifier, open_tensorrt_classifier
+from fer_perception.errors import BackendError, EngineCacheError, ModelError, NotInstalledError
+from fer_perception.model_files.onnx_file import read_model_file
 
 VERSIONS = ["8.6.1", "10.3.0", "10.11.0.33", "10.13.0.35", "11.4.0.106"]
 

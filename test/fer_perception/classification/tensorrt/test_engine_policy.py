@@ -7,14 +7,13 @@ import hashlib
 import numpy as np
 import pytest
 
-from fer_perception.errors import BackendError
-from fer_perception.inference.base import EngineCacheError
-from fer_perception.inference.batches import MAX_BATCH, comparison_batch
-from fer_perception.inference.engine_cache import EngineCache
-from fer_perception.inference.engine_key import EngineKey
-from fer_perception.inference.engine_policy import Built, obtain_engine
-from fer_perception.inference.model_file import ModelFile, read_model_file
-from fer_perception.inference.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.classification.batches import MAX_BATCH, comparison_batch
+from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
+from fer_perception.classification.tensorrt.engine_policy import Built, obtain_engine
+from fer_perception.errors import BackendError, EngineCacheError
+from fer_perception.inference.tensorrt.engine_cache import EngineCache
+from fer_perception.inference.tensorrt.engine_key import EngineKey
+from fer_perception.model_files.onnx_file import ModelFile, read_model_file
 
 KEY = EngineKey("Orin", "8.7", "10.3.0", "12.6", "tiny", "aa", "aa", "fp16", "weak")
 OTHER = EngineKey("Orin", "8.7", "10.3.0", "12.6", "tiny", "aa", "aa", "fp16", "weak", builder="torch2trt")

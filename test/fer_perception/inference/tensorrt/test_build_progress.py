@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 
-from fer_perception.inference.build_progress import BuildProgress, ticking
+from fer_perception.inference.tensorrt.build_progress import BuildProgress, ticking
 
 
 class Clock:

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from fer_perception.inference.base import EngineCacheError
-from fer_perception.inference.engine_cache import EngineCache, default_cache_directory
-from fer_perception.inference.engine_key import EngineKey
+from fer_perception.errors import EngineCacheError
+from fer_perception.inference.tensorrt.engine_cache import EngineCache, default_cache_directory
+from fer_perception.inference.tensorrt.engine_key import EngineKey
 
 KEY = EngineKey("Orin", "8.7", "10.3.0", "12.6", "arch1", "aa", "aa", "fp16", "weak")
 DATA = bytes(range(256)) * 20

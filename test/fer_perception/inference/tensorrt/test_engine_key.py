@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from fer_perception.inference.engine_key import PROFILE, EngineKey, cuda_description, l4t_release
+from fer_perception.inference.tensorrt.engine_key import PROFILE, EngineKey, cuda_description, l4t_release
 
 KEY = EngineKey(
     gpu="Orin",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from fer_perception.inference.inspector import UNKNOWN, engine_precision
+from fer_perception.inference.tensorrt.inspector import UNKNOWN, engine_precision
 
 
 def tensor(words: str, key: str = "Format/Datatype") -> dict:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from fer_perception.inference.base import NotInstalledError
-from fer_perception.inference.tensorrt_version import build_plan, full_precision_layers, parse_version
+from fer_perception.errors import NotInstalledError
+from fer_perception.inference.tensorrt.version import build_plan, full_precision_layers, parse_version
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fer_training.readers import DatasetError, Samples, detect_kind, load_dataset
+from fer_training.data.kinds import detect_kind
+from fer_training.data.load import load_dataset
+from fer_training.data.samples import DatasetError, Samples
 
 HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training.readers import DatasetError, load_dataset
-from fer_training.readers.fer_csv import read_fer_csv
+from fer_training.data.load import load_dataset
+from fer_training.data.readers.fer_csv import read_fer_csv
+from fer_training.data.samples import DatasetError
 
 
 def test_pixels_labels_and_official_splits(trees: Any) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training.readers.ferplus import class_votes, majority, plurality, soft_labels
-from fer_training.readers.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError
+from fer_training.data.readers.ferplus import class_votes, majority, plurality, soft_labels
+from fer_training.data.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError
 
 
 def row(**counts: int) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from fer_training.readers import DatasetError, detect_kind, load_dataset
+from fer_training.data.kinds import detect_kind
+from fer_training.data.load import load_dataset
+from fer_training.data.samples import DatasetError
 
 
 def test_both_sessions_of_a_person_are_the_same_person(trees: Any) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from fer_training.readers import DatasetError, Samples, detect_kind, load_dataset
-from fer_training.readers.folders import entries_below, subfolders
+from fer_training.data.kinds import detect_kind
+from fer_training.data.load import load_dataset
+from fer_training.data.readers.folders import entries_below, subfolders
+from fer_training.data.samples import DatasetError, Samples
 
 
 def names(samples: Samples) -> list[str]:

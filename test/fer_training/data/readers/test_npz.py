@@ -9,9 +9,9 @@ import pytest
 from full_disk import fill_the_disk
 
 from fer_perception.labels import LABELS
-from fer_training.readers import DatasetError, load_dataset
-from fer_training.readers.npz import read_npz, write_npz
-from fer_training.readers.samples import Samples
+from fer_training.data.load import load_dataset
+from fer_training.data.readers.npz import read_npz, write_npz
+from fer_training.data.samples import DatasetError, Samples
 
 
 def samples(count: int = 6) -> Samples:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from fer_training.readers import DatasetError, Samples, detect_kind, load_dataset
+from fer_training.data.kinds import detect_kind
+from fer_training.data.load import load_dataset
+from fer_training.data.samples import DatasetError, Samples
 
 #: One line for each number.
 LINES = tuple(f"{'test' if number == 7 else 'train'}_{number:05d}.jpg {number}" for number in range(1, 8))

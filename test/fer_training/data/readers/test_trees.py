@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-from fer_training.readers import DatasetError, Samples, detect_kind, load_dataset, load_index
-from fer_training.readers.class_folders import read_class_folders
+from fer_training.data.kinds import detect_kind, load_index
+from fer_training.data.load import load_dataset
+from fer_training.data.readers.class_folders import read_class_folders
+from fer_training.data.samples import DatasetError, Samples
 
 
 def names(samples: Samples) -> list[str]:

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from fer_perception.user_paths import is_file
-from fer_training.npz_file import read_small_array
-
-from .folders import pictures_below, subfolders, wrapped
-from .images import IMAGE_SUFFIXES
-from .records import Index, Record, known_split, short_names
-from .samples import DatasetError, Skip
+from fer_perception.system.paths import is_file
+from fer_training.data.npz_file import read_small_array
+from fer_training.data.readers.folders import pictures_below, subfolders, wrapped
+from fer_training.data.readers.images import IMAGE_SUFFIXES
+from fer_training.data.records import Index, Record, known_split, short_names
+from fer_training.data.samples import DatasetError, Skip
 
 #: What the numbers from 0 on mean.
 EXPRESSIONS = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")

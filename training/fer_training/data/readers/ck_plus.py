@@ -11,11 +11,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from .class_folders import read_class_folders
-from .folders import is_foreign, wrapped
-from .images import is_image
-from .records import Index, Record
-from .samples import DatasetError, Skip
+from fer_training.data.readers.class_folders import read_class_folders
+from fer_training.data.readers.folders import is_foreign, wrapped
+from fer_training.data.readers.images import is_image
+from fer_training.data.records import Index, Record
+from fer_training.data.samples import DatasetError, Skip
 
 #: Subject, sequence, frame.
 NAME = re.compile(r"^(S\d{3})_(\d{3})_(\d{8})$")

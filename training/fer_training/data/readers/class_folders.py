@@ -11,12 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
-
-from .folders import entries_below, subfolders, wrapped
-from .images import is_image
-from .label_maps import canonical
-from .records import Index, Record, known_split
-from .samples import DatasetError, Skip
+from fer_training.data.label_maps import canonical
+from fer_training.data.readers.folders import entries_below, subfolders, wrapped
+from fer_training.data.readers.images import is_image
+from fer_training.data.records import Index, Record, known_split
+from fer_training.data.samples import DatasetError, Skip
 
 
 def read_class_folders(root: Path) -> Index:

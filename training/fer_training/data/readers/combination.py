@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fer_perception.yaml_text import parse_yaml
-
-from .samples import DatasetError
+from fer_perception.system.files import parse_yaml
+from fer_training.data.samples import DatasetError
 
 
 def read_combination(path: Path) -> list[dict[str, Any]]:

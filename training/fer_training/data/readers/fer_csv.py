@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-
-from .ferplus import plurality, read_votes
-from .records import known_split, short_names
-from .samples import DatasetError, Samples, Skip
+from fer_training.data.readers.ferplus import plurality, read_votes
+from fer_training.data.records import known_split, short_names
+from fer_training.data.samples import DatasetError, Samples, Skip
 
 #: Side of the pictures in pixels.
 SIDE = 48

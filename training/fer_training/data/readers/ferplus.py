@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
-
-from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples
+from fer_training.data.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples
 
 #: Column of `FERPLUS_COLUMNS` for each of our eight classes.
 _COLUMN_OF: dict[str, str] = {

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .images import is_image
-from .records import known_split
-from .samples import DatasetError
+from fer_training.data.readers.images import is_image
+from fer_training.data.records import known_split
+from fer_training.data.samples import DatasetError
 
 #: A folder of Macs in archives, and the thumbnails of network storage.
 _FOREIGN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})

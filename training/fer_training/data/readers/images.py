@@ -8,10 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .samples import DatasetError
-
-#: Training pictures larger than this (pixels) are no crops of faces, and would fill the memory.
-LARGEST_SIDE = 1024
+from fer_training.data.samples import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
 

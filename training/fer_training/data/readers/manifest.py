@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from fer_perception.user_paths import is_file
-
-from .images import is_image
-from .records import Index, Record, known_split, short_names
-from .samples import DatasetError, Skip
+from fer_perception.system.paths import is_file
+from fer_training.data.readers.images import is_image
+from fer_training.data.records import Index, Record, known_split, short_names
+from fer_training.data.samples import DatasetError, Skip
 
 _PATH_COLUMNS = ("path", "file", "image", "filename")
 _LABEL_COLUMNS = ("label", "emotion", "class", "expression")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .folders import pictures_below, split_of
-from .records import Index, Record
-from .samples import DatasetError, Skip
+from fer_training.data.readers.folders import pictures_below, split_of
+from fer_training.data.records import Index, Record
+from fer_training.data.samples import DatasetError, Skip
 
 
 def read_named_pictures(

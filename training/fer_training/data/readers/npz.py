@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS
-from fer_perception.output_place import write_atomically
-from fer_training.npz_file import read_arrays
-
-from .records import known_split
-from .samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
+from fer_perception.system.files import write_atomically
+from fer_training.data.npz_file import read_arrays
+from fer_training.data.records import known_split
+from fer_training.data.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
 
 #: `<split>_labels` of a picture whose class is not known.
 UNKNOWN_BYTE = 255

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fer_perception.user_paths import is_file
-
-from .folders import pictures_below, wrapped
-from .records import Index, Record, known_split
-from .samples import DatasetError, Skip
+from fer_perception.system.paths import is_file
+from fer_training.data.readers.folders import pictures_below, wrapped
+from fer_training.data.records import Index, Record, known_split
+from fer_training.data.samples import DatasetError, Skip
 
 #: What the numbers from 1 on mean.
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")

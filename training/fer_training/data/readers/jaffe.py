@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .named_pictures import read_named_pictures
-from .records import Index
+from fer_training.data.readers.named_pictures import read_named_pictures
+from fer_training.data.records import Index
 
 #: Subject, expression code, take, running number: the name without its last ending.
 NAME = re.compile(r"^([A-Z]{2})\.([A-Z]{2})(\d)\.(\d+)(?:\.tiff?)?$", re.IGNORECASE)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from .named_pictures import read_named_pictures
-from .records import Index
+from fer_training.data.readers.named_pictures import read_named_pictures
+from fer_training.data.records import Index
 
 #: Person (sex and number), expression code; before them the session, after them the angle (full or half left, straight,
 #: half or full right).
