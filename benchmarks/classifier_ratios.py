@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from fer_perception.benchmark.classifier import ARCH1_MULTIPLY_ADDS, pictures
+from fer_perception.benchmark.classifier import ARCH1_MULTIPLY_ADDS, images
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.peer_networks import efficientnet_b0, mini_xception
 from fer_perception.inference.onnxruntime_network import session_options
 
-#: Pictures at once: as `fer benchmark` compares arch1, and what suits each peer.
+#: Images at once: as `fer benchmark` compares arch1, and what suits each peer.
 BATCHES = {"arch1": 8, "arch1, INT8": 8, "ires_separable": 8, "mini_XCEPTION": 8, "EfficientNet-B0": 1}
 PERCENTILES = (25, 50)
 #: Calls of one network before the next has its turn: the first finds its weights pushed out of the caches.
@@ -45,9 +45,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         networks: dict[str, tuple[Any, tuple[int, int, int]]] = {"arch1": (arguments.model.read_bytes(), (1, 48, 48))}
         if arguments.data is not None:
-            quantised = Path(directory) / "int8.onnx"
-            judge_int8(arguments.model, quantised, arguments.data)
-            networks["arch1, INT8"] = (quantised.read_bytes(), (1, 48, 48))
+            quantized = Path(directory) / "int8.onnx"
+            judge_int8(arguments.model, quantized, arguments.data)
+            networks["arch1, INT8"] = (quantized.read_bytes(), (1, 48, 48))
         networks["ires_separable"] = (arguments.small.read_bytes(), (1, 48, 48))
         for name, peer in (("mini_XCEPTION", mini_xception()), ("EfficientNet-B0", efficientnet_b0())):
             networks[name] = (peer.data, peer.input_shape)
@@ -55,23 +55,23 @@ def main() -> None:
 
 
 def judge_int8(model: Path, out: Path, data: Path) -> None:
-    """Quantise with training images and print the accuracy of both on validation images."""
+    """Quantize with training images and print the accuracy of both on validation images."""
     from fer_training.evaluation.data import load_evaluation_data
     from fer_training.evaluation.evaluate import evaluate_model
-    from fer_training.export.int8 import quantise_int8
+    from fer_training.export.int8 import quantize_int8
 
-    quantise_int8(model, out, load_evaluation_data(data, split="train").images)
+    quantize_int8(model, out, load_evaluation_data(data, split="train").images)
     judged = load_evaluation_data(data, split="validation")
-    single, quantised = (evaluate_model(path, judged)["accuracy"] for path in (model, out))
-    print(f"validation accuracy: FP32 {single:.4f}, INT8 {quantised:.4f}\n")
+    single, quantized = (evaluate_model(path, judged)["accuracy"] for path in (model, out))
+    print(f"validation accuracy: FP32 {single:.4f}, INT8 {quantized:.4f}\n")
 
 
 def time_in_turn(networks: dict[str, tuple[bytes, tuple[int, int, int]]], rounds: int) -> dict[str, list[float]]:
-    """Processor time per picture of each network, and of the matrix product per floating-point operation, in s."""
+    """Processor time per image of each network, and of the matrix product per floating-point operation, in s."""
     calls: dict[str, Callable[[], object]] = {}
     for name, (data, shape) in networks.items():
         session = onnxruntime.InferenceSession(data, session_options(1), providers=["CPUExecutionProvider"])
-        batch = pictures(BATCHES[name], shape)
+        batch = images(BATCHES[name], shape)
         calls[name] = lambda session=session, batch=batch: session.run(None, {"images": batch})
         calls[name]()
     durations: dict[str, list[float]] = {name: [] for name in (*calls, "matrix product")}
@@ -88,7 +88,7 @@ def time_in_turn(networks: dict[str, tuple[bytes, tuple[int, int, int]]], rounds
 
 
 def report(durations: dict[str, list[float]]) -> None:
-    """Print the table: milliseconds a picture, and how many times arch1 that is."""
+    """Print the table: milliseconds an image, and how many times arch1 that is."""
     print("| one thread, processor time | batch | fastest quarter | median |")
     print("|---|---|---|---|")
     arch1 = np.percentile(durations["arch1"], PERCENTILES)

@@ -1,16 +1,16 @@
-"""Measures the geometry in crops.py: where YuNet sees landmarks and boxes in the FER2013 training pictures.
+"""Measures the geometry in crops.py: where YuNet sees landmarks and boxes in the FER2013 training images.
 
-    python benchmarks/landmark_template.py --data fer2013_trainval.npz [--picture FILE] [--evaluate MODEL.onnx]
+    python benchmarks/landmark_template.py --data fer2013_trainval.npz [--image FILE] [--evaluate MODEL.onnx]
     [--limit N]
 
-Each 48x48 picture is enlarged to 256x256 pixels with a black border of 64 and shown to the detector twice, as it is and
+Each 48x48 image is enlarged to 256x256 pixels with a black border of 64 and shown to the detector twice, as it is and
 mirrored. The template is the median landmark position over all of them, made symmetric about the middle of the
-picture: a mirrored face is as likely, and what asymmetry the detector itself has is printed beside it. All figures
-are in the 48x48 frame with pixel centres at whole numbers. The same pictures give the box of YuNet and the square of
+image: a mirrored face is as likely, and what asymmetry the detector itself has is printed beside it. All figures
+are in the 48x48 frame with pixel centers at whole numbers. The same images give the box of YuNet and the square of
 the Haar cascade.
 
-`--evaluate` asks what alignment costs: the accuracy of a model on the validation pictures as they are, and cut out
-again through detection and alignment. `--picture` draws the mean training picture beside the mean live crop.
+`--evaluate` asks what alignment costs: the accuracy of a model on the validation images as they are, and cut out
+again through detection and alignment. `--image` draws the mean training image beside the mean live crop.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from skimage import data as pictures
+from skimage import data as images
 
 from fer_perception.classification.classifier import Classifier
 from fer_perception.classification.create import create_classifier
@@ -63,19 +63,19 @@ class Faces:
     landmarks: Floats
 
 
-def enlarge(picture: Bytes) -> Bytes:
-    """(48, 48) to the (384, 384) picture a detector is shown."""
-    large = cv2.resize(picture, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
+def enlarge(image: Bytes) -> Bytes:
+    """(48, 48) to the (384, 384) image a detector is shown."""
+    large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
     return cv2.copyMakeBorder(large, BORDER, BORDER, BORDER, BORDER, cv2.BORDER_CONSTANT, value=0)
 
 
 def to_frame(points: Floats) -> Floats:
-    """Positions in the enlarged picture to positions in the 48x48 frame."""
+    """Positions in the enlarged image to positions in the 48x48 frame."""
     return (points - BORDER + 0.5) * (CROP_SIZE / ENLARGED) - 0.5
 
 
 def detect(images: Bytes, network: OrtYunet, title: str) -> Faces:
-    """Largest face of each picture of (n, 48, 48), in pixels of the enlarged picture."""
+    """Largest face of each image of (n, 48, 48), in pixels of the enlarged image."""
     rows = []
     for image in track(images, title, console=STDERR):
         faces = network.faces(cv2.cvtColor(enlarge(image), cv2.COLOR_GRAY2BGR), THRESHOLD)
@@ -92,19 +92,19 @@ def spread(values: Floats) -> Floats:
 
 
 def mirrored_points(points: Floats) -> Floats:
-    """(5, 2) landmarks as they lie in the mirrored picture."""
+    """(5, 2) landmarks as they lie in the mirrored image."""
     flipped = points[MIRRORED].copy()
     flipped[:, 0] = CROP_SIZE - 1 - flipped[:, 0]
     return flipped
 
 
 def boxes_to_frame(boxes: Floats) -> Floats:
-    """(n, 4) boxes of the enlarged picture in the 48x48 frame."""
+    """(n, 4) boxes of the enlarged image in the 48x48 frame."""
     return np.concatenate((to_frame(boxes[:, :2]), boxes[:, 2:] * (CROP_SIZE / ENLARGED)), axis=1)
 
 
 def symmetric_box(boxes: Floats) -> Floats:
-    """Median box, centred between left and right."""
+    """Median box, centerd between left and right."""
     box = np.median(boxes, axis=0)
     box[0] = MIDDLE - box[2] / 2
     return box
@@ -118,7 +118,7 @@ def report_yunet(plain: Faces, mirror: Faces) -> tuple[Floats, Floats]:
     symmetric = (template + mirrored_points(template)) / 2
     boxes = boxes_to_frame(np.concatenate((plain.boxes, mirror.boxes)))
     box = symmetric_box(boxes)
-    print(f"pictures                  {plain.found.size}, and as many mirrored")
+    print(f"images                  {plain.found.size}, and as many mirrored")
     print(f"faces found               {plain.found.mean():.4f}, mirrored {mirror.found.mean():.4f}")
     print(f"median landmarks          {medians[0].round(2).tolist()}")
     print(f"median landmarks mirrored {medians[1].round(2).tolist()}")
@@ -149,14 +149,14 @@ def report_haar(images: Bytes, box: Floats) -> None:
 
 def live_faces() -> list[Bytes]:
     """BGR photographs that travel in Python packages, each with its mirror image."""
-    astronaut = cv2.cvtColor(pictures.astronaut(), cv2.COLOR_RGB2BGR)
+    astronaut = cv2.cvtColor(images.astronaut(), cv2.COLOR_RGB2BGR)
     hopper = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
     plain = [astronaut, hopper]
     return [*plain, *(np.ascontiguousarray(image[:, ::-1]) for image in plain)]
 
 
 def recrop(images: Bytes, faces: Faces, transforms: Floats) -> Bytes:
-    """(m, 48, 48) crops of the pictures with a face, by transforms from the enlarged picture without its border."""
+    """(m, 48, 48) crops of the images with a face, by transforms from the enlarged image without its border."""
     crops = np.empty((len(transforms), CROP_SIZE, CROP_SIZE), np.uint8)
     for crop, image, transform in zip(crops, images[faces.found], transforms, strict=True):
         large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
@@ -165,14 +165,14 @@ def recrop(images: Bytes, faces: Faces, transforms: Floats) -> Bytes:
 
 
 def draw(path: Path, images: Bytes, faces: Faces, network: OrtYunet) -> None:
-    """Mean training picture, mean of training pictures cut out again, mean live crop."""
+    """Mean training image, mean of training images cut out again, mean live crop."""
     again = recrop(images, faces, align_similarity(faces.landmarks - BORDER))
     live = []
     for image in live_faces():
         rows = network.faces(image, THRESHOLD)
         live.append(crop_faces(image, rows[:1, :4], [rows[0, 4:14].reshape(5, 2)])[0, 0])
     panels = (
-        (images[faces.found].mean(axis=0), f"mean of {len(again)} training pictures"),
+        (images[faces.found].mean(axis=0), f"mean of {len(again)} training images"),
         (again.mean(axis=0), "the same, detected and aligned again"),
         (np.mean(live, axis=0), "mean live crop (2 photographs and mirror images)"),
     )
@@ -184,7 +184,7 @@ def draw(path: Path, images: Bytes, faces: Faces, network: OrtYunet) -> None:
         axes.set_axis_off()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
-    print(f"picture                   {path}")
+    print(f"image                   {path}")
 
 
 def answers(classifier: Classifier, crops: Bytes) -> NDArray[np.float32]:
@@ -194,7 +194,7 @@ def answers(classifier: Classifier, crops: Bytes) -> NDArray[np.float32]:
 
 
 def evaluate(model: str, images: Bytes, labels: NDArray[np.uint8], network: OrtYunet) -> None:
-    """Print the accuracy on pictures as they are, aligned by landmarks and cut by the box."""
+    """Print the accuracy on images as they are, aligned by landmarks and cut by the box."""
     known = labels != 255
     images, labels = images[known], labels[known]
     classifier = create_classifier(model, backend="onnxruntime", threads=2)
@@ -206,7 +206,7 @@ def evaluate(model: str, images: Bytes, labels: NDArray[np.uint8], network: OrtY
         return float(np.mean(answers(classifier, crops).argmax(axis=1) == classes))
 
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)
-    print(f"model                     {classifier.metadata.model_id}, {len(images)} validation pictures")
+    print(f"model                     {classifier.metadata.model_id}, {len(images)} validation images")
     print(f"accuracy as they are      {accuracy(images, labels):.4f}")
     print(f"faces found               {faces.found.mean():.4f}; the following on these:")
     print(f"accuracy as they are      {accuracy(images[faces.found], truth):.4f}")
@@ -221,12 +221,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="npz with train_images, validation_images and labels")
     parser.add_argument(
-        "--limit", type=int, default=0, help="at most so many training pictures, drawn at random; 0 = all"
+        "--limit", type=int, default=0, help="at most so many training images, drawn at random; 0 = all"
     )
-    parser.add_argument(
-        "--haar", type=int, default=2000, help="so many training pictures for the Haar cascade; 0 = none"
-    )
-    parser.add_argument("--picture", type=Path, help="where to draw the mean faces (PNG)")
+    parser.add_argument("--haar", type=int, default=2000, help="so many training images for the Haar cascade; 0 = none")
+    parser.add_argument("--image", type=Path, help="where to draw the mean faces (PNG)")
     parser.add_argument("--evaluate", metavar="MODEL", help="measure what alignment costs this model")
     arguments = parser.parse_args()
 
@@ -242,8 +240,8 @@ def main() -> None:
     _, box = report_yunet(plain, mirror)
     if arguments.haar:
         report_haar(images[np.sort(order[: arguments.haar])], box)
-    if arguments.picture:
-        draw(arguments.picture, images, plain, network)
+    if arguments.image:
+        draw(arguments.image, images, plain, network)
     if arguments.evaluate:
         evaluate(arguments.evaluate, archive["validation_images"], archive["validation_labels"], network)
 

@@ -1,6 +1,6 @@
 """Fits the temporal settings: `python benchmarks/temporal_fit.py` prints what the defaults should be.
 
-It uses one half of the held-out pictures and seeds of its own; `temporal` reports on the other half.
+It uses one half of the held-out images and seeds of its own; `temporal` reports on the other half.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def plot(outputs: FrameOutputs, path: Path, *, progress: Progress) -> None:
             "ema_frame": points([partial(mean_per_frame, weight=w) for w in (0.8, 0.5, 0.3, 0.15, 0.08, 0.04)]),
             "mode10": points([partial(mode_of_own_window, length=n) for n in (3, 5, 10, 20, 40)]),
         }
-        # Told apart by their marks too, not by their colours alone.
+        # Told apart by their marks too, not by their colors alone.
         for (name, curve), mark in zip(curves.items(), "os^D", strict=True):
             label = {"mode10": "mode of n per face", "ema_frame": "mean, fixed weight a frame"}.get(name, name)
             accuracies = [100 * m.accuracy for m in curve]

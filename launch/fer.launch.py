@@ -1,4 +1,4 @@
-"""The expression node `fer`, and on request a source of pictures for it.
+"""The expression node `fer`, and on request a source of images for it.
 
     ros2 launch fer_perception fer.launch.py image_topic:=/camera/image_raw
     ros2 launch fer_perception fer.launch.py source:=0
@@ -65,7 +65,7 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "source",
         default_value="",
-        description="Publish this on the image topic: the index of a webcam, a video file or a directory of pictures. "
+        description="Publish this on the image topic: the index of a webcam, a video file or a directory of images. "
         "Not given: a camera driver runs elsewhere.",
     ),
 ]
@@ -116,16 +116,16 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         if topics and topics[0].endswith("/compressed"):
             msg = f"source: publishes raw images, {topics[0]} is a topic of compressed ones: give another image_topic"
             raise RuntimeError(msg)
-        picture_parameters: dict[str, bool | str] = {"source": given("source")}
+        image_parameters: dict[str, bool | str] = {"source": given("source")}
         if "use_sim_time" in explicit:
-            picture_parameters["use_sim_time"] = bool(explicit["use_sim_time"])
+            image_parameters["use_sim_time"] = bool(explicit["use_sim_time"])
         nodes.append(
             Node(
                 package="fer_perception",
                 executable="image_source",
                 name="image_source",
                 namespace=given("namespace"),
-                parameters=[*files, picture_parameters],
+                parameters=[*files, image_parameters],
                 remappings=[("image_raw", topics[0])] if topics else [],
                 arguments=log_level,
                 output="screen",

@@ -44,7 +44,7 @@ def play_bag(context: LaunchContext) -> list[ExecuteProcess]:
                 *("--remap", *(f"{topic}:=/recorded{topic}" for topic in results)),
             ],
             output="screen",
-            # The last pictures are still on their way through the node.
+            # The last images are still on their way through the node.
             on_exit=[TimerAction(period=1.0, actions=[Shutdown(reason="the bag has ended")])],
         )
     ]

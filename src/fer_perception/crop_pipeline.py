@@ -18,10 +18,10 @@ from fer_perception.temporal.smoother import Smoother, create_smoother
 
 
 class CropPipeline:
-    """Like `Pipeline`, for pictures that show one face each; `Frame.camera` says whose.
+    """Like `Pipeline`, for images that show one face each; `Frame.camera` says whose.
 
-    The face detector only looks for the landmarks, by which crops are aligned like the training pictures; where it
-    finds none, the whole picture counts as the face's box.
+    The face detector only looks for the landmarks, by which crops are aligned like the training images; where it
+    finds none, the whole image counts as the face's box.
 
     Args:
         pipeline: whose networks are used and closed.

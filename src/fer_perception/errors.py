@@ -1,4 +1,4 @@
-"""The errors that leave this package: each says what was wrong, what was expected and how to mend it."""
+"""The errors that leave this package: each says what was wrong, what was expected and how to fix it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class FerError(Exception):
 
 
 class ImageError(FerError):
-    """A picture that cannot be used.
+    """An image that cannot be used.
 
     Attributes:
         cause: short stable key ("encoding", "step", "truncated", "size", "corrupt", "too_large", "odd_size", ...), by
@@ -21,7 +21,7 @@ class ImageError(FerError):
 
 
 class ModelError(FerError):
-    """A model file that is missing, truncated, foreign, of the wrong shape or with the wrong hash."""
+    """A model file that is missing, truncated, of another kind, of the wrong shape or with the wrong hash."""
 
 
 class BackendError(FerError):

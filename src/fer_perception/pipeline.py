@@ -1,4 +1,4 @@
-"""From decoded pictures to results: detect, track, crop, classify, smooth, in that order. Knows nothing of ROS."""
+"""From decoded images to results: detect, track, crop, classify, smooth, in that order. Knows nothing of ROS."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Pipeline:
                 camera.outdated = set(camera.smoothers)
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
-        """Run both networks once on a blank picture, so that the first real frame does not pay for lazy set-up."""
+        """Run both networks once on a blank image, so that the first real frame does not pay for lazy set-up."""
         self.detector.detect(np.zeros((height, width, 3), np.uint8))
         channels, rows, columns = self.classifier.metadata.input_shape
         self.classifier.classify(np.zeros((1, channels, rows, columns), np.float32))
@@ -289,12 +289,12 @@ class Pipeline:
 
 
 def clip_box(box: NDArray[np.float32], width: int, height: int) -> tuple[int, int, int, int]:
-    """A box in whole pixels inside a picture.
+    """A box in whole pixels inside an image.
 
     Args:
         box: (4,) x, y, w, h in pixels, may reach over the border.
-        width: of the picture, pixels.
-        height: of the picture, pixels.
+        width: of the image, pixels.
+        height: of the image, pixels.
 
     Returns:
         x, y, w, h with 0 <= x < width, 0 <= y < height, w >= 1, h >= 1, x + w <= width and y + h <= height.
@@ -324,7 +324,7 @@ def build_pipeline(
 
     Raises:
         ConfigError: a setting is out of range.
-        ModelError: a model file is missing, damaged, foreign or of the wrong shape.
+        ModelError: a model file is missing, damaged, unknown or of the wrong shape.
         BackendError: the backend is unknown, not installed or does not work.
     """
     detector = create_detector(

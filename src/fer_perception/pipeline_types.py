@@ -25,13 +25,13 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded picture on its way into the pipeline.
+    """One decoded image on its way into the pipeline.
 
     Attributes:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray; never written to.
         stamp_ns: time of exposure in ns (header time; any epoch, the same for all frames of a camera).
         camera: which camera it is from (the resolved topic, or a file name); tracks never cross cameras.
-        still: a picture on its own: faces are reported at once, nothing is smoothed or kept.
+        still: an image on its own: faces are reported at once, nothing is smoothed or kept.
     """
 
     image: NDArray[np.uint8]
@@ -53,7 +53,7 @@ class FaceResult:
         valence: [-1, 1] or NaN.
         arousal: [-1, 1] or NaN.
         phase: onset, apex, offset, neutral or unknown.
-        roi: x, y, w, h in whole pixels, clipped to the picture.
+        roi: x, y, w, h in whole pixels, clipped to the image.
         landmarks: (5, 2) float32 pixels or None.
         detection_confidence: [0, 1].
         quality: [0, 1] or NaN.
@@ -105,12 +105,12 @@ class FrameResult:
 
 @dataclass(frozen=True)
 class Detection:
-    """One face in one picture, in pixels of that picture.
+    """One face in one image, in pixels of that image.
 
     Attributes:
         box: (4,) float32: x, y of the upper left corner, width, height; may reach over the border.
         landmarks: (5, 2) float32 x, y: right eye, left eye, nose tip, right and left mouth corner (the person's right,
-            so the smaller x in a frontal picture); None where the detector gives none.
+            so the smaller x in a frontal image); None where the detector gives none.
         score: detector's confidence in [0, 1].
     """
 

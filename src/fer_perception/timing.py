@@ -76,7 +76,7 @@ PAUSES = 2.5
 
 
 class UsualPause:
-    """Learns the pause between two events of a kind (pictures of a camera, searches for faces).
+    """Learns the pause between two events of a kind (images of a camera, searches for faces).
 
     The shorter one of the last two counts, so that one gap among regular events teaches nothing.
     """

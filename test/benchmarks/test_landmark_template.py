@@ -15,13 +15,13 @@ from fer_perception.imaging.crops import BOX_TEMPLATE, LANDMARK_TEMPLATE
 
 @pytest.fixture(scope="module")
 def output(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What the script prints for 150 training pictures, and the picture it draws."""
+    """What the script prints for 150 training images, and the image it draws."""
     root = Path(__file__).resolve().parents[2]
-    picture = tmp_path_factory.mktemp("picture") / "mean.png"
+    image = tmp_path_factory.mktemp("image") / "mean.png"
     command = [sys.executable, str(root / "benchmarks" / "landmark_template.py"), "--data", str(archive)]
-    command += ["--limit", "150", "--haar", "12", "--picture", str(picture)]
+    command += ["--limit", "150", "--haar", "12", "--image", str(image)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout, picture
+    return done.stdout, image
 
 
 def numbers(line: str) -> np.ndarray:
@@ -44,5 +44,5 @@ def test_detection_rate_and_box(output: tuple[str, Path]) -> None:
     np.testing.assert_allclose(numbers(line_of(output[0], "box x, y, w, h"))[:4], BOX_TEMPLATE, atol=3)
 
 
-def test_picture(output: tuple[str, Path]) -> None:
+def test_image(output: tuple[str, Path]) -> None:
     assert output[1].read_bytes().startswith(b"\x89PNG")

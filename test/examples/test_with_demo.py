@@ -122,6 +122,6 @@ def check_demo_files(out: Path, told: str) -> None:
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == pytest.approx(SECONDS * 20, abs=1)
     capture.release()
     for name in ("timeline.png", "demo.png"):
-        picture = cv2.imread(str(out / name))
-        assert picture is not None
-        assert min(picture.shape[:2]) > 200
+        image = cv2.imread(str(out / name))
+        assert image is not None
+        assert min(image.shape[:2]) > 200

@@ -24,6 +24,6 @@ def make_model(tmp_path: Path):
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
-    """(200, 1, 48, 48) float32 gray values that differ from picture to picture."""
+def images() -> np.ndarray:
+    """(200, 1, 48, 48) float32 gray values that differ from image to image."""
     return np.random.default_rng(1).uniform(0, 255, (200, 1, 48, 48)).astype(np.float32)

@@ -85,20 +85,20 @@ def test_each_crop_is_one_face_of_the_name_of_its_camera(
 @pytest.mark.parametrize("larger", ["astronaut", "hopper"])
 def test_the_larger_of_two_faces_counts(pipeline: CropPipeline, astronaut: Image, hopper: Image, larger: str) -> None:
     first, second = (astronaut, hopper) if larger == "astronaut" else (hopper, astronaut)
-    picture = np.full((300, 440, 3), 128, np.uint8)
+    image = np.full((300, 440, 3), 128, np.uint8)
     # Blurred, so that the detector is surer of the smaller one.
-    picture[:, :300] = cv2.GaussianBlur(cv2.resize(first, (300, 300), interpolation=cv2.INTER_AREA), (0, 0), 8)
-    picture[:120, 320:] = cv2.resize(second, (120, 120), interpolation=cv2.INTER_AREA)
-    large, small = sorted(pipeline.detector.detect(picture), key=lambda face: float(face.box[0]))
+    image[:, :300] = cv2.GaussianBlur(cv2.resize(first, (300, 300), interpolation=cv2.INTER_AREA), (0, 0), 8)
+    image[:120, 320:] = cv2.resize(second, (120, 120), interpolation=cv2.INTER_AREA)
+    large, small = sorted(pipeline.detector.detect(image), key=lambda face: float(face.box[0]))
     assert large.score < small.score
-    face = look(pipeline, picture, 0)
+    face = look(pipeline, image, 0)
     np.testing.assert_array_equal(face.landmarks, large.landmarks)
     assert face.detection_confidence == large.score
-    expected = classify(pipeline, crop_faces(picture, large.box[None], [large.landmarks]))
+    expected = classify(pipeline, crop_faces(image, large.box[None], [large.landmarks]))
     np.testing.assert_allclose(face.scores, expected, atol=1e-4)
 
 
-def test_where_no_face_is_found_the_whole_picture_is_the_box(pipeline: CropPipeline, nobody: Image) -> None:
+def test_where_no_face_is_found_the_whole_image_is_the_box(pipeline: CropPipeline, nobody: Image) -> None:
     face = look(pipeline, nobody, 0)
     assert face.landmarks is None
     assert face.detection_confidence == 0

@@ -51,8 +51,8 @@ def run(pipeline: Pipeline, image: Image, count: int, *, start: int = 0, camera:
     return [pipeline.process([frame])[0] for frame in frames]
 
 
-def test_smiling_astronaut_is_happy_at_once_in_a_still_picture(pipeline: Pipeline, astronaut: Image) -> None:
-    (result,) = pipeline.process([Frame(astronaut, 0, "picture", still=True)])
+def test_smiling_astronaut_is_happy_at_once_in_a_still_image(pipeline: Pipeline, astronaut: Image) -> None:
+    (result,) = pipeline.process([Frame(astronaut, 0, "image", still=True)])
     (face,) = result.faces
     assert face.emotion == "happy"
     assert face.confidence > 0.8
@@ -198,16 +198,16 @@ def test_wrong_settings_are_named(tmp_path: object) -> None:
         ((-50.0, 10.0, 5.0, 5.0), (0, 10, 1, 5)),
     ],
 )
-def test_boxes_are_clipped_to_the_picture(box: tuple[float, ...], clipped: tuple[int, ...]) -> None:
+def test_boxes_are_clipped_to_the_image(box: tuple[float, ...], clipped: tuple[int, ...]) -> None:
     assert clip_box(np.array(box, np.float32), 100, 80) == clipped
 
 
 def beside(astronaut: Image, hopper: Image) -> Image:
-    """A wide picture of two people, the second one larger."""
-    picture = np.full((400, 800, 3), 128, np.uint8)
-    picture[90:310, 60:280] = astronaut[20:240, 110:330]
-    picture[:, 400:760] = hopper[60:460, 90:450]
-    return picture
+    """A wide image of two people, the second one larger."""
+    image = np.full((400, 800, 3), 128, np.uint8)
+    image[90:310, 60:280] = astronaut[20:240, 110:330]
+    image[:, 400:760] = hopper[60:460, 90:450]
+    return image
 
 
 def test_a_face_not_found_is_not_observed_until_it_is_searched_for_again(astronaut: Image) -> None:
@@ -226,18 +226,18 @@ def test_a_face_is_classified_before_it_is_reported(astronaut: Image) -> None:
     assert reported[0].phase is not Phase.UNKNOWN
 
 
-def test_a_picture_that_is_a_little_late_keeps_the_faces(pipeline: Pipeline, astronaut: Image) -> None:
+def test_a_image_that_is_a_little_late_keeps_the_faces(pipeline: Pipeline, astronaut: Image) -> None:
     (before,) = run(pipeline, astronaut, 10)[-1].faces
     (result,) = run(pipeline, astronaut, 1, start=9 * PERIOD - 100_000_000)
     assert [face.face_id for face in result.faces] == [before.face_id]
 
 
-def test_a_lost_face_stays_at_the_right_of_a_wide_picture(pipeline: Pipeline, astronaut: Image) -> None:
-    picture = np.full((480, 640, 3), 128, np.uint8)
-    picture[100:250, 490:640] = cv2.resize(astronaut[20:240, 110:330], (150, 150), interpolation=cv2.INTER_AREA)
-    (seen,) = run(pipeline, picture, 5)[-1].faces
+def test_a_lost_face_stays_at_the_right_of_a_wide_image(pipeline: Pipeline, astronaut: Image) -> None:
+    image = np.full((480, 640, 3), 128, np.uint8)
+    image[100:250, 490:640] = cv2.resize(astronaut[20:240, 110:330], (150, 150), interpolation=cv2.INTER_AREA)
+    (seen,) = run(pipeline, image, 5)[-1].faces
     assert seen.roi[0] > 480
-    (result,) = run(pipeline, np.full_like(picture, 128), 1, start=5 * PERIOD)
+    (result,) = run(pipeline, np.full_like(image, 128), 1, start=5 * PERIOD)
     assert [(face.face_id, face.observed) for face in result.faces] == [(seen.face_id, False)]
 
 
@@ -274,10 +274,10 @@ def test_the_classifier_sees_the_face_where_its_model_says(astronaut: Image, rep
 
 @pytest.mark.yunet
 def test_small_faces_are_searched_for_in_stills_only(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
-    picture = crowd_of(astronaut, hopper)
-    (still,) = pipeline.process([Frame(picture, 0, still=True)])
+    image = crowd_of(astronaut, hopper)
+    (still,) = pipeline.process([Frame(image, 0, still=True)])
     assert len(still.faces) == 25
-    run(pipeline, picture, 3)
+    run(pipeline, image, 3)
     assert 0 < pipeline.track_count("a") < 25
 
 
@@ -298,10 +298,10 @@ def test_live_settings_of_the_detector(pipeline: Pipeline, astronaut: Image, cha
 
 @pytest.mark.yunet
 def test_the_number_of_faces_is_live(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
-    picture = beside(astronaut, hopper)
-    assert [face.observed for face in run(pipeline, picture, 5)[-1].faces] == [True, True]
+    image = beside(astronaut, hopper)
+    assert [face.observed for face in run(pipeline, image, 5)[-1].faces] == [True, True]
     pipeline.configure(dataclasses.replace(SETTINGS, max_faces=1))
-    (result,) = run(pipeline, picture, 1, start=5 * PERIOD)
+    (result,) = run(pipeline, image, 1, start=5 * PERIOD)
     assert [face.roi[0] > 400 for face in result.faces if face.observed] == [True]
 
 

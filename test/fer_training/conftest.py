@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra [trai
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT  # noqa: E402
 from fer_training import architectures  # noqa: E402
 from fer_training.checkpoint import Checkpoint  # noqa: E402
-from fer_training.deployed_network import standardise  # noqa: E402
+from fer_training.deployed_network import standardize  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def write_tiny_npz(path: Path, *, train: int = 140, validation: int = 42, seed: 
 
 @pytest.fixture
 def npz_of(tmp_path: Path) -> Callable[[int, int], Path]:
-    """Makes a tiny data set of so many training and validation pictures."""
+    """Makes a tiny data set of so many training and validation images."""
     return lambda train, validation: write_tiny_npz(tmp_path / "tiny.npz", train=train, validation=validation)
 
 
@@ -57,7 +57,7 @@ def tiny_npz(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def untrained() -> Callable[..., Checkpoint]:
-    """Make a checkpoint of a network that has seen pictures (its batch norms are in use) but no labels."""
+    """Make a checkpoint of a network that has seen images (its batch norms are in use) but no labels."""
 
     def make(name: str = "arch1", *, classes: int = 7, temperature: float = 1.3, **arguments: int) -> Checkpoint:
         torch.manual_seed(0)
@@ -71,7 +71,7 @@ def untrained() -> Callable[..., Checkpoint]:
                 # The statistics of the next batch itself, so that activations have a trained network's size.
                 module.momentum = 1.0
         with torch.no_grad():
-            network.train()(standardise(torch.rand(shape) * 255))
+            network.train()(standardize(torch.rand(shape) * 255))
         return Checkpoint(
             name,
             arguments,
@@ -87,9 +87,9 @@ def untrained() -> Callable[..., Checkpoint]:
 
 @pytest.fixture(scope="session")
 def drawn_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set like fer2013_trainval.npz, of random pictures; validation pictures 3 and 7 also occur in training.
+    """A data set like fer2013_trainval.npz, of random images; validation images 3 and 7 also occur in training.
 
-    60 validation pictures with the classes in turn, label 5 unknown; eight FER+ votes for the label, two for contempt.
+    60 validation images with the classes in turn, label 5 unknown; eight FER+ votes for the label, two for contempt.
     """
     rng = np.random.default_rng(4)
     train = rng.integers(0, 256, (40, 48, 48), dtype=np.uint8)

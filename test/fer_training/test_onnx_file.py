@@ -15,7 +15,7 @@ from fer_training.onnx_file import get_metadata, onnx_sha256, repeats_figures, r
 
 
 def graph(batch: int | str, *, side: int = 4, operator: str = "Softmax") -> onnx.ModelProto:
-    """Pictures (batch, 1, side, side) to the softmax of the mean of each row: (batch, side)."""
+    """Images (batch, 1, side, side) to the softmax of the mean of each row: (batch, side)."""
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["means"], axes=[1, 3], keepdims=0),
         helper.make_node(operator, ["means"], ["probabilities"]),
@@ -29,42 +29,42 @@ def graph(batch: int | str, *, side: int = 4, operator: str = "Softmax") -> onnx
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def pictures(count: int, side: int = 4) -> np.ndarray:
+def made_images(count: int, side: int = 4) -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 3, (count, 1, side, side)).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", [1, 4, 16])
 def test_a_fixed_batch_is_filled(size: int) -> None:
-    images = pictures(10)
+    images = made_images(10)
     expected = run_onnx(graph("N").SerializeToString(), images)
     assert expected.shape == (10, 4)
     assert run_onnx(graph(size).SerializeToString(), images) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 4, 5), (2, 3, 4, 4), (2, 4, 4)])
-def test_pictures_of_another_shape_than_the_graph_takes(shape: Sequence[int]) -> None:
-    with pytest.raises(ModelError, match=r"^m\.onnx takes pictures of shape \[1, 4, 4\], but was given \["):
+def test_images_of_another_shape_than_the_graph_takes(shape: Sequence[int]) -> None:
+    with pytest.raises(ModelError, match=r"^m\.onnx takes images of shape \[1, 4, 4\], but was given \["):
         run_onnx(graph("N").SerializeToString(), np.zeros(shape, np.float32), name="m.onnx")
 
 
 def test_a_graph_that_does_not_load_or_run() -> None:
-    foreign = graph("N", operator="NoSuchOperator").SerializeToString()
+    other = graph("N", operator="NoSuchOperator").SerializeToString()
     with pytest.raises(ModelError, match=r"ONNX Runtime cannot run m\.onnx \(.*NoSuchOperator.*\); export it again"):
-        run_onnx(foreign, pictures(2), name="m.onnx")
-    # A reshape to what only two pictures have.
+        run_onnx(other, made_images(2), name="m.onnx")
+    # A reshape to what only two images have.
     broken = graph("N")
     broken.graph.node[1].CopyFrom(helper.make_node("Reshape", ["means", "shape"], ["probabilities"]))
     broken.graph.initializer.append(numpy_helper.from_array(np.array([2, 4], np.int64), "shape"))
-    assert run_onnx(broken.SerializeToString(), pictures(2)).shape == (2, 4)
+    assert run_onnx(broken.SerializeToString(), made_images(2)).shape == (2, 4)
     with pytest.raises(ModelError, match="ONNX Runtime cannot run the graph"):
-        run_onnx(broken.SerializeToString(), pictures(3))
+        run_onnx(broken.SerializeToString(), made_images(3))
 
 
-def test_one_answer_for_all_pictures_is_refused() -> None:
+def test_one_answer_for_all_images_is_refused() -> None:
     flat = graph("N")
     flat.graph.node[0].attribute[0].ints[:] = [0, 1, 3]
-    with pytest.raises(ModelError, match=r"answers 3 pictures in shape \(4,\), expected \(N, K\)"):
-        run_onnx(flat.SerializeToString(), pictures(3))
+    with pytest.raises(ModelError, match=r"answers 3 images in shape \(4,\), expected \(N, K\)"):
+        run_onnx(flat.SerializeToString(), made_images(3))
 
 
 def test_metadata_is_written_in_a_fixed_order() -> None:

@@ -1,4 +1,4 @@
-"""`fer-train reproduce` in its smallest form: one epoch on a handful of pictures, all the way to table and chart."""
+"""`fer-train reproduce` in its smallest form: one epoch on a handful of images, all the way to table and chart."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def result(architecture: str, data_set: str, accuracy: float) -> Result:
         parameters=293_951,
         seconds=7_200.0,
         folds=1,
-        pictures=3_579,
+        images=3_579,
         protocol="paper: as it was",
         confusion=[[1, 0], [0, 1]],
         labels=["happy", "sad"],
@@ -51,8 +51,8 @@ def jaffe(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for number, subject in enumerate(("KA", "KL", "YM")):
         for index, code in enumerate(("AN", "DI", "FE", "HA", "SA", "SU", "NE")):
-            picture = random.integers(0, 256, (48, 48), dtype=np.uint8)
-            cv2.imwrite(str(root / f"{subject}.{code}1.{10 * number + index}.tiff"), picture)
+            image = random.integers(0, 256, (48, 48), dtype=np.uint8)
+            cv2.imwrite(str(root / f"{subject}.{code}1.{10 * number + index}.tiff"), image)
     return root
 
 
@@ -67,7 +67,7 @@ def test_one_epoch_of_two_networks_on_two_sets(tiny_npz: Path, jaffe: Path, tmp_
         return reproduce(data, names=names, out=out, overrides=overrides, max_folds=2, say=said.append)
 
     results = run()
-    pairs = [(r.architecture, r.data_set, r.folds, r.pictures) for r in results]
+    pairs = [(r.architecture, r.data_set, r.folds, r.images) for r in results]
     assert pairs == [
         ("arch1", "fer2013", 1, 42),
         ("sepconv_attention", "fer2013", 1, 42),
@@ -76,8 +76,8 @@ def test_one_epoch_of_two_networks_on_two_sets(tiny_npz: Path, jaffe: Path, tmp_
     ]
     assert "whole subjects" in results[2].protocol
     for r in results:
-        assert np.sum(r.confusion) == r.pictures
-        assert np.trace(np.array(r.confusion)) / r.pictures == pytest.approx(r.accuracy)
+        assert np.sum(r.confusion) == r.images
+        assert np.trace(np.array(r.confusion)) / r.images == pytest.approx(r.accuracy)
         assert r.seconds > 0
     assert results[0].parameters == 293_951
     # The second family is fine-tuned from what it learned on FER2013, the first is not.
@@ -104,15 +104,15 @@ def test_one_epoch_of_two_networks_on_two_sets(tiny_npz: Path, jaffe: Path, tmp_
         run(["arch1"])
 
 
-def test_folds_of_unequal_size_are_pooled_by_their_pictures(
+def test_folds_of_unequal_size_are_pooled_by_their_images(
     jaffe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shares = iter([(0.5, 10, 0.25, 4), (1.0, 30, None, 0), (0.0, 10, 0.5, 8)])
 
     def made_up(*_: object, **__: object) -> dict[str, object]:
-        accuracy, pictures, without, count = next(shares)
+        accuracy, images, without, count = next(shares)
         return {
-            "n": pictures, "validation_accuracy": accuracy, "validation_accuracy_without_leaks": without,
+            "n": images, "validation_accuracy": accuracy, "validation_accuracy_without_leaks": without,
             "without_leaks": count, "training_seconds": 1.0, "protocol": "made up", "confusion": np.eye(7).tolist(),
             "per_class": dict.fromkeys(LABELS),
         }  # fmt: skip
@@ -132,7 +132,7 @@ def test_table_sets_ours_beside_theirs_and_marks_what_is_cited() -> None:
     assert arch1 == "| arch1 | 69.5 % | 68.5 % | 70.3 % | 293,951 | 293,951 | 2.0 h |"
     assert "| 66 % † |" in next(line for line in lines if line.startswith("| mini_xception"))
     assert "| VGGNet | - | - | 73.28 % † | - | - | - |" in lines
-    assert "- arch1: 3579 pictures, folds: 1; paper: as it was" in lines
+    assert "- arch1: 3579 images, folds: 1; paper: as it was" in lines
     assert lines[-1].startswith("†")
 
 
@@ -223,10 +223,10 @@ def test_a_pair_without_its_classes_is_refused_before_any_other_is_trained(tmp_p
         if name != "neutral":
             (tmp_path / "CK+48" / name).mkdir(parents=True)
             for number in range(12):
-                picture = random.integers(0, 255, (48, 48)).astype(np.uint8)
-                cv2.imwrite(str(tmp_path / "CK+48" / name / f"{number}.png"), picture)
+                image = random.integers(0, 255, (48, 48)).astype(np.uint8)
+                cv2.imwrite(str(tmp_path / "CK+48" / name / f"{number}.png"), image)
     said: list[str] = []
-    with pytest.raises(DatasetError, match="no training picture shows neutral"):
+    with pytest.raises(DatasetError, match="no training image shows neutral"):
         reproduce(
             {"ckplus": str(tmp_path / "CK+48")},
             names=["lenet", "sepconv_attention"],

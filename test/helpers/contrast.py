@@ -1,4 +1,4 @@
-"""How well text of one colour is legible on another."""
+"""How well text of one color is legible on another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 
 def contrast(one: ArrayLike, other: ArrayLike) -> float:
-    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2; text needs 4.5).
+    """Contrast ratio of two colors, 1 to 21 (WCAG 2.2; text needs 4.5).
 
     Args:
         one: (3,) red, green, blue in 0-255.

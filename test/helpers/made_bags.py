@@ -1,4 +1,4 @@
-"""Tiny bags of real and of broken pictures."""
+"""Tiny bags of real and of broken images."""
 
 from __future__ import annotations
 

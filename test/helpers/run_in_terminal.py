@@ -17,7 +17,7 @@ def run_in_terminal(command: Sequence[str], *, columns: int, stderr: bool = True
     """Run a command whose stdout, and where asked for whose stderr, is a terminal.
 
     Returns:
-        Its exit status, and what it wrote there without colours and movements of the cursor.
+        Its exit status, and what it wrote there without colors and movements of the cursor.
     """
     terminal, other_end = pty.openpty()
     fcntl.ioctl(other_end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

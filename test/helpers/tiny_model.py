@@ -34,7 +34,7 @@ def tiny_model(
     changed_props: dict[str, str] | None = None,
     weights: np.ndarray | None = None,
 ) -> onnx.ModelProto:
-    """Mean of each quarter of the picture, a linear layer, softmax: small, but the answer depends on the picture."""
+    """Mean of each quarter of the image, a linear layer, softmax: small, but the answer depends on the image."""
     helper = onnx.helper
     random = np.random.default_rng(0)
     if weights is None:

@@ -107,7 +107,7 @@ def test_every_parameter_set_is_declared_by_its_node(repository: Path) -> None:
     node = of_same_name | keys_set(tree, "explicit")
     assert {"backend", "image_topics", "autostart", "ros4hri", "use_sim_time"} == node
     assert node <= names_of(NodeSettings, PipelineSettings) | ROS_PARAMETERS
-    source = keys_set(tree, "picture_parameters")
+    source = keys_set(tree, "image_parameters")
     assert source == {"source", "use_sim_time"}
     assert source <= names_of(ImageSourceSettings) | ROS_PARAMETERS
 

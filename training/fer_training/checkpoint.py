@@ -15,7 +15,7 @@ from fer_perception.errors import ModelError
 from fer_perception.system.files import write_atomically
 
 FORMAT = "fer_training/1"
-_MEND = "expected a file that `fer-train fit` wrote; train again or take another checkpoint"
+_FIX = "expected a file that `fer-train fit` wrote; train again or take another checkpoint"
 
 
 class CheckpointError(ModelError):
@@ -31,7 +31,7 @@ class Checkpoint:
         arguments: keyword arguments of `architectures.create` beside the name: in_channels, input_size, num_classes.
         labels: class names in output order.
         state: the network's state dict (batch-norm statistics included).
-        normalisation: "per_image_standardisation" (see `normalisation.py`).
+        normalization: "per_image_standardisation" (see `normalization.py`).
         temperature: softmax temperature fitted on validation data, 1.0 where none was.
         recipe: resolved recipe as YAML text.
         metrics: measured figures.
@@ -42,7 +42,7 @@ class Checkpoint:
     arguments: dict[str, Any]
     labels: tuple[str, ...]
     state: dict[str, torch.Tensor]
-    normalisation: str = "per_image_standardisation"
+    normalization: str = "per_image_standardisation"
     temperature: float = 1.0
     recipe: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "architecture": checkpoint.architecture,
         "arguments": json.dumps(checkpoint.arguments, sort_keys=True),
         "labels": json.dumps(list(checkpoint.labels)),
-        "normalisation": checkpoint.normalisation,
+        "normalisation": checkpoint.normalization,
         "temperature": repr(float(checkpoint.temperature)),
         "recipe": checkpoint.recipe,
         "metrics": json.dumps(checkpoint.metrics, sort_keys=True),
@@ -79,7 +79,7 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
         architecture: refuse any other architecture than this.
 
     Raises:
-        CheckpointError: missing, damaged, foreign, or of another architecture.
+        CheckpointError: missing, damaged, of another kind, or of another architecture.
     """
     if not path.is_file():
         inside = path / "weights.safetensors"
@@ -108,17 +108,17 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
             arguments=_arguments(info["arguments"]),
             labels=_labels(info["labels"]),
             state=state,
-            normalisation=info["normalisation"],
+            normalization=info["normalisation"],
             temperature=float(info["temperature"]),
             recipe=info["recipe"],
             metrics=_mapping(info["metrics"]),
             source_commit=info["source_commit"],
         )
     except KeyError as err:
-        msg = f"{path} lacks the entry {err.args[0]!r}; {_MEND}"
+        msg = f"{path} lacks the entry {err.args[0]!r}; {_FIX}"
         raise CheckpointError(msg) from None
     except (ValueError, RecursionError) as err:
-        msg = f"{path} has an entry that does not parse ({err}); {_MEND}"
+        msg = f"{path} has an entry that does not parse ({err}); {_FIX}"
         raise CheckpointError(msg) from None
 
 

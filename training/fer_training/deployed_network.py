@@ -1,4 +1,4 @@
-"""A trained network as it will be deployed: built from its checkpoint, with normalisation, temperature and softmax."""
+"""A trained network as it will be deployed: built from its checkpoint, with normalization, temperature and softmax."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fer_training.checkpoint import Checkpoint, CheckpointError
 
 
 class DeployedNetwork(nn.Module):
-    """What is exported: normalisation, network, temperature and softmax in one module."""
+    """What is exported: normalization, network, temperature and softmax in one module."""
 
     temperature: Tensor
 
@@ -26,7 +26,7 @@ class DeployedNetwork(nn.Module):
         self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities of raw pictures.
+        """Probabilities of raw images.
 
         Args:
             images: (B, C, H, W) float32, gray values in [0, 255].
@@ -37,19 +37,19 @@ class DeployedNetwork(nn.Module):
         return torch.softmax(self.logits(images) / self.temperature, dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
-        """The network's own output for raw pictures, before temperature and softmax: (B, C, H, W) -> (B, K)."""
-        return self.network(standardise(images))  # type: ignore[no-any-return]
+        """The network's own output for raw images, before temperature and softmax: (B, C, H, W) -> (B, K)."""
+        return self.network(standardize(images))  # type: ignore[no-any-return]
 
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:
     """Build a checkpoint's network in evaluation mode, float32, on the CPU.
 
     Raises:
-        CheckpointError: the weights do not fit the architecture, or its normalisation or temperature is unusable.
+        CheckpointError: the weights do not fit the architecture, or its normalization or temperature is unusable.
     """
-    if checkpoint.normalisation != "per_image_standardisation":
+    if checkpoint.normalization != "per_image_standardisation":
         msg = (
-            f"the checkpoint's normalisation is {checkpoint.normalisation!r}, expected 'per_image_standardisation'; "
+            f"the checkpoint's normalization is {checkpoint.normalization!r}, expected 'per_image_standardisation'; "
             "train it with this version of fer_training"
         )
         raise CheckpointError(msg)
@@ -82,7 +82,7 @@ def input_shape(checkpoint: Checkpoint) -> tuple[int, int, int]:
 
 
 def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
-    """Bring stored pictures into the shape a graph takes.
+    """Bring stored images into the shape a graph takes.
 
     Args:
         images: (M, H, W) or (M, C, H, W), 0-255; one channel is repeated where the graph wants three.
@@ -100,9 +100,7 @@ def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
     if batch.ndim == 4 and batch.shape[1] == 1 and shape[0] > 1:
         batch = np.repeat(batch, shape[0], axis=1)
     if batch.shape[1:] != tuple(shape):
-        msg = (
-            f"pictures of shape {batch.shape[1:]} (C, H, W), expected {tuple(shape)}; prepare them at the model's size"
-        )
+        msg = f"images of shape {batch.shape[1:]} (C, H, W), expected {tuple(shape)}; prepare them at the model's size"
         raise ModelError(msg)
     return np.ascontiguousarray(batch)
 
@@ -110,12 +108,12 @@ def as_batch(images: NDArray[Any], shape: Sequence[int]) -> NDArray[np.float32]:
 def run_torch(
     module: Callable[[Tensor], Tensor], images: NDArray[np.float32], *, batch: int = 256
 ) -> NDArray[np.float32]:
-    """Output of a module for many pictures, in float32 without gradients.
+    """Output of a module for many images, in float32 without gradients.
 
     Args:
         module: (B, C, H, W) -> (B, K), in evaluation mode.
         images: (N, C, H, W) float32, N at least 1.
-        batch: pictures a call.
+        batch: images a call.
 
     Returns:
         (N, K) float32.
@@ -125,12 +123,12 @@ def run_torch(
     return np.concatenate(parts)
 
 
-#: Added to the variance (gray levels squared), so that a flat picture gives zeros instead of NaN.
+#: Added to the variance (gray levels squared), so that a flat image gives zeros instead of NaN.
 EPSILON = 1.0
 
 
-def standardise(images: Tensor) -> Tensor:
-    """Per-image standardisation: each picture gets mean 0 and standard deviation 1.
+def standardize(images: Tensor) -> Tensor:
+    """Per-image standardization: each image gets mean 0 and standard deviation 1.
 
     Args:
         images: (B, C, H, W) float32, gray values in [0, 255].
@@ -139,6 +137,6 @@ def standardise(images: Tensor) -> Tensor:
         (B, C, H, W) float32.
     """
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    centred = images - mean
-    variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
-    return centred * torch.rsqrt(variance + EPSILON)
+    centerd = images - mean
+    variance = centerd.square().mean(dim=(1, 2, 3), keepdim=True)
+    return centerd * torch.rsqrt(variance + EPSILON)

@@ -73,7 +73,7 @@ def onnx_sha256(data: bytes) -> str:
 
 
 def onnx_bytes(model: onnx.ModelProto) -> bytes:
-    """Serialise a graph; equal graphs give equal bytes."""
+    """Serialize a graph; equal graphs give equal bytes."""
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -86,7 +86,7 @@ def run_onnx(
     Args:
         model: the file or its bytes.
         images: (N, C, H, W) float32 in [0, 255].
-        batch: pictures a call; a graph whose batch dimension is fixed gets that many.
+        batch: images a call; a graph whose batch dimension is fixed gets that many.
         threads: of ONNX Runtime.
         name: of the model, for messages.
 
@@ -94,7 +94,7 @@ def run_onnx(
         (N, K) float32.
 
     Raises:
-        ModelError: ONNX Runtime cannot load or run the graph, it takes pictures of another shape, or it does not answer
+        ModelError: ONNX Runtime cannot load or run the graph, it takes images of another shape, or it does not answer
             each of them.
     """
     options = onnxruntime.SessionOptions()
@@ -107,19 +107,19 @@ def run_onnx(
     except Exception as err:
         raise _not_run(name, err) from err
     feed = session.get_inputs()[0]
-    _check_pictures(feed.shape, images, name)
+    _check_images(feed.shape, images, name)
     fixed = feed.shape[0] if feed.shape and isinstance(feed.shape[0], int) else 0
     parts = []
     for start in range(0, len(images), fixed or batch):
         part = images[start : start + (fixed or batch)]
-        # Where the batch is fixed, black pictures behind the last ones.
+        # Where the batch is fixed, black images behind the last ones.
         fed = np.concatenate([part, np.zeros((max(fixed - len(part), 0), *part.shape[1:]), np.float32)])
         try:
             answers = session.run(None, {feed.name: fed})[0]
         except Exception as err:
             raise _not_run(name, err) from err
         if answers.shape[:1] != (len(fed),):
-            msg = f"{name} answers {len(fed)} pictures in shape {answers.shape}, expected (N, K); export it again"
+            msg = f"{name} answers {len(fed)} images in shape {answers.shape}, expected (N, K); export it again"
             raise ModelError(msg)
         parts.append(answers[: len(part)])
     return np.concatenate(parts) if parts else np.zeros((0, session.get_outputs()[0].shape[1]), np.float32)
@@ -130,14 +130,14 @@ def _not_run(name: str, err: Exception) -> ModelError:
     return ModelError(f"ONNX Runtime cannot run {name} ({' '.join(str(err).split())}); export it again")
 
 
-def _check_pictures(shape: Sequence[int | str | None], images: NDArray[np.float32], name: str) -> None:
-    """Compare the shape a graph declares, names and None for what is dynamic, with that of the pictures."""
+def _check_images(shape: Sequence[int | str | None], images: NDArray[np.float32], name: str) -> None:
+    """Compare the shape a graph declares, names and None for what is dynamic, with that of the images."""
     fits = len(shape) == images.ndim and all(
         wanted == given for wanted, given in zip(shape[1:], images.shape[1:], strict=True) if isinstance(wanted, int)
     )
     if shape and not fits:
         msg = (
-            f"{name} takes pictures of shape {list(shape[1:])}, but was given {list(images.shape[1:])}; export it "
+            f"{name} takes images of shape {list(shape[1:])}, but was given {list(images.shape[1:])}; export it "
             "again, so that its graph and its metadata agree"
         )
         raise ModelError(msg)

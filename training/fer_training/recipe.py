@@ -44,13 +44,13 @@ class Optimizer:
     """How weights are updated.
 
     Attributes:
-        name: sgd (Nesterov momentum), adam, adamw or muon (orthogonalised momentum for the convolutions, adamw for the
+        name: sgd (Nesterov momentum), adam, adamw or muon (orthogonalized momentum for the convolutions, adamw for the
             rest).
         lr: peak learning rate.
         momentum: of sgd and muon.
         weight_decay: L2 factor (decoupled for adamw and muon); never applied to biases and batch-norm.
         gradient_clip: largest gradient norm, 0 = no clipping.
-        sam_radius: radius (rho) of sharpness-aware minimisation, 0 = none; it doubles the time of a step.
+        sam_radius: radius (rho) of sharpness-aware minimization, 0 = none; it doubles the time of a step.
     """
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "sgd"
@@ -80,7 +80,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of each training picture.
+    """Random changes of each training image.
 
     Attributes:
         flip: probability of mirroring.
@@ -88,12 +88,12 @@ class Augmentation:
         zoom: largest relative change of size.
         shift: largest shift, as a fraction of the side.
         shear: largest shear angle, degrees.
-        resample: how pixels between pixels are found. Bilinear blurs every training picture a little, and a network
+        resample: how pixels between pixels are found. Bilinear blurs every training image a little, and a network
             that never saw a sharp one loses a point of accuracy on them; bicubic hardly blurs.
         blur: probability of a Gaussian blur of 0.1 to 0.6 pixels: live crops are resampled, so less sharp than the set.
         erasing: probability of blanking one rectangle of 2 to 20 % of the area.
-        brightness: largest relative change of contrast and of brightness (per-image standardisation undoes it for the
-            whole picture, so only clipping remains; useful for networks without it).
+        brightness: largest relative change of contrast and of brightness (per-image standardization undoes it for the
+            whole image, so only clipping remains; useful for networks without it).
         mixup: Beta parameter of mixup, 0 = none.
         mixup_probability: share of the batches that are mixed.
     """
@@ -113,7 +113,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimised.
+    """What is minimized.
 
     Attributes:
         label_smoothing: share of the target spread evenly.
@@ -121,7 +121,7 @@ class Loss:
         auxiliary_votes: weight of a second output that predicts the FER+ votes (8 classes); it is cut off after
             training.
         teacher: file of teacher probabilities (`fer-train distill`), "" = none.
-        teacher_networks: checkpoints that answer for each picture as it is after augmentation and mixing (see
+        teacher_networks: checkpoints that answer for each image as it is after augmentation and mixing (see
             `teacher_networks.py`); instead of `teacher`.
         teacher_weight: share of the distillation term, 0 to 1.
         teacher_temperature: softmax temperature of the distillation term.
@@ -145,8 +145,8 @@ class Recipe:
         arguments: further keyword arguments of the architecture.
         mirror_symmetry: keep the network's channels in mirrored pairs, so that a face and its mirror image get the
             same answer (see `mirror_symmetry.py`); convolutional networks only.
-        in_channels: 1, or 3 (the gray picture three times) for networks made for colour.
-        input_size: side of the pictures, pixels.
+        in_channels: 1, or 3 (the gray image three times) for networks made for color.
+        input_size: side of the images, pixels.
         data: file or folder of the training data; `--data` overrides it.
         label_map: which classes (see `readers/label_maps.py`), e.g. fer7, fer8, paper, own, or a list of their names.
         targets: where labels come from: labels (the set's own), ferplus_majority, ferplus_plurality or ferplus_soft
@@ -155,11 +155,11 @@ class Recipe:
         held_out: the splits that are measured on, where the data set has splits.
         folds: number of folds where it has none.
         fold: which of them is measured on, from 0.
-        split_by: what these folds keep together: subject, video or picture (with its exact repeats); "" = the first of
+        split_by: what these folds keep together: subject, video or image (with its exact repeats); "" = the first of
             them that the data set knows.
         split_seed: of the folds and of the paper protocol.
-        cross_fit_parts: for teachers: the training pictures are dealt out to so many parts by the hash of their pixels,
-            and one part is left out, 0 = none. A teacher knows the labels of pictures it has trained on by heart;
+        cross_fit_parts: for teachers: the training images are dealt out to so many parts by the hash of their pixels,
+            and one part is left out, 0 = none. A teacher knows the labels of images it has trained on by heart;
             `fer-train distill` asks each network only about the part that it has not seen.
         cross_fit_part: which part is left out, from 0.
         initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
@@ -174,7 +174,7 @@ class Recipe:
         keep: which weights are exported: last or best (by validation accuracy).
         precision: of the multiplications, as Lightning spells it.
         seed: of everything random.
-        limit_train: use only so many training pictures (smoke tests), 0 = all.
+        limit_train: use only so many training images (smoke tests), 0 = all.
     """
 
     architecture: str = "arch1"
@@ -189,7 +189,7 @@ class Recipe:
     held_out: list[str] = field(default_factory=lambda: ["validation"])
     folds: int = 10
     fold: int = 0
-    split_by: Literal["", "subject", "video", "picture"] = ""
+    split_by: Literal["", "subject", "video", "image"] = ""
     split_seed: int = 0
     cross_fit_parts: int = 0
     cross_fit_part: int = 0
@@ -383,7 +383,7 @@ def _check_ranges(recipe: Recipe) -> None:
         msg = f"architecture is {recipe.architecture!r}; expected one of {', '.join(architectures.names())}"
         raise RecipeError(msg)
     if recipe.cross_fit_parts == 1 or recipe.cross_fit_parts < 0:
-        msg = f"cross_fit_parts is {recipe.cross_fit_parts}; expected 0 (train on all pictures) or at least 2"
+        msg = f"cross_fit_parts is {recipe.cross_fit_parts}; expected 0 (train on all images) or at least 2"
         raise RecipeError(msg)
     if not 0 <= recipe.cross_fit_part < max(recipe.cross_fit_parts, 1):
         msg = (

@@ -47,7 +47,7 @@ _READ_AS: dict[str, dict[str, str]] = {
     "imed": {"label_map": "imed", "protocol": "paper"},
 }
 
-#: Keys of a recipe that say which pictures are read and how they are split.
+#: Keys of a recipe that say which images are read and how they are split.
 _DATA_KEYS = (
     "data", "label_map", "targets", "protocol", "held_out", "folds", "fold", "split_by", "split_seed", "input_size",
     "limit_train",
@@ -68,12 +68,12 @@ class Result:
         architecture: name of the network.
         data_set: key of the data set.
         accuracy: share of right answers, pooled over the folds.
-        accuracy_without_leaks: the same without validation pictures that training repeats, pooled too; None where all
+        accuracy_without_leaks: the same without validation images that training repeats, pooled too; None where all
             are such.
         parameters: all of them, running statistics included.
         seconds: training time, all folds together, with what was done before interruptions.
         folds: how many were trained.
-        pictures: validation pictures, all folds together.
+        images: validation images, all folds together.
         protocol: in words, of the first fold.
         confusion: (K, K) counts, rows true, columns predicted, all folds together.
         labels: K class names.
@@ -86,7 +86,7 @@ class Result:
     parameters: int
     seconds: float
     folds: int
-    pictures: int
+    images: int
     protocol: str
     confusion: list[list[int]]
     labels: list[str]
@@ -102,7 +102,7 @@ def reproduce(
     say: Callable[[str], None] = print,
     progress: bool = False,
 ) -> list[Result]:
-    """Train every network on every data set and write table, chart and pictures.
+    """Train every network on every data set and write table, chart and images.
 
     Finished pairs are not trained again; an interrupted one goes on where it stopped.
 
@@ -192,7 +192,7 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
     if finished is not None:
         return finished
     figures = [fit(replace(recipe, fold=fold), out=out / f"fold{fold}", progress=progress) for fold in range(count)]
-    pictures = [int(figure["n"]) for figure in figures]
+    images = [int(figure["n"]) for figure in figures]
     unleaked = [int(figure["without_leaks"]) for figure in figures]
     right = sum((f["validation_accuracy_without_leaks"] or 0.0) * n for f, n in zip(figures, unleaked, strict=True))
     labels = list(figures[0]["per_class"])
@@ -208,12 +208,12 @@ def _train_pair(recipe: Recipe, data_set: str, out: Path, max_folds: int | None,
     result = Result(
         architecture=recipe.architecture,
         data_set=data_set,
-        accuracy=sum(f["validation_accuracy"] * n for f, n in zip(figures, pictures, strict=True)) / sum(pictures),
+        accuracy=sum(f["validation_accuracy"] * n for f, n in zip(figures, images, strict=True)) / sum(images),
         accuracy_without_leaks=right / sum(unleaked) if any(unleaked) else None,
         parameters=count_parameters(network)[0],
         seconds=sum(figure["training_seconds"] for figure in figures),
         folds=count,
-        pictures=sum(pictures),
+        images=sum(images),
         protocol=figures[0]["protocol"],
         confusion=confusion,
         labels=labels,
@@ -278,11 +278,11 @@ def table(results: Sequence[Result]) -> str:
             for printed in only_cited(data_set)
         ]
         lines.append("")
-        lines += [f"- {row.architecture}: {row.pictures} pictures, folds: {row.folds}; {row.protocol}" for row in rows]
+        lines += [f"- {row.architecture}: {row.images} images, folds: {row.folds}; {row.protocol}" for row in rows]
         sources = [published_for(row.architecture, data_set) for row in rows] + list(only_cited(data_set))
         lines += [_source(printed) for printed in sources if printed is not None]
         lines.append("")
-    lines.append("† a figure of another work that the papers cite, or of its authors; the test pictures may differ.")
+    lines.append("† a figure of another work that the papers cite, or of its authors; the test images may differ.")
     return "\n".join(lines) + "\n"
 
 

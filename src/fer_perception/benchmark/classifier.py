@@ -41,7 +41,7 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         loading and running it added to this process), `classifier.machine.gflops` (matrix product),
         `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and
         for the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
-        `classifier.<name>_to_arch1.ratio` (of the times, all on the processor). A peer is timed with 1 and 8 pictures
+        `classifier.<name>_to_arch1.ratio` (of the times, all on the processor). A peer is timed with 1 and 8 images
         at once, and the better counts.
 
     Raises:
@@ -54,7 +54,7 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     processor = classifier = create_classifier(_MODEL, backend="auto", threads=threads)
     progress(f"{classifier.metadata.model_id} on {classifier.backend}, {threads} threads")
     try:
-        batches = {n: pictures(n, classifier.metadata.input_shape) for n in BATCHES}
+        batches = {n: made_images(n, classifier.metadata.input_shape) for n in BATCHES}
         calls = {str(n): _classify(classifier, batch) for n, batch in batches.items()}
         for name, durations in measure_in_turn(calls, seconds=seconds).items():
             figures.update(batch_figures(f"classifier.arch1.batch{name}", durations, int(name)))
@@ -75,13 +75,13 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     return figures
 
 
-def pictures(count: int, shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """(count, C, H, W) float32 noise in [0, 255]; what is in a picture does not change its cost."""
+def made_images(count: int, shape: tuple[int, int, int]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(count, C, H, W) float32 noise in [0, 255]; what is in an image does not change its cost."""
     return np.random.default_rng(0).uniform(0, 255, (count, *shape)).astype(np.float32)
 
 
 def batch_figures(prefix: str, durations: Durations, count: int) -> dict[str, float]:
-    """Figures of one batch size: durations of the batch, and of each picture."""
+    """Figures of one batch size: durations of the batch, and of each image."""
     return {
         **durations.figures(prefix),
         f"{prefix}.ms_per_face": durations.median / count * 1e3,
@@ -94,10 +94,10 @@ def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> 
 
 
 def _int8(batch: np.ndarray[Any, np.dtype[np.float32]], threads: int) -> dict[tuple[str, int], Callable[[], object]]:
-    quantised = version_path(resolve_model(_MODEL), "int8")
-    if not quantised.is_file():
+    quantized = version_path(resolve_model(_MODEL), "int8")
+    if not quantized.is_file():
         return {}
-    classifier = create_classifier(quantised, backend="onnxruntime", threads=threads)
+    classifier = create_classifier(quantized, backend="onnxruntime", threads=threads)
     return {("arch1_int8", len(batch)): _classify(classifier, batch)}
 
 
@@ -111,7 +111,7 @@ def _peers(threads: int, progress: Callable[[str], None]) -> dict[tuple[str, int
     for name, peer in peers.items():
         session = onnxruntime.InferenceSession(peer.data, session_options(threads), providers=["CPUExecutionProvider"])
         for count in (1, _COMPARED):
-            calls[name, count] = _run(session, pictures(count, peer.input_shape))
+            calls[name, count] = _run(session, made_images(count, peer.input_shape))
     return calls
 
 

@@ -25,7 +25,7 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         progress: gets one line for each number of faces.
 
     Returns:
-        `crops.<n>_faces.ms` (batch ready for the classifier, which normalises inside its graph), `.p95_ms`,
+        `crops.<n>_faces.ms` (batch ready for the classifier, which normalizes inside its graph), `.p95_ms`,
         `.p99_ms`, and `crops.<n>_faces_quality.ms` for their quality figures.
     """
     frame = portrait_frame(progress)

@@ -1,4 +1,4 @@
-"""How long each face detector takes for a picture, on one thread."""
+"""How long each face detector takes for an image, on one thread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THREADS = 1
 
 
 def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
-    """Time the detectors in turn on the same pictures.
+    """Time the detectors in turn on the same images.
 
     A 640x480 frame with two faces ("vga"), one with nobody, in which YuNet looks a second time for a close-up
     ("vga_empty"), and a 320x256 one. Every detector gets one thread.
@@ -29,21 +29,21 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
         progress: gets one line for each size.
 
     Returns:
-        `detector.<name>.<picture>.ms`, `.p95_ms`, `.p99_ms`, and `detector.yunet_cv2_to_yunet_ort.<picture>.ratio`.
+        `detector.<name>.<image>.ms`, `.p95_ms`, `.p99_ms`, and `detector.yunet_cv2_to_yunet_ort.<image>.ratio`.
 
     Raises:
         BackendError: no detector works.
     """
     detectors = _detectors(progress)
     frame = portrait_frame(progress)
-    pictures = {"vga": frame, "vga_empty": np.full_like(frame, 127), "320x256": cv2.resize(frame, (320, 256))}
-    seconds = (_QUICK_SECONDS if quick else _SECONDS) / len(pictures)
+    images = {"vga": frame, "vga_empty": np.full_like(frame, 127), "320x256": cv2.resize(frame, (320, 256))}
+    seconds = (_QUICK_SECONDS if quick else _SECONDS) / len(images)
     figures: dict[str, float] = {}
     threads = cv2.getNumThreads()
     cv2.setNumThreads(_THREADS)
     try:
-        for label, picture in pictures.items():
-            calls = {name: _call(detector, np.asarray(picture, np.uint8)) for name, detector in detectors.items()}
+        for label, image in images.items():
+            calls = {name: _call(detector, np.asarray(image, np.uint8)) for name, detector in detectors.items()}
             for name, durations in measure_in_turn(calls, seconds=seconds).items():
                 figures.update(durations.figures(f"detector.{name}.{label}"))
             found = ", ".join(f"{name} {figures[f'detector.{name}.{label}.ms']:.2f} ms" for name in detectors)
@@ -58,8 +58,8 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     return figures
 
 
-def _call(detector: Detector, picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Callable[[], object]:
-    return lambda: detector.detect(picture)
+def _call(detector: Detector, image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Callable[[], object]:
+    return lambda: detector.detect(image)
 
 
 def _detectors(progress: Callable[[str], None]) -> dict[str, Detector]:

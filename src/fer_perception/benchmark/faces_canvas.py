@@ -1,4 +1,4 @@
-"""Pictures with a known number of real faces, for measurements."""
+"""Images with a known number of real faces, for measurements."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def moving_faces(faces: int, *, width: int = 640, height: int = 480, frames: int
 
     Args:
         faces: 1, 4 or 16.
-        width: of the pictures, pixels.
-        height: of the pictures, pixels.
+        width: of the images, pixels.
+        height: of the images, pixels.
         frames: length of the loop.
 
     Returns:

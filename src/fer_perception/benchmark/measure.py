@@ -37,7 +37,7 @@ class Durations:
         }
 
 
-def summarise(seconds: Sequence[float]) -> Durations:
+def summarize(seconds: Sequence[float]) -> Durations:
     """Statistics of durations measured elsewhere.
 
     Args:
@@ -64,7 +64,7 @@ def measure(call: Callable[[], object], *, seconds: float, warm_up: int = 3, at_
         start = time.perf_counter()
         call()
         durations.append(time.perf_counter() - start)
-    return summarise(durations)
+    return summarize(durations)
 
 
 def measure_in_turn(
@@ -96,4 +96,4 @@ def measure_in_turn(
                 durations[name].append(end - start)
                 if end - begin >= share:
                     break
-    return {name: summarise(values) for name, values in durations.items()}
+    return {name: summarize(values) for name, values in durations.items()}

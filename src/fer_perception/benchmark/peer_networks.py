@@ -108,7 +108,7 @@ class _Graph:
 
 
 def efficientnet_b0(classes: int = 1000) -> PeerNetwork:
-    """EfficientNet-B0 for 224x224 colour pictures: 5,288,548 trainable parameters with 1,000 classes.
+    """EfficientNet-B0 for 224x224 color images: 5,288,548 trainable parameters with 1,000 classes.
 
     Raises:
         ImportError: `onnx` is not installed.
@@ -144,7 +144,7 @@ def _inverted_bottleneck(
 
 
 def mini_xception(classes: int = 7) -> PeerNetwork:
-    """mini_XCEPTION for 64x64 gray pictures: 58,423 parameters in total with 7 classes.
+    """mini_XCEPTION for 64x64 gray images: 58,423 parameters in total with 7 classes.
 
     Raises:
         ImportError: `onnx` is not installed.

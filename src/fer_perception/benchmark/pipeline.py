@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.benchmark.measure import summarise
+from fer_perception.benchmark.measure import summarize
 from fer_perception.demo.clip import HEIGHT, WIDTH, load_portraits
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import Frame
@@ -83,14 +83,14 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
                 stages.setdefault(stage, []).append(seconds_spent)
     finally:
         pipeline.close()
-    durations = summarise(totals)
+    durations = summarize(totals)
     prefix = "pipeline.vga_4_faces"
     figures = durations.figures(prefix)
-    figures[f"{prefix}.processor_ms"] = summarise(processor).median * 1e3
+    figures[f"{prefix}.processor_ms"] = summarize(processor).median * 1e3
     figures[f"{prefix}.frames_per_s"] = 1 / durations.median
     figures[f"{prefix}.faces.count"] = faces / len(totals)
     for stage, spans in stages.items():
-        figures.update(summarise(spans).figures(f"{prefix}.{stage}"))
+        figures.update(summarize(spans).figures(f"{prefix}.{stage}"))
     parts = ", ".join(f"{stage} {np.median(spans) * 1e3:.2f}" for stage, spans in stages.items())
     progress(f"640x480, {faces / len(totals):.1f} faces: {durations.median * 1e3:.2f} ms ({parts})")
     wall, of_processor = start_seconds(runs=2 if quick else 5)
@@ -104,7 +104,7 @@ def four_faces_clip() -> list[NDArray[np.uint8]]:
     """Two people, each twice and once mirrored, drifting a few pixels over a gray wall.
 
     Returns:
-        `_CLIP_FRAMES` pictures, (480, 640, 3) uint8 BGR; the last joins the first.
+        `_CLIP_FRAMES` images, (480, 640, 3) uint8 BGR; the last joins the first.
 
     Raises:
         SourceError: the portraits' packages are not installed.
@@ -112,7 +112,7 @@ def four_faces_clip() -> list[NDArray[np.uint8]]:
     tiles = []
     for portrait in load_portraits():
         side = portrait.face_height * 2.2
-        x, y = (int(value - side / 2) for value in portrait.face_centre)
+        x, y = (int(value - side / 2) for value in portrait.face_center)
         size = int(side)
         padded = cv2.copyMakeBorder(portrait.image, size, size, size, size, cv2.BORDER_REPLICATE)
         tile = cv2.resize(padded[y + size : y + 2 * size, x + size : x + 2 * size], (200, 200))

@@ -126,7 +126,7 @@ class RosRig:
             time.sleep(0.02)
 
     def feed(self, images: Sequence[NDArray[np.uint8]], rate_hz: float, seconds: float) -> Feed:
-        """Publish pictures as a camera does and wait for the answers.
+        """Publish images as a camera does and wait for the answers.
 
         Args:
             images: (H, W, 3) uint8 BGR, repeated from the start at the end.

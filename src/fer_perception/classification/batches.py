@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import BackendError, ModelError
 
-#: Largest batch given to a backend at once; the maximum of the TensorRT optimisation profile.
+#: Largest batch given to a backend at once; the maximum of the TensorRT optimization profile.
 MAX_BATCH = 64
 
 #: Rows of probabilities may be this far from sum 1 (half precision inside).
@@ -40,24 +40,24 @@ def check_probabilities(output: NDArray[np.float32], *, rows: int, labels: tuple
 
     Args:
         output: what the model answered.
-        rows: pictures in the trial batch.
+        rows: images in the trial batch.
         labels: K class names of its metadata.
         path: of the model, for the message.
 
     Raises:
         ModelError: wrong shape, K different from the label list, not finite, or rows that do not sum to 1.
     """
-    mend = "export it again with `fer-train export`"
+    fix = "export it again with `fer-train export`"
     if output.ndim != 2 or output.shape[0] != rows:
-        msg = f"{path} answers {rows} pictures with shape {output.shape}; expected ({rows}, {len(labels)}); {mend}"
+        msg = f"{path} answers {rows} images with shape {output.shape}; expected ({rows}, {len(labels)}); {fix}"
         raise ModelError(msg)
     if output.shape[1] != len(labels):
-        msg = f"{path} has {output.shape[1]} outputs but {len(labels)} labels ({', '.join(labels)}); {mend}"
+        msg = f"{path} has {output.shape[1]} outputs but {len(labels)} labels ({', '.join(labels)}); {fix}"
         raise ModelError(msg)
     sums = output.astype(np.float64).sum(axis=1)
     if not np.isfinite(output).all() or output.min() < 0 or np.abs(sums - 1).max() > SUM_TOLERANCE:
         first = output[0].tolist()
-        msg = f"{path} does not answer with probabilities (first row {first}); the softmax belongs inside; {mend}"
+        msg = f"{path} does not answer with probabilities (first row {first}); the softmax belongs inside; {fix}"
         raise ModelError(msg)
 
 
@@ -72,9 +72,9 @@ def in_parts(
 
     Args:
         batch: (N, C, H, W) float32, N from 0 up.
-        run: answers 1 to `largest` pictures with (n, K).
+        run: answers 1 to `largest` images with (n, K).
         classes: K.
-        largest: pictures in one part, at least 1.
+        largest: images in one part, at least 1.
 
     Returns:
         (N, K) float32.
@@ -96,7 +96,7 @@ def in_parts(
 
 
 def comparison_batch(shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """The fixed pictures on which a compiled engine is compared with ONNX Runtime; more than one largest batch.
+    """The fixed images on which a compiled engine is compared with ONNX Runtime; more than one largest batch.
 
     Noise, gradients and blobs of low to full contrast, a chessboard, and flat black, gray and white: what overflows or
     underflows in half precision shows at the extremes.
@@ -110,14 +110,14 @@ def comparison_batch(shape: tuple[int, int, int]) -> NDArray[np.float32]:
     channels, height, width = shape
     random = np.random.default_rng(48)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    pictures = [np.full((height, width), level, np.float32) for level in (0.0, 128.0, 255.0)]
-    pictures.append(((x + y) % 2 * 255).astype(np.float32))
-    while len(pictures) < MAX_BATCH + 6:
-        contrast = (4.0, 40.0, 127.5)[len(pictures) % 3]
+    images = [np.full((height, width), level, np.float32) for level in (0.0, 128.0, 255.0)]
+    images.append(((x + y) % 2 * 255).astype(np.float32))
+    while len(images) < MAX_BATCH + 6:
+        contrast = (4.0, 40.0, 127.5)[len(images) % 3]
         angle, cx, cy = random.uniform(0, 2 * np.pi), random.uniform(0, width), random.uniform(0, height)
         gradient = (np.cos(angle) * (x / width - 0.5) + np.sin(angle) * (y / height - 0.5)) * contrast
         blob = contrast * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (width / 6) ** 2))
         noise = random.normal(0, contrast / 4, (height, width))
-        pictures.append(np.clip(127.5 + gradient + blob + noise, 0, 255).astype(np.float32))
-    batch = np.stack(pictures)[:, None]
+        images.append(np.clip(127.5 + gradient + blob + noise, 0, 255).astype(np.float32))
+    batch = np.stack(images)[:, None]
     return np.ascontiguousarray(np.repeat(batch, channels, axis=1), dtype=np.float32)

@@ -33,7 +33,7 @@ class Classifier(Protocol):
         """Classify a batch of faces.
 
         Args:
-            batch: (N, 1, 48, 48) float32 gray values in [0, 255], not normalised (the graph does that); N from 0 up.
+            batch: (N, 1, 48, 48) float32 gray values in [0, 255], not normalized (the graph does that); N from 0 up.
 
         Returns:
             (N, K) float32 calibrated probabilities; rows sum to 1; order is `metadata.labels`.

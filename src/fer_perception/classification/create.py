@@ -13,7 +13,7 @@ from fer_perception.errors import BackendError, EngineCacheError, ModelError, No
 from fer_perception.inference.onnxruntime_network import PROVIDERS, import_onnxruntime
 from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
 from fer_perception.model_files.onnx_file import ModelFile, read_model_file
-from fer_perception.model_files.store import FOREIGN_MODELS, ModelStore
+from fer_perception.model_files.store import THIRD_PARTY_MODELS, ModelStore
 from fer_perception.system.paths import expanded, is_directory, is_file
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def resolve_model(model: str | Path) -> Path:
             return path
     here = {path.name for directory in directories if is_directory(directory) for path in directory.glob("*.onnx")}
     # The detector's files lie there too.
-    known = sorted(name.removesuffix(".onnx") for name in here - {entry.file_name for entry in FOREIGN_MODELS})
+    known = sorted(name.removesuffix(".onnx") for name in here - {entry.file_name for entry in THIRD_PARTY_MODELS})
     msg = (
         f"there is no model {model!r} in {', '.join(map(str, directories))} (there are: {', '.join(known) or 'none'}); "
         "give one of these names or the path of an .onnx file"
@@ -77,14 +77,14 @@ def create_classifier(
         The classifier; its `backend` and `reason` say what was taken and why.
 
     Raises:
-        ModelError: the model is missing, damaged, foreign or contradicts its metadata.
+        ModelError: the model is missing, damaged, unknown or contradicts its metadata.
         BackendError: the backend is unknown, not installed or does not work.
     """
     if backend not in BACKENDS:
         msg = f"there is no backend {backend!r}; expected one of: {', '.join(BACKENDS)}"
         raise BackendError(msg)
     file = read_model_file(resolve_model(model))
-    file.metadata()  # a foreign file is refused before any backend is tried
+    file.metadata()  # another kind of file is refused before any backend is tried
     if backend != "auto":
         return _chosen(file, backend, threads, cache_directory, progress)
     refused: list[str] = []

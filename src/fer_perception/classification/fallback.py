@@ -67,7 +67,7 @@ class FallbackClassifier:
         except BackendError as err:
             self._replace(err)
             return self._active.classify(batch)
-        # A picture that is not finite has no finite answer on any backend.
+        # An image that is not finite has no finite answer on any backend.
         if np.isfinite(answer).all() or not np.isfinite(batch).all():
             return answer
         self._replace(BackendError("it answered with values that are not finite"))

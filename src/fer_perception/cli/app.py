@@ -22,7 +22,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="fer",
-    help="Facial expressions in pictures, videos and ROS 2 bags. Exit status: 0 done, 1 failed, 2 wrong usage.",
+    help="Facial expressions in images, videos and ROS 2 bags. Exit status: 0 done, 1 failed, 2 wrong usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -75,7 +75,7 @@ def print_problem(text: str) -> None:
 
 
 def tell_shortcomings(pipeline: Pipeline) -> None:
-    """Say on stderr where something weaker than usual serves, and how to mend it."""
+    """Say on stderr where something weaker than usual serves, and how to fix it."""
     reason = pipeline.detector.reason
     if reason.startswith("WARNING"):
         # Which files were looked for, and where, fills lines: the doctor tells it.

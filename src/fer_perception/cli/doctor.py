@@ -75,9 +75,9 @@ def _print(checks: list[Check], *, as_json: bool) -> None:
     if sys.stdout.isatty():
         columns = max(min(shutil.get_terminal_size().columns - width - 8, _MESSAGE_WIDTH), _LEAST_WIDTH)
     for check in checks:
-        sign, colour = _SIGNS[check.verdict.value]
+        sign, color = _SIGNS[check.verdict.value]
         first, *others = textwrap.wrap(check.message, columns, **_WHOLE_WORDS) or [""]
-        typer.echo(f"{typer.style(sign, fg=colour)}  {check.name:<{width}}  {first}")
+        typer.echo(f"{typer.style(sign, fg=color)}  {check.name:<{width}}  {first}")
         for line in others:
             typer.echo(f"{'':<{width + 6}}  {line}")
         if check.fix:

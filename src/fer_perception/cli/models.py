@@ -111,7 +111,7 @@ def _print(statuses: list[FileStatus], *, as_json: bool) -> None:
             "state": status.state.value,
             "path": str(status.path) if status.path else None,
             "description": status.entry.description,
-            "licence": status.entry.licence,
+            "license": status.entry.license,
             "sha256": status.entry.sha256 or None,
         }
         for status in statuses
@@ -121,4 +121,4 @@ def _print(statuses: list[FileStatus], *, as_json: bool) -> None:
         return
     for row in rows:
         print_line(f"{row['name']:<22} {row['state']:<17} {row['path'] or '-'}")
-        print_line(" " * 23 + ", ".join(filter(None, (row["description"], row["licence"]))))
+        print_line(" " * 23 + ", ".join(filter(None, (row["description"], row["license"]))))

@@ -1,4 +1,4 @@
-"""`fer run`: pictures, directories, videos, streams and webcams through the pipeline."""
+"""`fer run`: images, directories, videos, streams and webcams through the pipeline."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def run(
         str,
         typer.Argument(
             metavar="PATH|URL|INDEX",
-            help="Picture, directory of pictures (natural order), video, stream (rtsp://...) or number of a webcam.",
+            help="Image, directory of images (natural order), video, stream (rtsp://...) or number of a webcam.",
         ),
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a frame on stdout.")] = False,
     save: Annotated[
         Path | None,
-        typer.Option("--save", metavar="DIR", help="Write annotated pictures or a video there, over older ones."),
+        typer.Option("--save", metavar="DIR", help="Write annotated images or a video there, over older ones."),
     ] = None,
     params: ParamsOption = None,
     view: Annotated[bool, typer.Option("--view", help="Show the annotated frames in a window.")] = False,
@@ -61,7 +61,7 @@ def run(
     """Find the faces in PATH and say what they show.
 
     Files of a directory that cannot be read are named on stderr and the others are still processed; the exit status is
-    then 1. Faces are numbered from f00001 (unless --params says deterministic_ids: false); single pictures are not
+    then 1. Faces are numbered from f00001 (unless --params says deterministic_ids: false); single images are not
     smoothed.
     """
     if view:
@@ -152,7 +152,7 @@ def _report(item: MediaFrame, result: FrameResult, media: Media, *, as_json: boo
 
     if as_json:
         print_line(json_line(frame_to_json(item.index, result)))
-    elif media.kind in {"picture", "directory"}:
+    elif media.kind in {"image", "directory"}:
         print_line(f"{item.name}: {_counted(len(result.faces), 'face')}")
         for face in result.faces:
             x, y, w, h = face.roi
@@ -170,7 +170,7 @@ def _show(item: MediaFrame, result: FrameResult, media: Media, output: Annotated
     image = draw_faces(item.frame.image, result)
     if output is not None:
         if item.frame.still:
-            output.add_picture(item.name, image)
+            output.add_image(item.name, image)
         else:
             output.add_frame(media.name, image, media.rate or 30.0)
     if view:

@@ -28,7 +28,7 @@ from fer_perception.demo.camera import (
     tail,
     write_clip,
 )
-from fer_perception.demo.outcome import EMOTIONS_TOPIC, print_summary, summarise, write_montage
+from fer_perception.demo.outcome import EMOTIONS_TOPIC, print_summary, summarize, write_montage
 from fer_perception.demo.watcher import RECEIVED, TIMELINE, VIDEO
 from fer_perception.errors import FerError, ModelError, SourceError
 from fer_perception.imaging.image_files import opencv_name
@@ -38,7 +38,7 @@ from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wai
 #: How long an answer may take, that to the clip's last frame too, in s.
 END_DEADLINE = 15.0
 
-#: How long the subscriber may take for its pictures after that, in s.
+#: How long the subscriber may take for its images after that, in s.
 DRAWING_DEADLINE = 60.0
 
 #: DDS makes port numbers of the domain; larger ones leave their range.
@@ -124,13 +124,13 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
             lambda: _wait(watcher, END_DEADLINE + DRAWING_DEADLINE),
         )
     say("4/4  summary")
-    outcome = summarise(out / RECEIVED, sent)
+    outcome = summarize(out / RECEIVED, sent)
     if (out / VIDEO).is_file():
         write_montage(out / VIDEO, out / MONTAGE)
     print_summary(outcome, out)
     problem = outcome.problem()
     if watcher.returncode and not problem:
-        problem = f"the subscriber ended with exit status {watcher.returncode} before all its pictures were drawn"
+        problem = f"the subscriber ended with exit status {watcher.returncode} before all its images were drawn"
     if problem and not outcome.received:
         problem += tail(out / NODE_LOG)
     return problem

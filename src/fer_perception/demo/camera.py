@@ -88,7 +88,7 @@ def replay(bag: Path, heard: int, check: Callable[[], None], stay: Callable[[], 
         publisher = node.create_publisher(CompressedImage, CAMERA_TOPIC, QoSProfile(depth=5))
         end = time.monotonic() + START_DEADLINE
         prelude = _prelude(bag)
-        # Waiting for the answer also sets the pace: ten pictures a second.
+        # Waiting for the answer also sets the pace: ten images a second.
         while not select.select([heard], [], [], 0.1)[0]:
             check()
             if time.monotonic() > end:
@@ -117,7 +117,7 @@ def replay(bag: Path, heard: int, check: Callable[[], None], stay: Callable[[], 
 
 
 def _prelude(bag: Path) -> Iterator[bytes]:
-    """The clip's first picture again and again, with stamps before the clip that move forward.
+    """The clip's first image again and again, with stamps before the clip that move forward.
 
     Yields:
         CDR bytes of CompressedImage.

@@ -23,24 +23,24 @@ RATE = 20
 #: Length of the clip in s.
 DURATION = 14.0
 
-#: Who is in the picture when: name, first and last second. Nobody is there between 9.5 and 11 s.
+#: Who is in the image when: name, first and last second. Nobody is there between 9.5 and 11 s.
 ASTRONAUT_SPANS = ((0.6, 9.5), (11.0, 14.0))
 HOPPER_SPANS = ((3.5, 9.0),)
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture of one person.
+    """An image of one person.
 
     Attributes:
         image: (H, W, 3) uint8 BGR.
-        face_centre: x, y of the face in pixels of `image`.
+        face_center: x, y of the face in pixels of `image`.
         face_height: of the face in the same pixels.
         mask: opacity in [0, 1], (H, W) float32.
     """
 
     image: NDArray[np.uint8]
-    face_centre: tuple[float, float]
+    face_center: tuple[float, float]
     face_height: float
     mask: NDArray[np.float32]
 
@@ -60,7 +60,7 @@ def load_portraits() -> tuple[Portrait, Portrait]:
     astronaut = np.asarray(cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR), dtype=np.uint8)
     file = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
     hopper = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR), dtype=np.uint8)
-    # The upper parts, without the other things in the pictures.
+    # The upper parts, without the other things in the images.
     return (
         Portrait(astronaut[0:300, 60:390], (163.0, 112.0), 120.0, _soft_edges(300, 330)),
         Portrait(hopper[0:480, 40:480], (222.0, 190.0), 190.0, _soft_edges(480, 440)),
@@ -90,8 +90,8 @@ def clip_frames(seconds: float = DURATION) -> Iterator[tuple[float, NDArray[np.u
                 frame, hopper, (468 + sway, 232 + 6 * math.sin(2.1 * t)), 128 + 10 * math.sin(0.7 * t), 3 * math.sin(t)
             )
         if _within(t, ASTRONAUT_SPANS):
-            centre = (210 + 60 * math.sin(0.55 * t), 220 + 18 * math.sin(0.9 * t))
-            _paste(frame, astronaut, centre, 125 + 28 * math.sin(0.8 * t), 5 * math.sin(1.1 * t))
+            center = (210 + 60 * math.sin(0.55 * t), 220 + 18 * math.sin(0.9 * t))
+            _paste(frame, astronaut, center, 125 + 28 * math.sin(0.8 * t), 5 * math.sin(1.1 * t))
         brighter, darker = grains[index % 7], grains[(index + 3) % 7]
         yield t, np.asarray(cv2.subtract(cv2.add(frame, brighter), darker), dtype=np.uint8)
 
@@ -109,15 +109,15 @@ def _wall() -> NDArray[np.uint8]:
 
 
 def _paste(
-    frame: NDArray[np.uint8], portrait: Portrait, centre: tuple[float, float], face_height: float, degrees: float
+    frame: NDArray[np.uint8], portrait: Portrait, center: tuple[float, float], face_height: float, degrees: float
 ) -> None:
-    """Put a portrait on the frame, its face `face_height` pixels high around `centre`."""
-    matrix = cv2.getRotationMatrix2D(portrait.face_centre, degrees, face_height / portrait.face_height)
-    matrix[:, 2] += np.array(centre) - np.array(portrait.face_centre)
+    """Put a portrait on the frame, its face `face_height` pixels high around `center`."""
+    matrix = cv2.getRotationMatrix2D(portrait.face_center, degrees, face_height / portrait.face_height)
+    matrix[:, 2] += np.array(center) - np.array(portrait.face_center)
     size = (frame.shape[1], frame.shape[0])
-    picture = cv2.warpAffine(portrait.image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    image = cv2.warpAffine(portrait.image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     alpha = cv2.warpAffine(portrait.mask, matrix, size)
-    frame[:] = cv2.blendLinear(picture, frame, alpha, 1.0 - alpha)
+    frame[:] = cv2.blendLinear(image, frame, alpha, 1.0 - alpha)
 
 
 def _soft_edges(height: int, width: int) -> NDArray[np.float32]:

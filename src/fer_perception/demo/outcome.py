@@ -59,7 +59,7 @@ class Outcome:
         return ""
 
 
-def summarise(received: Path, sent: dict[int, int]) -> Outcome:
+def summarize(received: Path, sent: dict[int, int]) -> Outcome:
     """Compare what the subscriber wrote with what was published and with what the clip shows."""
     rows: list[dict[str, Any]] = []
     if received.is_file():
@@ -97,7 +97,7 @@ def print_summary(outcome: Outcome, out: Path) -> None:
 
 
 def write_montage(video: Path, path: Path) -> None:
-    """Six moments of the annotated video on one picture."""
+    """Six moments of the annotated video on one image."""
     import cv2
 
     capture = cv2.VideoCapture(str(video))

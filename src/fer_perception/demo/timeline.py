@@ -1,4 +1,4 @@
-"""A picture of who showed what when: one row of smoothed scores a face."""
+"""An image of who showed what when: one row of smoothed scores a face."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 from fer_perception.errors import SourceError
 from fer_perception.pipeline_types import FaceResult, FrameResult
-from fer_perception.results.drawing import UNDECIDED, hex_colour
+from fer_perception.results.drawing import UNDECIDED, hex_color
 
 
 def write_timeline(path: Path, results: Sequence[FrameResult], title: str) -> None:
-    """Draw the smoothed scores of every face over time, the reported label as a coloured strip below.
+    """Draw the smoothed scores of every face over time, the reported label as a colored strip below.
 
     Args:
         path: .png file.
@@ -53,7 +53,7 @@ def write_timeline(path: Path, results: Sequence[FrameResult], title: str) -> No
         axis.grid(axis="x", color="#e6e6ea", linewidth=0.8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("time, s")
-    handles = [axes[0].plot([], [], color=hex_colour(label, labels), linewidth=3, label=label)[0] for label in labels]
+    handles = [axes[0].plot([], [], color=hex_color(label, labels), linewidth=3, label=label)[0] for label in labels]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     figure.savefig(path, dpi=110)
@@ -63,15 +63,15 @@ def _draw_track(axis: object, points: list[tuple[float, FaceResult]], labels: Se
     times = np.array([t for t, _ in points])
     scores = np.array([face.scores for _, face in points])
     for column, label in enumerate(labels):
-        axis.plot(times, scores[:, column], color=hex_colour(label, labels), linewidth=1.8)  # type: ignore[attr-defined]
+        axis.plot(times, scores[:, column], color=hex_color(label, labels), linewidth=1.8)  # type: ignore[attr-defined]
     begin = 0
     for index in range(1, len(points) + 1):
         if index < len(points) and points[index][1].emotion == points[begin][1].emotion:
             continue
         stop = times[index] if index < len(points) else times[-1]
         emotion = points[begin][1].emotion
-        colour = hex_colour(emotion, labels)
-        axis.axvspan(times[begin], stop, ymin=0.0, ymax=0.09, color=colour, linewidth=0)  # type: ignore[attr-defined]
+        color = hex_color(emotion, labels)
+        axis.axvspan(times[begin], stop, ymin=0.0, ymax=0.09, color=color, linewidth=0)  # type: ignore[attr-defined]
         # A tenth of the row has room for every name, a seventieth for two letters, which tell the classes apart, too.
         name, room = emotion or UNDECIDED, (stop - times[begin]) / end
         shown = name if room > 0.008 * len(name) else name[:2] if room > 0.014 else ""

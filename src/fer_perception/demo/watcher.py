@@ -14,7 +14,7 @@ from fer_perception.demo.timeline import write_timeline
 from fer_perception.pipeline_types import FrameResult
 from fer_perception.replay.bags import BagReader
 from fer_perception.results.annotated_output import VideoFile
-from fer_perception.results.drawing import UNDECIDED, draw_faces, hex_colour
+from fer_perception.results.drawing import UNDECIDED, draw_faces, hex_color
 from fer_perception.results.json_lines import frame_to_json, json_line
 from fer_perception.results.messages import result_from_message
 
@@ -39,7 +39,7 @@ class Watcher:
         self._last_stamp_ns = last_stamp_ns
         self._ready_fd: int | None = ready_fd
         self._heard = time.monotonic()
-        #: Whether Ctrl-C was pressed; what was received until then is still worth its pictures.
+        #: Whether Ctrl-C was pressed; what was received until then is still worth its images.
         self.stopped = False
 
     def on_emotions(self, message: Any) -> None:
@@ -66,7 +66,7 @@ class Watcher:
 
 
 def main() -> None:
-    """Watch until the last stamp was answered, or nothing comes any more, then write what came and its pictures."""
+    """Watch until the last stamp was answered, or nothing comes any more, then write what came and its images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bag", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -172,14 +172,14 @@ def live_table(result: FrameResult, title: str, width: int) -> Any:
     for heading, least in columns.items():
         table.add_column(heading, min_width=least)
     for face in result.faces:
-        colour = hex_colour(face.emotion, result.labels)
+        color = hex_color(face.emotion, result.labels)
         filled = round(cells * face.confidence)
-        bar = Text("█" * filled, style=colour)
+        bar = Text("█" * filled, style=color)
         bar.append("░" * (cells - filled), style="dim")
         bar.append(f" {face.confidence:4.0%}")
         row: dict[str, str | Text] = {
             "face": face.face_id,
-            "emotion": Text(face.emotion or UNDECIDED, style=f"bold {colour}"),
+            "emotion": Text(face.emotion or UNDECIDED, style=f"bold {color}"),
             "confidence": bar,
             "phase": face.phase.value if face.observed else "not seen",
             "valence": f"{face.valence:+.2f}",
@@ -198,9 +198,9 @@ def _write_video(bag: Path, path: Path, results: list[FrameResult], rate: float)
     video: VideoFile | None = None
     with BagReader(bag) as reader:
         for message in reader.messages(reader.camera_topics()):
-            picture = reader.read_image(message)
-            image = picture.decode()
-            result = by_stamp.get(picture.stamp_ns)
+            recorded = reader.read_image(message)
+            image = recorded.decode()
+            result = by_stamp.get(recorded.stamp_ns)
             video = video or VideoFile(path, (image.shape[1], image.shape[0]), rate)
             video.add(image if result is None else draw_faces(image, result))
     if video is not None:

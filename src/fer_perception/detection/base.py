@@ -11,7 +11,7 @@ from fer_perception.pipeline_types import Detection
 
 
 class FaceDetector(Protocol):
-    """Finds faces in one picture. Not thread-safe: one worker owns it."""
+    """Finds faces in one image. Not thread-safe: one worker owns it."""
 
     @property
     def name(self) -> str:
@@ -22,7 +22,7 @@ class FaceDetector(Protocol):
 
         Args:
             image: (H, W, 3) uint8 BGR or (H, W) uint8 gray, any size from 1x1 up.
-            thorough: take the time to find small faces in a large picture too (for pictures that do not move).
+            thorough: take the time to find small faces in a large image too (for images that do not move).
 
         Returns:
             The faces after non-maximum suppression, best score first; empty where there is none.
@@ -33,12 +33,12 @@ class FaceDetector(Protocol):
 
 
 class Detector(FaceDetector, Protocol):
-    """What `create_detector` makes: a `FaceDetector` whose settings may be changed between two pictures.
+    """What `create_detector` makes: a `FaceDetector` whose settings may be changed between two images.
 
     Attributes:
         threshold: smallest score of a face, [0, 1].
         detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-        min_face_size: pixels of the picture; smaller faces are ignored.
+        min_face_size: pixels of the image; smaller faces are ignored.
         max_faces: the largest ones are kept.
         reason: why this detector was chosen, for diagnostics; set by `create_detector`.
     """

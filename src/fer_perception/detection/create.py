@@ -62,7 +62,7 @@ def create_detector(
         name: one of `DETECTORS`, or "auto": the first of them that works.
         threshold: smallest score of a face, [0, 1].
         detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-        min_face_size: pixels of the picture; smaller faces are ignored.
+        min_face_size: pixels of the image; smaller faces are ignored.
         max_faces: the largest ones are kept.
         threads: processor threads of ONNX Runtime; 0 = it decides.
         store: where model files are looked for.
@@ -73,7 +73,7 @@ def create_detector(
 
     Raises:
         ConfigError: unknown name.
-        ModelError: the model file of the named detector is missing, damaged or foreign.
+        ModelError: the model file of the named detector is missing, damaged or unknown.
         BackendError: what runs it is not installed; for "auto": nothing works.
     """
     models = store or ModelStore()

@@ -19,9 +19,9 @@ _DISTRIBUTION_DIRECTORIES = (Path("/usr/share/opencv4/haarcascades"), Path("/usr
 # Smallest face the cascade was trained for, in pixels.
 _WINDOW = 24
 # A face found by n overlapping windows gets the score n / (n + this): 5 of them, OpenCV's usual demand, give 0.62.
-_HALF_SCORE_NEIGHBOURS = 3
+_HALF_SCORE_NEIGHBORS = 3
 # YuNet's box in units of the Haar square, relative to its upper left corner: x, y, width, height. Measured on the
-# training pictures by benchmarks/landmark_template.py, so that boxes mean the same whatever found them.
+# training images by benchmarks/landmark_template.py, so that boxes mean the same whatever found them.
 _BOX_IN_SQUARE = (0.08, 0.01, 0.84, 1.04)
 
 
@@ -45,7 +45,7 @@ class HaarDetector:
         Args:
             threshold: smallest score of a face, [0, 1].
             detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-            min_face_size: pixels of the picture.
+            min_face_size: pixels of the image.
             max_faces: the largest ones are kept.
             reason: why this detector was chosen, for diagnostics.
             cascade: instead of the one that travels with OpenCV.
@@ -84,7 +84,7 @@ class HaarDetector:
             image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
         Returns:
-            (N, 4) float64 x, y, w, h of the squares in pixels of the picture, and (N,) float64 scores in [0, 1).
+            (N, 4) float64 x, y, w, h of the squares in pixels of the image, and (N,) float64 scores in [0, 1).
         """
         copy = to_gray(reduced_copy(image, self.detection_size))
         if min(copy.shape) < _WINDOW:
@@ -93,8 +93,8 @@ class HaarDetector:
         smallest = max(_WINDOW, int(self.min_face_size / float(scale.max())))
         found, counts = self._cascade.detectMultiScale2(copy, 1.1, 3, minSize=(smallest, smallest))
         squares = np.asarray(found, np.float64).reshape(-1, 4) * np.tile(scale, 2)
-        neighbours = np.asarray(counts, np.float64).reshape(-1)
-        return squares, neighbours / (neighbours + _HALF_SCORE_NEIGHBOURS)
+        neighbors = np.asarray(counts, np.float64).reshape(-1)
+        return squares, neighbors / (neighbors + _HALF_SCORE_NEIGHBORS)
 
     def close(self) -> None:
         """Release the cascade; idempotent."""

@@ -1,4 +1,4 @@
-"""The reduced copy a detector looks at, and the way back to the pixels of the picture."""
+"""The reduced copy a detector looks at, and the way back to the pixels of the image."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fer_perception.pipeline_types import Detection
 
-# A picture this many times larger than its copy is first thinned out to this factor by taking every n-th pixel: the
+# An image this many times larger than its copy is first thinned out to this factor by taking every n-th pixel: the
 # average over 3x3 of those is free of visible aliasing, and an 8K frame costs 2 ms instead of 15.
 _AVERAGED_FACTOR = 3
 
 
 def reduced_copy(image: NDArray[np.uint8], longer_side: int) -> NDArray[np.uint8]:
-    """Reduce a picture so that its longer side has at most `longer_side` pixels.
+    """Reduce an image so that its longer side has at most `longer_side` pixels.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
@@ -40,14 +40,14 @@ def reduced_copy(image: NDArray[np.uint8], longer_side: int) -> NDArray[np.uint8
 
 
 def to_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 3) BGR of a gray or BGR picture."""
+    """(H, W, 3) BGR of a gray or BGR image."""
     if image.ndim == 3 and image.shape[2] == 3:
         return image
     return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
 
 
 def to_gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W) gray of a gray or BGR picture."""
+    """(H, W) gray of a gray or BGR image."""
     if image.ndim == 3 and image.shape[2] == 3:
         return cast("NDArray[np.uint8]", cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
     return image.reshape(image.shape[:2])
@@ -57,7 +57,7 @@ def suppress(detections: Iterable[Detection], overlap: float = 0.3) -> list[Dete
     """Of faces found twice, at different sizes of the copy, keep the one with the better score.
 
     Args:
-        detections: of one picture.
+        detections: of one image.
         overlap: two boxes with a larger intersection over union are one face.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The YuNet detector: at which sizes a picture is looked at, whatever runs the network."""
+"""The YuNet detector: at which sizes an image is looked at, whatever runs the network."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from fer_perception.detection.scaling import keep_largest, reduced_copy, suppress, to_bgr
 from fer_perception.pipeline_types import Detection
 
-# YuNet finds faces of about 10 to 300 pixels. Measured on 400 training pictures that a face fills: 78 % are found at
-# 48x48 pixels, 98 % at 128, 99 % at 240, 92 % at 480 and 67 % at 640. So smaller pictures are enlarged to this longer
+# YuNet finds faces of about 10 to 300 pixels. Measured on 400 training images that a face fills: 78 % are found at
+# 48x48 pixels, 98 % at 128, 99 % at 240, 92 % at 480 and 67 % at 640. So smaller images are enlarged to this longer
 # side,
 CLOSE_UP_SIZE = 240
 # and where a larger one seems empty it is looked at once more at that size, for faces that fill this part of its
 # longer side.
 _CLOSE_UP_PART = 0.3
-# Of 24 faces of 50 pixels height in a picture of 1920x1080, 16 are found in a copy of 640 pixels, and all in one of
-# 1280; of 30 pixels height, none, and all in the whole picture. A thorough look adds one at this longer side: 80 ms
+# Of 24 faces of 50 pixels height in an image of 1920x1080, 16 are found in a copy of 640 pixels, and all in one of
+# 1280; of 30 pixels height, none, and all in the whole image. A thorough look adds one at this longer side: 80 ms
 # on one thread.
 THOROUGH_SIZE = 1920
 
 
 class YunetNetwork(Protocol):
-    """Something that runs YuNet on a picture as it is."""
+    """Something that runs YuNet on an image as it is."""
 
     name: str
 
@@ -63,7 +63,7 @@ class YunetDetector:
             network: what runs YuNet; closed with this detector.
             threshold: smallest score of a face, [0, 1].
             detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-            min_face_size: pixels of the picture.
+            min_face_size: pixels of the image.
             max_faces: the largest ones are kept.
             reason: why this detector was chosen, for diagnostics.
         """
@@ -100,7 +100,7 @@ class YunetDetector:
         self._network.close()
 
     def _faces(self, image: NDArray[np.uint8], copy: NDArray[np.uint8]) -> list[Detection]:
-        """Run the network on a copy of the picture; results in pixels of the picture."""
+        """Run the network on a copy of the image; results in pixels of the image."""
         rows = self._network.faces(to_bgr(copy), self.threshold)
         if not len(rows):
             return []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fer_perception.detection.yunet_decode import NMS_THRESHOLD, TOP_K
 from fer_perception.errors import BackendError, ModelError
 
-# Where a side of the padded picture is 32 pixels, so that the coarsest grid has a single row or column, OpenCV (4.14)
+# Where a side of the padded image is 32 pixels, so that the coarsest grid has a single row or column, OpenCV (4.14)
 # reads outputs from the wrong place and reports faces of random size.
 _SMALLEST_SIDE = 64
 
@@ -36,9 +36,9 @@ class OpenCvYunet:
         if create is None:
             msg = f"OpenCV {cv2.__version__} has no FaceDetectorYN; install OpenCV 4.8 or later, or onnxruntime"
             raise BackendError(msg)
-        mend = "run `fer models fetch yunet` and `fer models verify`"
+        fix = "run `fer models fetch yunet` and `fer models verify`"
         if not model.is_file():
-            msg = f"there is no YuNet model at {model}; {mend}"
+            msg = f"there is no YuNet model at {model}; {fix}"
             raise ModelError(msg)
         self._size = (64, 64)
         try:
@@ -46,13 +46,13 @@ class OpenCvYunet:
             self._detector.detect(np.zeros((*self._size, 3), np.uint8))
         except cv2.error as err:
             msg = (
-                f"{model} is not a YuNet model that OpenCV {cv2.__version__} runs ({err.err}); {mend}; the "
+                f"{model} is not a YuNet model that OpenCV {cv2.__version__} runs ({err.err}); {fix}; the "
                 "2023 model needs OpenCV 4.8 or later"
             )
             raise ModelError(msg) from None
 
     def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
-        """Faces of a picture; see `YunetNetwork.faces`."""
+        """Faces of an image; see `YunetNetwork.faces`."""
         missing = (max(0, _SMALLEST_SIDE - image.shape[0]), max(0, _SMALLEST_SIDE - image.shape[1]))
         if any(missing):
             image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)))

@@ -3,7 +3,7 @@
 The network and its anchor-free decoding: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
 Intelligence Research 20, 2023. Cells of three grids (strides 8, 16, 32 pixels) each propose one face:
 
-    centre = (cell + offset) * stride,  size = exp(log_size) * stride,  landmark = (cell + offset) * stride
+    center = (cell + offset) * stride,  size = exp(log_size) * stride,  landmark = (cell + offset) * stride
     score  = sqrt(class * objectness), both clamped to [0, 1]
 """
 
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: Pixels a cell of each grid covers; picture sides are padded to a multiple of the largest.
+#: Pixels a cell of each grid covers; image sides are padded to a multiple of the largest.
 STRIDES = (8, 16, 32)
 #: The order in which `decode` takes the outputs.
 OUTPUT_NAMES = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
@@ -39,17 +39,17 @@ def _cells(stride: int, width: int, height: int) -> NDArray[np.float32]:
 
 
 def decode(outputs: Sequence[NDArray[np.float32]], width: int, height: int, threshold: float) -> NDArray[np.float32]:
-    """Decode the outputs for one picture.
+    """Decode the outputs for one image.
 
     Args:
         outputs: twelve arrays in the order of `OUTPUT_NAMES`: (1, n, 1) class, objectness, (1, n, 4) boxes, (1, n, 10)
             landmarks for each stride.
-        width: of the padded picture, a multiple of 32 pixels.
-        height: of the padded picture.
+        width: of the padded image, a multiple of 32 pixels.
+        height: of the padded image.
         threshold: smallest score.
 
     Returns:
-        (N, 15) float32: x, y, w, h, five landmarks x, y, score, in pixels of the padded picture; best score first,
+        (N, 15) float32: x, y, w, h, five landmarks x, y, score, in pixels of the padded image; best score first,
         after suppression.
     """
     count = len(STRIDES)

@@ -37,7 +37,7 @@ class OrtYunet:
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def faces(self, image: NDArray[np.uint8], threshold: float) -> NDArray[np.float32]:
-        """Faces of a picture; see `YunetNetwork.faces`."""
+        """Faces of an image; see `YunetNetwork.faces`."""
         height, width = image.shape[:2]
         planes = self._buffer(height, width)
         for plane, channel in zip(planes[0], cv2.split(image), strict=True):
@@ -46,7 +46,7 @@ class OrtYunet:
         return decode(outputs, planes.shape[3], planes.shape[2], threshold)
 
     def _buffer(self, height: int, width: int) -> NDArray[np.float32]:
-        """Input for pictures of one size, kept between frames; its padding right and below stays black."""
+        """Input for images of one size, kept between frames; its padding right and below stays black."""
         buffer = self._buffers.get((height, width))
         if buffer is None:
             if len(self._buffers) >= _KEPT_BUFFERS:

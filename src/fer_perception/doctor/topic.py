@@ -18,7 +18,7 @@ def check_topic(topic: str, wait_s: float) -> list[Check]:
 
     Args:
         topic: of the images.
-        wait_s: how long to wait for publishers and pictures, s.
+        wait_s: how long to wait for publishers and images, s.
     """
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -70,7 +70,7 @@ class _Look:
             told = f"none arrived within {self._wait_s:g} s although somebody publishes"
             fix = "is the camera streaming? A firewall may let names through but not data"
             return [*found, Check("images", CheckStatus.FAILED, told, fix)]
-        return [*found, self._rate(), self._picture()]
+        return [*found, self._rate(), self._image()]
 
     def _on_image(self, message: Any) -> None:
         self._arrived.append((time.monotonic(), message))
@@ -113,14 +113,14 @@ class _Look:
     def _rate(self) -> Check:
         times = [when for when, _ in self._arrived]
         if len(times) < 2:
-            told = f"only one picture within {self._wait_s:g} s"
+            told = f"only one image within {self._wait_s:g} s"
             return Check("rate", CheckStatus.WARNING, told, "faces are followed best at 10 Hz and more")
         rate = (len(times) - 1) / max(times[-1] - times[0], 1e-6)
         if rate < 5:
             return Check("rate", CheckStatus.WARNING, f"{rate:.1f} Hz", "faces are followed best at 10 Hz and more")
         return Check("rate", CheckStatus.OK, f"{rate:.1f} Hz")
 
-    def _picture(self) -> Check:
+    def _image(self) -> Check:
         message = self._arrived[-1][1]
         try:
             if hasattr(message, "encoding"):

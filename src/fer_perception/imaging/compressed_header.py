@@ -1,6 +1,6 @@
 """What a JPEG, PNG or GIF says of itself, read before any memory is reserved for its pixels.
 
-OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into a picture that is partly gray and only
+OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into an image that is partly gray and only
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
 their checksums of the PNG specification (W3C, section 5). Damage to a JPEG that breaks no marker (a flipped bit of a
 pixel) cannot be seen this way: JPEG has no checksum.
@@ -35,19 +35,19 @@ _AFTER_FIRST_SCAN = _ANYWHERE | {0xDC, _END_OF_IMAGE}
 
 @dataclass(frozen=True)
 class CompressedHeader:
-    """Kind ("JPEG" or "PNG") and size in pixels of a compressed picture (before any EXIF rotation)."""
+    """Kind ("JPEG" or "PNG") and size in pixels of a compressed image (before any EXIF rotation)."""
 
     kind: str
     width: int
     height: int
 
 
-#: Progressive pictures have about ten; some hundred bytes more of them would keep a decoder busy for minutes.
+#: Progressive images have about ten; some hundred bytes more of them would keep a decoder busy for minutes.
 _MOST_SCANS = 64
 
 
 def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
-    """Read the size of a compressed picture and check that it is whole.
+    """Read the size of a compressed image and check that it is whole.
 
     Args:
         buffer: (n,) uint8, the bytes of the file.
@@ -67,7 +67,7 @@ def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
     if start == _PNG_START:
         return _check_png(data)
     if not buffer.size:
-        msg = "a compressed picture without any data"
+        msg = "a compressed image without any data"
         raise ImageError("truncated", msg)
     if "jpeg" in named.lower() or "jpg" in named.lower() or "png" in named.lower():
         msg = f"the data said to be {named!r} starts with {start.hex(' ')}, which is neither a JPEG nor a PNG"
@@ -89,11 +89,11 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
         expected = _AFTER_FIRST_SCAN if scans else _BEFORE_FIRST_SCAN
         if data[position] != 0xFF or marker not in expected:
             bad = bytes(data[position : position + 2]).hex(" ")
-            msg = f"a JPEG picture is damaged at byte {position}: {bad} is no marker that belongs there"
+            msg = f"a JPEG image is damaged at byte {position}: {bad} is no marker that belongs there"
             raise ImageError("corrupt", msg)
         if marker == _END_OF_IMAGE:
             if size is None:
-                msg = "a JPEG picture has no frame header, so no size"
+                msg = "a JPEG image has no frame header, so no size"
                 raise ImageError("corrupt", msg)
             return CompressedHeader("JPEG", *size)
         if marker in _START_OF_FRAME and position + 9 <= len(data):
@@ -104,11 +104,11 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
         if marker == _START_OF_SCAN:
             scans += 1
             if scans > _MOST_SCANS:
-                msg = f"a JPEG picture has more than {_MOST_SCANS} scans, each of which costs a pass over all pixels"
+                msg = f"a JPEG image has more than {_MOST_SCANS} scans, each of which costs a pass over all pixels"
                 raise ImageError("corrupt", msg)
             found = _MARKER_IN_SCAN.search(data, position)
             position = found.start() if found else len(data)
-    msg = f"a JPEG picture of {len(data)} bytes has no end-of-image marker: its end is missing"
+    msg = f"a JPEG image of {len(data)} bytes has no end-of-image marker: its end is missing"
     raise ImageError("truncated", msg)
 
 
@@ -123,18 +123,18 @@ def _check_png(data: memoryview) -> CompressedHeader:
         if end + 4 > len(data):
             break
         if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            msg = f"a PNG picture is damaged: the checksum of its chunk {kind!r} at byte {position} is wrong"
+            msg = f"a PNG image is damaged: the checksum of its chunk {kind!r} at byte {position} is wrong"
             raise ImageError("corrupt", msg)
         if size is None:
             if kind != b"IHDR" or length != 13:
-                msg = f"a PNG picture starts with chunk {kind!r} of {length} bytes; expected IHDR of 13"
+                msg = f"a PNG image starts with chunk {kind!r} of {length} bytes; expected IHDR of 13"
                 raise ImageError("corrupt", msg)
             width, height = struct.unpack_from(">II", data, position + 8)
             size = (width, height)
         if kind == b"IEND":
             return CompressedHeader("PNG", *size)
         position = end + 4
-    msg = f"a PNG picture of {len(data)} bytes has no IEND chunk: its end is missing"
+    msg = f"a PNG image of {len(data)} bytes has no IEND chunk: its end is missing"
     raise ImageError("truncated", msg)
 
 
@@ -146,14 +146,14 @@ def gif_is_whole(data: bytes) -> bool:
     Args:
         data: the file, starting with b"GIF8".
     """
-    position = 13 + _colour_table_bytes(data, 10)
+    position = 13 + _color_table_bytes(data, 10)
     while position < len(data):
         kind = data[position]
         if kind == _GIF_END:
             return True
         if kind == _GIF_IMAGE:
-            # After the descriptor and its colour table one byte tells how the pixels' codes begin.
-            position += 10 + _colour_table_bytes(data, position + 9) + 1
+            # After the descriptor and its color table one byte tells how the pixels' codes begin.
+            position += 10 + _color_table_bytes(data, position + 9) + 1
         elif kind == _GIF_EXTENSION:
             position += 2
         else:
@@ -164,7 +164,7 @@ def gif_is_whole(data: bytes) -> bool:
     return False
 
 
-def _colour_table_bytes(data: bytes, flags_at: int) -> int:
-    """Size of the colour table that the flags of a GIF's screen or image announce."""
+def _color_table_bytes(data: bytes, flags_at: int) -> int:
+    """Size of the color table that the flags of a GIF's screen or image announce."""
     flags = data[flags_at] if flags_at < len(data) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0

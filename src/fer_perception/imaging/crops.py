@@ -1,6 +1,6 @@
 """Faces cut out as the network saw them in training: upright, gray, 48x48, landmarks where they usually are.
 
-The geometry was measured by `benchmarks/landmark_template.py` on all 28,558 FER2013 training pictures, enlarged to
+The geometry was measured by `benchmarks/landmark_template.py` on all 28,558 FER2013 training images, enlarged to
 256x256 pixels with a black border, and on their mirror images; YuNet finds a face in 98.5 % of them. The template is
 the median of each landmark (spread 2 to 3 pixels), made symmetric about x = 23.5: a mirrored face is as likely, and
 the asymmetry that was left out is 0.15 pixels.
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 #: Side of a crop in pixels.
 CROP_SIZE = 48
 
-#: (5, 2) float32 x, y of right eye, left eye, nose, right and left mouth corner in the 48x48 frame (pixel centres at
+#: (5, 2) float32 x, y of right eye, left eye, nose, right and left mouth corner in the 48x48 frame (pixel centers at
 #: whole numbers).
 LANDMARK_TEMPLATE: NDArray[np.float32] = np.array(
     [(14.7, 17.9), (32.3, 17.9), (23.5, 28.0), (16.3, 35.9), (30.7, 35.9)], np.float32
@@ -43,7 +43,7 @@ def landmark_template(size: int) -> NDArray[np.float32]:
         size: side of the crop in pixels.
 
     Returns:
-        (5, 2) float32 x, y; pixel centres lie at whole numbers, so both frames share their corner at (-0.5, -0.5).
+        (5, 2) float32 x, y; pixel centers lie at whole numbers, so both frames share their corner at (-0.5, -0.5).
     """
     scale = size / CROP_SIZE
     return ((LANDMARK_TEMPLATE + 0.5) * scale - 0.5).astype(np.float32)
@@ -58,12 +58,12 @@ def align_similarity(
     complex factor, and never a reflection).
 
     Args:
-        landmarks: (N, 5, 2) x, y in pixels of the picture.
+        landmarks: (N, 5, 2) x, y in pixels of the image.
         template: (5, 2) x, y in pixels of the crop.
         weights: (5,) of the points.
 
     Returns:
-        (N, 2, 3) float64: maps pixels of the picture to pixels of the crop. Rows of NaN where all points are the same.
+        (N, 2, 3) float64: maps pixels of the image to pixels of the crop. Rows of NaN where all points are the same.
     """
     source = np.asarray(landmarks, np.float64)
     target = np.asarray(template, np.float64)
@@ -72,10 +72,10 @@ def align_similarity(
     w = target[:, 0] + 1j * target[:, 1]
     z_mean = z @ weight
     w_mean = w @ weight
-    z_centred = z - z_mean[:, None]
-    spread = (np.abs(z_centred) ** 2) @ weight
+    z_centerd = z - z_mean[:, None]
+    spread = (np.abs(z_centerd) ** 2) @ weight
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = (np.conj(z_centred) * (w - w_mean)) @ weight / spread
+        factor = (np.conj(z_centerd) * (w - w_mean)) @ weight / spread
     return _matrices(factor, w_mean - factor * z_mean)
 
 
@@ -84,14 +84,14 @@ def box_similarity(
 ) -> NDArray[np.float64]:
     """Upright transforms that bring boxes to where the detector's box lies in the crop, for faces without landmarks.
 
-    Centre goes to centre; the scale is that of the areas, since the two sides of a detected box err independently.
+    Center goes to center; the scale is that of the areas, since the two sides of a detected box err independently.
 
     Args:
-        boxes: (N, 4) x, y, w, h in pixels of the picture.
+        boxes: (N, 4) x, y, w, h in pixels of the image.
         box_template: the box in pixels of the crop.
 
     Returns:
-        (N, 2, 3) float64: maps pixels of the picture to pixels of the crop.
+        (N, 2, 3) float64: maps pixels of the image to pixels of the crop.
     """
     x, y, w, h = np.asarray(boxes, np.float64).reshape(-1, 4).T
     tx, ty, tw, th = box_template
@@ -109,7 +109,7 @@ def crop_faces(
     template: ArrayLike | None = None,
     size: int = CROP_SIZE,
 ) -> NDArray[np.float32]:
-    """Cut faces out of a picture, aligned like the training pictures.
+    """Cut faces out of an image, aligned like the training images.
 
     Args:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
@@ -120,7 +120,7 @@ def crop_faces(
         size: side of the crops in pixels.
 
     Returns:
-        (N, 1, size, size) float32 gray values in [0, 255]; what lies outside the picture repeats its border. A face
+        (N, 1, size, size) float32 gray values in [0, 255]; what lies outside the image repeats its border. A face
         without extent comes out black.
     """
     crops = np.empty((len(landmarks), 1, size, size), np.uint8)
@@ -137,7 +137,7 @@ def crop_transforms(
     template: ArrayLike | None = None,
     size: int = CROP_SIZE,
 ) -> NDArray[np.float64]:
-    """The (N, 2, 3) transforms from pixels of the picture to pixels of the crops that `crop_faces` uses."""
+    """The (N, 2, 3) transforms from pixels of the image to pixels of the crops that `crop_faces` uses."""
     scale = size / CROP_SIZE
     x, y, w, h = BOX_TEMPLATE
     transforms = box_similarity(boxes, ((x + 0.5) * scale - 0.5, (y + 0.5) * scale - 0.5, w * scale, h * scale))
@@ -158,7 +158,7 @@ def _matrices(factor: NDArray[np.complex128], shift: NDArray[np.complex128]) -> 
 
 
 def warp_face(image: NDArray[np.uint8], transform: NDArray[np.float64], crop: NDArray[np.uint8]) -> None:
-    """Fill one crop: convert the part of the picture it shows to gray, shrink it by averaging, then turn it."""
+    """Fill one crop: convert the part of the image it shows to gray, shrink it by averaging, then turn it."""
     height, width = image.shape[:2]
     size = crop.shape[0]
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
@@ -179,7 +179,7 @@ def warp_face(image: NDArray[np.uint8], transform: NDArray[np.float64], crop: ND
         reduced = (max(1, round((x1 - x0) / shrink)), max(1, round((y1 - y0) / shrink)))
         part_scale = np.array([reduced[0] / (x1 - x0), reduced[1] / (y1 - y0)])
         gray = cv2.resize(gray, reduced, interpolation=cv2.INTER_AREA)
-    # Pixels of `gray` to pixels of the picture: x = x0 + (u + 0.5) / part_scale - 0.5.
+    # Pixels of `gray` to pixels of the image: x = x0 + (u + 0.5) / part_scale - 0.5.
     back = np.diag((*(1 / part_scale), 1.0))
     back[:2, 2] = np.array([x0, y0]) + 0.5 / part_scale - 0.5
     cv2.warpAffine(
@@ -201,10 +201,10 @@ def face_quality(
     - pose: 1 - |t|, t = distance of the nose from the midpoint between the eyes along the line of the eyes, over half
       the
       distance of the eyes, at most 1 (0 facing the camera, 1 from the side); 1 without landmarks;
-    - border: part of the box inside the picture.
+    - border: part of the box inside the image.
 
     Args:
-        image: (H, W[, 3]) the picture.
+        image: (H, W[, 3]) the image.
         box: (4,) x, y, w, h in pixels.
         landmarks: (5, 2) in pixels or None.
         crop: (1, S, S) or (S, S) gray values.

@@ -1,4 +1,4 @@
-"""Pictures in and out: the encodings of sensor_msgs/Image, compressed pictures, and nothing else.
+"""Images in and out: the encodings of sensor_msgs/Image, compressed images, and nothing else.
 
 Everything that cannot be used leaves as an `ImageError` whose `cause` is one of
 
@@ -9,7 +9,7 @@ Everything that cannot be used leaves as an `ImageError` whose `cause` is one of
 | too_large | more than `MAX_PIXELS` pixels announced |
 | odd_size | odd width (4:2:2 and 4:2:0) or odd height (4:2:0) |
 | step | a row is shorter than its pixels, or longer than the data allows |
-| truncated | fewer bytes than announced, or no end of the compressed picture |
+| truncated | fewer bytes than announced, or no end of the compressed image |
 | corrupt | compressed data that does not decode |
 """
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from fer_perception.errors import ImageError
 from fer_perception.imaging.compressed_header import check_compressed
 
-#: Largest picture that is decoded (8192 x 8192); an 8K frame has half as many pixels.
+#: Largest image that is decoded (8192 x 8192); an 8K frame has half as many pixels.
 MAX_PIXELS = 8192 * 8192
 
 #: What a message's data field may be.
@@ -93,15 +93,15 @@ def decode_raw(
         return _decode_with_cv_bridge(encoding, buffer, **fields)
     channels, conversion = _PACKED[encoding]
     if channels == 2 and width % 2:
-        msg = f"encoding {encoding} shares colour between two pixels, so the width must be even; it is {width}"
+        msg = f"encoding {encoding} shares color between two pixels, so the width must be even; it is {width}"
         raise ImageError("odd_size", msg)
     view = _rows(buffer, (height, width, channels), step, encoding)
     if conversion is None:
         view.flags.writeable = False
         return view
     if channels == 1 and (width < 3 or height < 3):
-        # OpenCV interpolates a Bayer mosaic from 3x3 neighbourhoods and leaves smaller pictures black.
-        msg = f"encoding {encoding} needs a picture of at least 3x3 pixels; this one is {width}x{height}"
+        # OpenCV interpolates a Bayer mosaic from 3x3 neighborhoods and leaves smaller images black.
+        msg = f"encoding {encoding} needs an image of at least 3x3 pixels; this one is {width}x{height}"
         raise ImageError("size", msg)
     return cast(Image, cv2.cvtColor(view, conversion))
 
@@ -121,12 +121,12 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
         (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
     Raises:
-        ImageError: see the table of causes above; compressedDepth and pictures whose raw encoding has 16 bits or more
+        ImageError: see the table of causes above; compressedDepth and images whose raw encoding has 16 bits or more
             are
             refused.
     """
     if "compresseddepth" in format.lower():
-        msg = f"format {format!r} carries depth, not a picture; remap to the camera's colour or mono topic"
+        msg = f"format {format!r} carries depth, not an image; remap to the camera's color or mono topic"
         raise ImageError("encoding", msg)
     original = format.split(";", maxsplit=1)[0].strip()
     if ";" in format and _is_wide(original):
@@ -134,22 +134,22 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
         raise ImageError("encoding", msg)
     buffer = _flat(data)
     header = check_compressed(buffer, format)
-    check_size(header.width, header.height, f"a {header.kind} picture")
+    check_size(header.width, header.height, f"a {header.kind} image")
     # UNCHANGED keeps alpha and 16 bits (PNG), ANYCOLOR keeps gray gray and applies the EXIF rotation (JPEG).
     flags = cv2.IMREAD_UNCHANGED if header.kind == "PNG" else cv2.IMREAD_ANYCOLOR
     try:
         decoded = cast("Image | None", cv2.imdecode(buffer, flags))
     except cv2.error as err:
-        msg = f"a {header.kind} picture of {header.width}x{header.height} does not decode: {err.err}"
+        msg = f"a {header.kind} image of {header.width}x{header.height} does not decode: {err.err}"
         raise ImageError("corrupt", msg) from None
     if decoded is None:
-        msg = f"a {header.kind} picture of {header.width}x{header.height} ({buffer.size} bytes) does not decode"
+        msg = f"a {header.kind} image of {header.width}x{header.height} ({buffer.size} bytes) does not decode"
         raise ImageError("corrupt", msg)
     return _to_8_bit_bgr(decoded)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
-    """Encode a picture as JPEG.
+    """Encode an image as JPEG.
 
     Args:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
@@ -159,9 +159,9 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
         The bytes of a JPEG file.
 
     Raises:
-        ImageError: the picture is empty or larger than a JPEG can be (65,500 pixels a side).
+        ImageError: the image is empty or larger than a JPEG can be (65,500 pixels a side).
     """
-    message = f"a picture of shape {image.shape} cannot be written as JPEG"
+    message = f"an image of shape {image.shape} cannot be written as JPEG"
     try:
         done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     except cv2.error:
@@ -189,7 +189,7 @@ def _check_encoding(encoding: str) -> None:
 
 
 def check_size(width: int, height: int, what: str) -> None:
-    """Refuse a picture without pixels or with more than `MAX_PIXELS`; raises ImageError ("size", "too_large")."""
+    """Refuse an image without pixels or with more than `MAX_PIXELS`; raises ImageError ("size", "too_large")."""
     if width <= 0 or height <= 0:
         msg = f"{what} announces {width}x{height} pixels; expected at least 1x1"
         raise ImageError("size", msg)
@@ -232,7 +232,7 @@ def _rows(buffer: NDArray[np.uint8], shape: tuple[int, int, int], step: int, enc
 
 def _decode_semi_planar(encoding: str, width: int, height: int, step: int, buffer: NDArray[np.uint8]) -> Image:
     if width % 2 or height % 2:
-        msg = f"encoding {encoding} has one colour for 2x2 pixels; both sides must be even, they are {width}x{height}"
+        msg = f"encoding {encoding} has one color for 2x2 pixels; both sides must be even, they are {width}x{height}"
         raise ImageError("odd_size", msg)
     rows = height * 3 // 2
     if buffer.size == width * rows and step in (width * 3 // 2, width * 2):
@@ -249,8 +249,8 @@ def _to_8_bit_bgr(image: NDArray[Any]) -> Image:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     if image.ndim == 3 and image.shape[2] == 4:
         opacity = cv2.cvtColor(image[:, :, 3], cv2.COLOR_GRAY2BGR)
-        colour = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
-        image = cv2.add(cv2.multiply(colour, opacity, scale=1 / 255), cv2.bitwise_not(opacity))
+        color = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
+        image = cv2.add(cv2.multiply(color, opacity, scale=1 / 255), cv2.bitwise_not(opacity))
     return cast(Image, image)
 
 

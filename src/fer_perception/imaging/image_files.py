@@ -17,17 +17,17 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture file as people see it: turned as its EXIF orientation says.
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image file as people see it: turned as its EXIF orientation says.
 
     Args:
-        path: any format OpenCV reads; 16-bit pictures are reduced to 8 bits, transparent parts of a PNG become white.
+        path: any format OpenCV reads; 16-bit images are reduced to 8 bits, transparent parts of a PNG become white.
 
     Returns:
         (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
     Raises:
-        SourceError: the file cannot be read, is empty or is no picture.
+        SourceError: the file cannot be read, is empty or is no image.
     """
     try:
         data = path.read_bytes()
@@ -35,7 +35,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         msg = f"{path} cannot be read: {err.strerror}"
         raise SourceError(msg) from None
     if not data:
-        msg = f"{path} is empty (0 bytes); expected a picture"
+        msg = f"{path} is empty (0 bytes); expected an image"
         raise SourceError(msg)
     try:
         # The rare PNG that carries an orientation: only OpenCV's plain way of decoding applies it.
@@ -43,7 +43,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
             return decode_compressed(format="", data=data)
         if data.startswith(_PNG):
             header = check_compressed(np.frombuffer(data, dtype=np.uint8), "png")
-            check_size(header.width, header.height, "a PNG picture")
+            check_size(header.width, header.height, "a PNG image")
         decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     except ImageError as err:
         msg = f"{path}: {err}"
@@ -57,7 +57,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     # A damaged file gives None, which the type stubs of OpenCV do not know.
     image: cv2.typing.MatLike | None = decoded
     if image is None:
-        msg = f"{path} is no picture this OpenCV can decode, or it is damaged"
+        msg = f"{path} is no image this OpenCV can decode, or it is damaged"
         raise SourceError(msg)
     return np.asarray(image, dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Pictures, directories of pictures, video files, network streams and webcams as one iterator of frames."""
+"""Images, directories of images, video files, network streams and webcams as one iterator of frames."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from fer_perception.errors import SourceError
 from fer_perception.imaging.compressed_header import gif_is_whole
 from fer_perception.imaging.encodings import MAX_PIXELS
-from fer_perception.imaging.image_files import opencv_name, read_picture
+from fer_perception.imaging.image_files import opencv_name, read_image
 from fer_perception.pipeline_types import Frame
 
-#: File names that count as pictures when a directory is read (a single file is looked at, whatever its name).
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
+#: File names that count as images when a directory is read (a single file is looked at, whatever its name).
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm",
                     ".pnm", ".jp2", ".avif", ".gif")  # fmt: skip
 
 
@@ -52,7 +52,7 @@ FALLBACK_RATE = 30.0
 COMPLETE_SHARE = 0.9
 
 
-# FFmpeg writes its own complaints to stderr; ours name the file and the mend. A user's own choice wins.
+# FFmpeg writes its own complaints to stderr; ours name the file and the fix. A user's own choice wins.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
@@ -76,10 +76,10 @@ class Media:
     """An open source; iterate over it once, and close it (or use `with`).
 
     Attributes:
-        kind: "picture", "directory", "video" or "live".
+        kind: "image", "directory", "video" or "live".
         name: short name for people.
         total: number of frames, or None where nobody knows (cameras; some videos).
-        rate: frames a second of a video or camera; None for pictures.
+        rate: frames a second of a video or camera; None for images.
         problems: what could not be read, one sentence each, filled while iterating.
     """
 
@@ -123,14 +123,14 @@ def open_media(source: str) -> Media:
     """Open whatever `source` names.
 
     Args:
-        source: path of a picture, video or directory of pictures; a URL (rtsp://, http://, file://, ...); or the number
+        source: path of an image, video or directory of images; a URL (rtsp://, http://, file://, ...); or the number
             of a webcam ("0"), unless a file of that name exists.
 
     Raises:
-        SourceError: it does not exist, is empty, or is no picture or video.
+        SourceError: it does not exist, is empty, or is no image or video.
     """
     if not source:
-        msg = "the name is empty; expected a picture, video, directory of pictures, URL or number of a webcam"
+        msg = "the name is empty; expected an image, video, directory of images, URL or number of a webcam"
         raise SourceError(msg)
     if source.startswith("file://"):
         source = source.removeprefix("file://").removeprefix("localhost")
@@ -142,7 +142,7 @@ def open_media(source: str) -> Media:
             return _open_live(int(source), f"camera{source}")
         if "://" in source:
             return _open_live(source, _stream_name(source))
-        msg = f"{source} does not exist; expected a picture, video, directory of pictures, URL or number of a webcam"
+        msg = f"{source} does not exist; expected an image, video, directory of images, URL or number of a webcam"
         raise SourceError(msg)
     if path.is_dir():
         return _open_directory(path)
@@ -166,20 +166,20 @@ def _open_file(path: Path) -> Media:
         msg = f"{path} cannot be read: {err.strerror}"
         raise SourceError(msg) from None
     if not head:
-        msg = f"{path} is empty (0 bytes); expected a picture or a video"
+        msg = f"{path} is empty (0 bytes); expected an image or a video"
         raise SourceError(msg)
     animated = head[:4] == b"GIF8"
     if animated and len(head) >= 10:
         # FFmpeg would reserve its canvas on opening it.
         _check_frame_size(path.name, *struct.unpack_from("<HH", head, 6))
-    if not animated and (path.suffix.lower() in PICTURE_SUFFIXES or cv2.haveImageReader(opencv_name(path))):
-        return _picture(path)
+    if not animated and (path.suffix.lower() in IMAGE_SUFFIXES or cv2.haveImageReader(opencv_name(path))):
+        return _image(path)
     capture = cv2.VideoCapture(opencv_name(path))
     if not capture.isOpened() or (animated and capture.get(cv2.CAP_PROP_FRAME_COUNT) <= 1):
         capture.release()
         if animated:
-            return _picture(path)
-        msg = f"{path} is neither a picture nor a video this OpenCV can read, or it is damaged"
+            return _image(path)
+        msg = f"{path} is neither an image nor a video this OpenCV can read, or it is damaged"
         raise SourceError(msg)
     return _recording(capture, path.name, cut=animated and not gif_is_whole(path.read_bytes()))
 
@@ -243,35 +243,35 @@ def _check_frame_size(name: str, width: int, height: int) -> None:
         raise SourceError(msg)
 
 
-def _picture(path: Path) -> Media:
-    image = read_picture(path)
+def _image(path: Path) -> Media:
+    image = read_image(path)
 
     def frames(_media: Media) -> Iterator[MediaFrame]:
         yield MediaFrame(0, path.name, Frame(image, 0, path.name, still=True))
 
-    return Media(kind="picture", name=path.name, frames=frames, total=1, rate=None)
+    return Media(kind="image", name=path.name, frames=frames, total=1, rate=None)
 
 
 def _open_directory(path: Path) -> Media:
     try:
-        # Hidden files are not meant: macOS puts a "._photo.jpg", which is no picture, beside every photo.jpg.
+        # Hidden files are not meant: macOS puts a "._photo.jpg", which is no image, beside every photo.jpg.
         files = [
             item
             for item in path.iterdir()
-            if item.suffix.lower() in PICTURE_SUFFIXES and not item.name.startswith(".") and item.is_file()
+            if item.suffix.lower() in IMAGE_SUFFIXES and not item.name.startswith(".") and item.is_file()
         ]
     except OSError as err:
         msg = f"{path} cannot be listed: {err.strerror}"
         raise SourceError(msg) from None
     if not files:
-        msg = f"{path} holds no pictures (looked for {', '.join(PICTURE_SUFFIXES)}); videos are named one by one"
+        msg = f"{path} holds no images (looked for {', '.join(IMAGE_SUFFIXES)}); videos are named one by one"
         raise SourceError(msg)
     files.sort(key=lambda item: (natural_key(item.name), item.name))
 
     def frames(media: Media) -> Iterator[MediaFrame]:
         for index, file in enumerate(files):
             try:
-                image = read_picture(file)
+                image = read_image(file)
             except SourceError as err:
                 media.problems.append(str(err))
                 continue
@@ -314,10 +314,10 @@ def _rate(capture: cv2.VideoCapture) -> float:
 
 
 def _names_a_file(url: str) -> bool:
-    """Whether a URL is that of a picture or video, not of a camera that never ends."""
+    """Whether a URL is that of an image or video, not of a camera that never ends."""
     parts = urlsplit(url)
     suffix = Path(parts.path).suffix.lower()
-    return parts.scheme in {"http", "https", "ftp"} and suffix in {*PICTURE_SUFFIXES, *VIDEO_SUFFIXES}
+    return parts.scheme in {"http", "https", "ftp"} and suffix in {*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}
 
 
 def _stream_name(url: str) -> str:

@@ -46,9 +46,9 @@ class Work:
 
     Attributes:
         build: make the pipeline.
-        decode: message to picture; raises ImageError.
+        decode: message to image; raises ImageError.
         stamp_ns: header time of a message, ns; 0 = none.
-        publish: a result with the message and the picture it is of; nobody may pause the worker meanwhile, so be quick.
+        publish: a result with the message and the image it is of; nobody may pause the worker meanwhile, so be quick.
         published: the same, after it was published: the place for what takes longer.
         camera_ended: a camera fell silent and its tracks have ended.
         warn: camera, cause and text of something a person should read once.

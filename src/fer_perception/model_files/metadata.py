@@ -27,9 +27,9 @@ class ModelMetadata:
         name: model name, e.g. "arch1_fer2013".
         labels: K class names in output order.
         input_shape: (C, H, W), e.g. (1, 48, 48).
-        normalisation: how the graph normalises its raw input; "per_image_standardisation" is (x - mean) / std of each
-            picture, inside the graph.
-        landmark_template: five (x, y) in pixels of the input picture (order of `Detection.landmarks`): where an aligned
+        normalization: how the graph normalizes its raw input; "per_image_standardisation" is (x - mean) / std of each
+            image, inside the graph.
+        landmark_template: five (x, y) in pixels of the input image (order of `Detection.landmarks`): where an aligned
             face has its landmarks.
         temperature: the softmax temperature that is already inside the graph.
         metrics: measured figures, e.g. {"validation": {"accuracy": 0.67, ...}}.
@@ -42,7 +42,7 @@ class ModelMetadata:
     name: str
     labels: tuple[str, ...]
     input_shape: tuple[int, int, int]
-    normalisation: str
+    normalization: str
     landmark_template: tuple[tuple[float, float], ...]
     temperature: float
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class ModelMetadata:
             "fer.name": self.name,
             "fer.labels": json.dumps(list(self.labels)),
             "fer.input_shape": json.dumps(list(self.input_shape)),
-            "fer.normalisation": self.normalisation,
+            "fer.normalisation": self.normalization,
             "fer.landmark_template": json.dumps([list(p) for p in self.landmark_template]),
             "fer.temperature": repr(float(self.temperature)),
             "fer.metrics": json.dumps(self.metrics, sort_keys=True),
@@ -80,9 +80,9 @@ class ModelMetadata:
             sha256: hash of the file, hexadecimal.
 
         Raises:
-            ModelError: a key is missing or does not parse; the message names the file, the key and the mend.
+            ModelError: a key is missing or does not parse; the message names the file, the key and the fix.
         """
-        mend = "export it with `fer-train export`, which writes this metadata"
+        fix = "export it with `fer-train export`, which writes this metadata"
         try:
             labels = tuple(str(x) for x in json.loads(props["fer.labels"]))
             shape = tuple(int(x) for x in json.loads(props["fer.input_shape"]))
@@ -90,31 +90,31 @@ class ModelMetadata:
             temperature = float(props["fer.temperature"])
             metrics = json.loads(props.get("fer.metrics", "{}"))
             name = props["fer.name"]
-            normalisation = props["fer.normalisation"]
+            normalization = props["fer.normalisation"]
         except KeyError as err:
-            msg = f"{path} has no metadata key {err.args[0]!r}, so it is not a model of this project; {mend}"
+            msg = f"{path} has no metadata key {err.args[0]!r}, so it is not a model of this project; {fix}"
             raise ModelError(msg) from None
         except (ValueError, TypeError, OverflowError, RecursionError) as err:
-            msg = f"{path} has metadata that does not parse ({err}); {mend}"
+            msg = f"{path} has metadata that does not parse ({err}); {fix}"
             raise ModelError(msg) from None
         if len(set(labels)) < len(labels) or not all(labels):
-            msg = f"{path} has the labels {', '.join(map(repr, labels))}; expected each once and none empty; {mend}"
+            msg = f"{path} has the labels {', '.join(map(repr, labels))}; expected each once and none empty; {fix}"
             raise ModelError(msg)
         if not _spread(template) >= 1:
-            msg = f"{path} has the landmark template {template}; expected five points, pixels apart; {mend}"
+            msg = f"{path} has the landmark template {template}; expected five points, pixels apart; {fix}"
             raise ModelError(msg)
         if len(shape) != 3 or len(template) != 5 or not labels or not temperature > 0:
             msg = (
                 f"{path} has inconsistent metadata: input shape {shape} (expected C, H, W), {len(template)} template "
                 f"points (expected 5), {len(labels)} labels (expected at least 1), temperature {temperature} (expected "
-                f"> 0); {mend}"
+                f"> 0); {fix}"
             )
             raise ModelError(msg)
         return cls(
             name=name,
             labels=labels,
             input_shape=(shape[0], shape[1], shape[2]),
-            normalisation=normalisation,
+            normalization=normalization,
             landmark_template=template,
             temperature=temperature,
             metrics=metrics,

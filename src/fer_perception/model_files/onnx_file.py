@@ -12,7 +12,7 @@ from fer_perception.model_files.metadata import ModelMetadata
 from fer_perception.model_files.protobuf import WireError, onnx_external_locations, onnx_metadata
 from fer_perception.system.paths import expanded
 
-#: How files with a serialised TensorRT engine usually end.
+#: How files with a serialized TensorRT engine usually end.
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 #: A protocol buffer message ends at 2 GiB; nothing this project runs comes near.
 MAX_BYTES = 2**31 - 1

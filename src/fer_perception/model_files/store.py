@@ -1,4 +1,4 @@
-"""Model files: which there are, where they lie, how foreign ones are fetched and checked.
+"""Model files: which there are, where they lie, how third-party ones are fetched and checked.
 
 Three places are searched, in this order: the directory named by FER_MODEL_DIR, the models/ directory of the package,
 and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fer_perception/models`). Only
@@ -45,7 +45,7 @@ class ModelEntry:
         name: what `find`, `fetch` and `verify` call it.
         file_name: in each of the searched directories.
         description: one line.
-        licence: SPDX name and holder; "" for our own models.
+        license: SPDX name and holder; "" for our own models.
         sha256: hexadecimal; "" for expression models: their directory may hold their hashes (`SUMS`).
         size: bytes; 0 where none is recorded.
         urls: commit-pinned addresses, tried in order; empty = cannot be fetched.
@@ -55,7 +55,7 @@ class ModelEntry:
     name: str
     file_name: str
     description: str
-    licence: str = ""
+    license: str = ""
     sha256: str = ""
     size: int = 0
     urls: tuple[str, ...] = ()
@@ -68,12 +68,12 @@ _TRAIN = "ShiqiYu/libfacedetection.train"
 _TRAIN_FILE = "2b5e61dee21441ef4676505f835ab63ee53bae1e/onnx/yunet_s_dynamic.onnx"
 
 #: Models of others: fetched by the user, never shipped.
-FOREIGN_MODELS: tuple[ModelEntry, ...] = (
+THIRD_PARTY_MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(
         name="yunet",
         file_name="face_detection_yunet_2023mar.onnx",
         description="YuNet face detector of the OpenCV Zoo, for cv2.FaceDetectorYN",
-        licence="MIT (Shiqi Yu)",
+        license="MIT (Shiqi Yu)",
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         size=232589,
         urls=(
@@ -86,7 +86,7 @@ FOREIGN_MODELS: tuple[ModelEntry, ...] = (
         name="yunet_dynamic",
         file_name="yunet_s_dynamic.onnx",
         description="the same YuNet with dynamic input size, for ONNX Runtime and TensorRT",
-        licence="Apache-2.0 (Shiqi Yu)",
+        license="Apache-2.0 (Shiqi Yu)",
         sha256="daede24002cc8590f457998cc5e6c9e8b82f45f6bd969506a8913cd4ed10a2d3",
         size=237823,
         urls=(
@@ -115,7 +115,7 @@ class FileStatus:
         entry: which model.
         state: what was found.
         path: the file; None where it is missing.
-        message: one sentence: what is wrong and how to mend it; "" where all is well.
+        message: one sentence: what is wrong and how to fix it; "" where all is well.
     """
 
     entry: ModelEntry
@@ -162,17 +162,17 @@ class ModelStore:
         return found
 
     def entries(self) -> list[ModelEntry]:
-        """All known models: the foreign ones, then every other .onnx file in the searched directories, by name."""
-        foreign = {entry.file_name for entry in FOREIGN_MODELS}
+        """All known models: the third-party ones, then every other .onnx file in the searched directories, by name."""
+        other = {entry.file_name for entry in THIRD_PARTY_MODELS}
         names = {
             path.name
             for directory in self.directories()
             if is_directory(directory)
             for path in directory.glob("*.onnx")
-            if path.name not in foreign
+            if path.name not in other
         }
         ours = [ModelEntry(name[: -len(".onnx")], name, "expression model") for name in sorted(names)]
-        return [*FOREIGN_MODELS, *ours]
+        return [*THIRD_PARTY_MODELS, *ours]
 
     def find(self, name: str) -> Path:
         """The file of a model.
@@ -233,7 +233,7 @@ class ModelStore:
         Raises:
             ModelError: unknown name, nothing to download from, no network, wrong hash or an unwritable cache; the
                 message
-                says how to mend it.
+                says how to fix it.
         """
         if source is not None and not is_directory(source):
             msg = f"there is no folder {source} to take model files from"
@@ -272,7 +272,7 @@ class ModelStore:
         path = next((d / entry.file_name for d in directories if is_file(d / entry.file_name)), None)
         if path is None:
             searched = ", ".join(str(directory) for directory in directories)
-            message = f"{entry.file_name} is in none of {searched}; {_mend(entry)} or set FER_MODEL_DIR"
+            message = f"{entry.file_name} is in none of {searched}; {_fix(entry)} or set FER_MODEL_DIR"
             return FileStatus(entry, FileState.MISSING, None, message)
         return _file_status(entry, path)
 
@@ -321,7 +321,7 @@ class ModelStore:
         raise ModelError(msg)
 
 
-def _mend(entry: ModelEntry) -> str:
+def _fix(entry: ModelEntry) -> str:
     return f"run `fer models fetch {entry.name}`" if entry.urls else "build or install the package again"
 
 
@@ -330,7 +330,7 @@ def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
     try:
         found = file_sha256(path)
     except OSError as err:
-        return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {_mend(entry)}")
+        return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {_fix(entry)}")
     if not entry.sha256:
         recorded = _recorded_sum(path)
         if found == recorded:
@@ -343,7 +343,7 @@ def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
         )
         return FileStatus(entry, FileState.WRONG_HASH, path, message)
     if found != entry.sha256:
-        message = f"{path} has SHA-256 {found}, expected {entry.sha256}; remove this damaged file and {_mend(entry)}"
+        message = f"{path} has SHA-256 {found}, expected {entry.sha256}; remove this damaged file and {_fix(entry)}"
         return FileStatus(entry, FileState.WRONG_HASH, path, message)
     return FileStatus(entry, FileState.OK, path, "")
 

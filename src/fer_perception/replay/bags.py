@@ -29,7 +29,7 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 EMOTIONS_TYPE = "fer_msgs/msg/EmotionArray"
 
-_MEND = "record it again, or mend it with `ros2 bag reindex` or `mcap recover`"
+_FIX = "record it again, or fix it with `ros2 bag reindex` or `mcap recover`"
 
 
 def message_definitions() -> Path:
@@ -84,7 +84,7 @@ class BagMessage:
 
 @dataclass(frozen=True)
 class BagImage:
-    """Header and still encoded picture of an image message.
+    """Header and still encoded image of an image message.
 
     Attributes:
         topic: camera topic.
@@ -117,7 +117,7 @@ class BagReader:
             msg = f"{path} does not exist; expected a rosbag2 directory, .mcap or .db3 file"
             raise SourceError(msg)
         if path.is_dir() and not (path / "metadata.yaml").is_file():
-            msg = f"{path} holds no metadata.yaml, so it is no complete rosbag2; {_MEND}"
+            msg = f"{path} holds no metadata.yaml, so it is no complete rosbag2; {_FIX}"
             raise SourceError(msg)
         try:
             self._reader = Reader(path)
@@ -204,7 +204,7 @@ class BagReader:
         self._check_complete(connections, found)
 
     def read_image(self, message: BagMessage) -> BagImage:
-        """Take an image message apart; the picture itself is decoded later, by `BagImage.decode`.
+        """Take an image message apart; the image itself is decoded later, by `BagImage.decode`.
 
         Raises:
             ImageError: cause "corrupt": the message's bytes do not follow its type.
@@ -262,23 +262,23 @@ class BagReader:
         if short:
             msg = (
                 f"{self.path} announces more messages than can be read ({', '.join(short)}): a file or its index is "
-                f"damaged, or metadata.yaml is of another recording; {_MEND}"
+                f"damaged, or metadata.yaml is of another recording; {_FIX}"
             )
             raise SourceError(msg)
 
     def _damaged(self, err: Exception) -> SourceError:
-        mend = _MEND
+        fix = _FIX
         if self.path.suffix == ".bag":
-            mend = "bags of ROS 1 become readable with `rosbags-convert --src OLD.bag --dst NEW`"
+            fix = "bags of ROS 1 become readable with `rosbags-convert --src OLD.bag --dst NEW`"
         elif self.path.suffix.lower() in VIDEO_SUFFIXES:
-            mend = "videos go through `fer run`"
+            fix = "videos go through `fer run`"
         if isinstance(err, OSError) and err.errno == errno.ENOSPC:
             msg = f"{self.path} cannot be unpacked: {err.strerror}; make room, or set TMPDIR to a folder that has some"
             return SourceError(msg)
         # Some errors say nothing, such as that of a length no memory holds, or one word, such as a missing key.
         told = " ".join(str(err).split())
         told = told if " " in told else f"{type(err).__name__} {told}".strip()
-        return SourceError(f"{self.path} is no readable rosbag2 ({told}); {mend}")
+        return SourceError(f"{self.path} is no readable rosbag2 ({told}); {fix}")
 
 
 class BagWriter:

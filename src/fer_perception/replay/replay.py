@@ -166,13 +166,13 @@ class Replay:
         camera.received_ns = message.received_ns
         camera.pause.heard(message.received_ns * 1e-9)
         try:
-            picture = self._reader.read_image(message)
-            image = picture.decode()
+            recorded = self._reader.read_image(message)
+            image = recorded.decode()
         except ImageError as err:
             self.statistics.count_bad(topic, err.cause, str(err))
             return
         # Without a stamp from the driver, the time of recording is as near to the exposure as one gets.
-        judged = camera.clock.judge(picture.stamp_ns or message.received_ns, 0.0)
+        judged = camera.clock.judge(recorded.stamp_ns or message.received_ns, 0.0)
         if judged.verdict is Verdict.DROP:
             told = "the header stamp is earlier than that of the frame before"
             self.statistics.count_bad(topic, "out_of_order", told)
@@ -183,7 +183,7 @@ class Replay:
         result = self._pipeline.process([Frame(image, judged.stamp_ns, topic)])[0]
         self.statistics.frames[topic] += 1
         if self._writer is not None and self._emotions is not None:
-            array = message_from_result(result, picture.header, self._store.types)
+            array = message_from_result(result, recorded.header, self._store.types)
             self._writer.write(self._emotions, message.received_ns, self._store.serialize_cdr(array, EMOTIONS_TYPE))
         frame = ReplayedFrame(index, message.received_ns, image, result)
         for sink in self._sinks:

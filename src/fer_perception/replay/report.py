@@ -19,10 +19,10 @@ from fer_perception.pipeline_types import FaceResult
 from fer_perception.replay import report_charts
 from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.replay.report_charts import Sample
-from fer_perception.results.drawing import UNDECIDED, hex_colour
+from fer_perception.results.drawing import UNDECIDED, hex_color
 from fer_perception.system.files import write_atomically
 
-#: At most so many pictures a face: the first label changes.
+#: At most so many images a face: the first label changes.
 MAX_THUMBNAILS = 16
 _THUMBNAIL_HEIGHT = 104
 
@@ -35,7 +35,7 @@ class Thumbnail:
         t: s from the start of the bag.
         emotion: the new label.
         confidence: [0, 1].
-        jpeg: the picture.
+        jpeg: the image.
     """
 
     t: float
@@ -170,12 +170,12 @@ class Report:
             f"{self._legend()}</header>"
         )
 
-    def _colour(self, label: str) -> str:
-        return hex_colour(label, self._labels)
+    def _color(self, label: str) -> str:
+        return hex_color(label, self._labels)
 
     def _legend(self) -> str:
         items = "".join(
-            f'<li><i style="background:{self._colour(label)}"></i>{escape(label)}</li>' for label in self._labels
+            f'<li><i style="background:{self._color(label)}"></i>{escape(label)}</li>' for label in self._labels
         )
         return f'<ul class="legend">{items}</ul>'
 
@@ -211,12 +211,12 @@ class Report:
         samples = face.samples
         shares = Counter(sample.emotion for sample in samples)
         told = "".join(
-            f'<li><i style="background:{self._colour(name)}"></i>{escape(name or UNDECIDED)} '
+            f'<li><i style="background:{self._color(name)}"></i>{escape(name or UNDECIDED)} '
             f"<b>{100 * count / len(samples):.0f}%</b></li>"
             for name, count in shares.most_common()
         )
         camera = f" · {escape(face.camera)}" if len(self._cameras) > 1 else ""
-        shown = "".join(_figure(item, self._colour(item.emotion)) for item in face.thumbnails)
+        shown = "".join(_figure(item, self._color(item.emotion)) for item in face.thumbnails)
         hidden = face.changes - len(face.thumbnails)
         more = f'<p class="more">and {hidden} more changes</p>' if hidden > 0 else ""
         span = f"{samples[0].t:.1f} to {samples[-1].t:.1f} s{camera}"
@@ -276,11 +276,11 @@ def escape(text: str) -> str:
     return html.escape(text, quote=True)
 
 
-def _figure(item: Thumbnail, colour: str) -> str:
-    picture = base64.b64encode(item.jpeg).decode()
+def _figure(item: Thumbnail, color: str) -> str:
+    image = base64.b64encode(item.jpeg).decode()
     return (
-        f'<figure><img alt="face at {item.t:.1f} s" src="data:image/jpeg;base64,{picture}" '
-        f'style="border-color:{colour}">'
+        f'<figure><img alt="face at {item.t:.1f} s" src="data:image/jpeg;base64,{image}" '
+        f'style="border-color:{color}">'
         f"<figcaption><b>{escape(item.emotion or UNDECIDED)}</b> {item.confidence:.0%}<br>{item.t:.1f} s</figcaption>"
         "</figure>"
     )

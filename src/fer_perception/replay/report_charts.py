@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.results.drawing import UNDECIDED, hex_colour
+from fer_perception.results.drawing import UNDECIDED, hex_color
 
 #: A face that is not reported for this long, in s, and for 2.5 times its usual pause leaves a gap in its chart.
 GAP = 0.6
@@ -21,7 +21,7 @@ MAX_POINTS = 700
 _WIDTH, _LEFT, _RIGHT = 1080, 64, 8
 #: Opacity of the strip of each phase: either so low that the page's own text is legible on it, or full.
 _PHASES = {"onset": 0.42, "apex": 1.0, "offset": 0.24, "neutral": 0.1, "unknown": 0.0}
-#: Text on the full colours (and on the veils over them), and on faint ones; the second follows light and dark.
+#: Text on the full colors (and on the veils over them), and on faint ones; the second follows light and dark.
 _INK, _PAGE_TEXT = "#17191d", "var(--text)"
 #: Units of the drawing that a letter and an abbreviation of two letters take.
 _LETTER, _ABBREVIATION = 8, 14
@@ -57,14 +57,14 @@ class Look:
     """How a stretch of a strip looks.
 
     Attributes:
-        colour: of its area.
+        color: of its area.
         opacity: [0, 1] of its area.
         name: what it is, in its tooltip and, where there is room, on it.
-        ink: colour of the name.
+        ink: color of the name.
         short: stands on it where there is no room for the name; "" = nothing does.
     """
 
-    colour: str
+    color: str
     opacity: float
     name: str
     ink: str
@@ -72,7 +72,7 @@ class Look:
 
 
 def overview(rows: Sequence[tuple[str, Sequence[Sample]]], labels: Sequence[str], duration: float) -> str:
-    """One coloured strip of labels a face.
+    """One colored strip of labels a face.
 
     Args:
         rows: face id and its samples, oldest first.
@@ -193,7 +193,7 @@ def _runs(
         tip = html.escape(f"{look.name}, {first.t:.2f} to {last.t:.2f} s")
         parts.append(
             f'<rect x="{x0:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.0f}" rx="2" '
-            f'fill="{look.colour}" fill-opacity="{look.opacity:g}"><title>{tip}</title></rect>'
+            f'fill="{look.color}" fill-opacity="{look.opacity:g}"><title>{tip}</title></rect>'
         )
         shown = look.name if width > _LETTER * len(look.name) else look.short if width > _ABBREVIATION else ""
         if shown:
@@ -218,14 +218,14 @@ def _veil_style(name: str, _sample: Sample) -> Look:
 
 
 def _label_style(labels: Sequence[str], emotion: str, _sample: Sample) -> Look:
-    # Two letters tell all classes apart for those who cannot tell the colours apart.
+    # Two letters tell all classes apart for those who cannot tell the colors apart.
     name = emotion or UNDECIDED
-    return Look(hex_colour(emotion, labels), 1.0, name, _INK, name[:2])
+    return Look(hex_color(emotion, labels), 1.0, name, _INK, name[:2])
 
 
 def _phase_style(labels: Sequence[str], phase: str, sample: Sample) -> Look:
     opacity = _PHASES.get(phase, 0.0)
-    return Look(hex_colour(sample.emotion, labels), opacity, phase, _INK if opacity > 0.5 else _PAGE_TEXT)
+    return Look(hex_color(sample.emotion, labels), opacity, phase, _INK if opacity > 0.5 else _PAGE_TEXT)
 
 
 def _thin(piece: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -256,9 +256,9 @@ def _stack(
         above = below + values[:, column]
         outline = [f"{x:.1f},{top + height * (1 - v):.1f}" for x, v in zip(xs, above, strict=True)]
         back = [f"{x:.1f},{top + height * (1 - v):.1f}" for x, v in zip(xs[::-1], below[::-1], strict=True)]
-        colour = hex_colour(label, labels)
+        color = hex_color(label, labels)
         parts.append(
-            f'<polygon points="{" ".join(outline + back)}" fill="{colour}" fill-opacity="0.88">'
+            f'<polygon points="{" ".join(outline + back)}" fill="{color}" fill-opacity="0.88">'
             f"<title>{html.escape(label)}</title></polygon>"
         )
         below = above

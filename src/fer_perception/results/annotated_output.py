@@ -1,4 +1,4 @@
-"""Writing annotated pictures and videos into a directory."""
+"""Writing annotated images and videos into a directory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from fer_perception.errors import SourceError
 from fer_perception.imaging.image_files import opencv_name
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class AnnotatedOutput:
-    """Collects annotated frames in a directory: stills as pictures, everything else as one video a camera.
+    """Collects annotated frames in a directory: stills as images, everything else as one video a camera.
 
     `NAME.jpg` becomes `NAME_annotated.jpg`; formats OpenCV does not write become PNG; videos become
     `NAME_annotated.mp4`. Older files of these names are replaced.
@@ -35,7 +35,7 @@ class AnnotatedOutput:
         self.files: list[Path] = []
         self._videos: dict[str, VideoFile] = {}
 
-    def add_picture(self, name: str, image: NDArray[np.uint8]) -> Path:
+    def add_image(self, name: str, image: NDArray[np.uint8]) -> Path:
         """Write one still.
 
         Args:
@@ -49,7 +49,7 @@ class AnnotatedOutput:
             SourceError: it cannot be written.
         """
         source = Path(name)
-        if source.suffix.lower() in _PICTURES:
+        if source.suffix.lower() in _IMAGES:
             path = self.directory / f"{source.stem}_annotated{source.suffix.lower()}"
         else:
             path = self.directory / f"{source.name}_annotated.png"

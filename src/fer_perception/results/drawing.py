@@ -1,6 +1,6 @@
 """Drawing what the pipeline says of a frame on that frame: boxes, labels, confidence bars and phases.
 
-Everything scales with the picture and the face, so that it stays legible from 320x240 to 4K, and every face's text sits
+Everything scales with the image and the face, so that it stays legible from 320x240 to 4K, and every face's text sits
 on its own dark plate, so that it does on any background.
 """
 
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from fer_perception.pipeline_types import FaceResult, FrameResult, Phase
 
 Rect = tuple[int, int, int, int]
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-#: Colour (red, green, blue) of each class, told apart on dark and on light ground, by the colour-blind too; also of
+#: Color (red, green, blue) of each class, told apart on dark and on light ground, by the color-blind too; also of
 #: reports and charts.
-COLOURS: dict[str, tuple[int, int, int]] = {
+COLORS: dict[str, tuple[int, int, int]] = {
     "angry": (232, 72, 72),
     "disgusted": (123, 167, 37),
     "scared": (176, 126, 193),
@@ -32,40 +32,40 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "neutral": (160, 168, 178),
     "contempt": (211, 115, 143),
 }
-#: Of "undecided", and of a label that neither is in `COLOURS` nor among those that are told apart.
-OTHER_COLOUR = (210, 210, 210)
-#: Colours of a model's other classes in CIE L*a*b*: hues all around from the first one (degrees), L* in turn, so that
-#: neighbours differ in both; all of them legible under dark text and as text on dark ground.
+#: Of "undecided", and of a label that neither is in `COLORS` nor among those that are told apart.
+OTHER_COLOR = (210, 210, 210)
+#: Colors of a model's other classes in CIE L*a*b*: hues all around from the first one (degrees), L* in turn, so that
+#: neighbors differ in both; all of them legible under dark text and as text on dark ground.
 _LIGHTNESS, _CHROMA, _FIRST_HUE = (64.0, 82.0, 72.0), 48.0, 265.0
 
 UNDECIDED = "undecided"
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_PLATE: Colour = (24, 20, 18)
-_WHITE: Colour = (250, 250, 250)
-_DIM: Colour = (190, 190, 190)
+_PLATE: Color = (24, 20, 18)
+_WHITE: Color = (250, 250, 250)
+_DIM: Color = (190, 190, 190)
 _PLATE_OPACITY = 0.9
 #: Shares of the usual height of text that are tried until no face and no plate is hidden; pixels it has at least.
 _CROWD_TEXT, _LEAST_TEXT = (1.0, 0.7, 0.5), 7
-#: How far a class's colour goes towards white where it is text: together with the plate, legible over a white wall.
+#: How far a class's color goes towards white where it is text: together with the plate, legible over a white wall.
 _TEXT_WHITENESS = 0.25
 
 
-def colour_of(label: str, labels: Sequence[str] = ()) -> tuple[int, int, int]:
+def color_of(label: str, labels: Sequence[str] = ()) -> tuple[int, int, int]:
     """Red, green, blue in 0-255 of a class name ("" = undecided).
 
     Args:
         label: the class.
-        labels: all classes of the model: those that are not in `COLOURS` get colours of their own by their order.
+        labels: all classes of the model: those that are not in `COLORS` get colors of their own by their order.
     """
-    if label in COLOURS or label not in labels:
-        return COLOURS.get(label, OTHER_COLOUR)
-    return _other_colours(tuple(labels))[label]
+    if label in COLORS or label not in labels:
+        return COLORS.get(label, OTHER_COLOR)
+    return _other_colors(tuple(labels))[label]
 
 
 @lru_cache(maxsize=16)
-def _other_colours(labels: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
-    others = [label for label in labels if label not in COLOURS]
+def _other_colors(labels: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
+    others = [label for label in labels if label not in COLORS]
     number = np.arange(len(others))
     hue = np.radians(_FIRST_HUE + 360.0 * number / max(len(others), 1))
     lightness = np.array(_LIGHTNESS)[number % len(_LIGHTNESS)]
@@ -74,14 +74,14 @@ def _other_colours(labels: tuple[str, ...]) -> dict[str, tuple[int, int, int]]:
     return {label: (red, green, blue) for label, (red, green, blue) in zip(others, rgb, strict=True)}
 
 
-def hex_colour(label: str, labels: Sequence[str] = ()) -> str:
-    """`colour_of` as "#rrggbb"."""
-    return "#{:02x}{:02x}{:02x}".format(*colour_of(label, labels))
+def hex_color(label: str, labels: Sequence[str] = ()) -> str:
+    """`color_of` as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*color_of(label, labels))
 
 
 @dataclass(frozen=True)
 class FaceLayout:
-    """Where the drawing of one face goes, in pixels of the picture; nothing is drawn outside.
+    """Where the drawing of one face goes, in pixels of the image; nothing is drawn outside.
 
     Attributes:
         frame: the box with its outline: x, y, width, height.
@@ -110,20 +110,20 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
     if image.ndim == 2:
         canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     placed = list(layout(canvas.shape[1], canvas.shape[0], result))
-    colours = [_bgr(colour_of(face.emotion, result.labels)) for face, _ in placed]
-    for (face, place), colour in zip(placed, colours, strict=True):
-        _draw_frame(canvas, face, place, colour)
-    # Plates last: a label is never crossed by the box of a neighbour.
-    for (face, place), colour in zip(placed, colours, strict=True):
-        _draw_plate(canvas, face, place, colour)
+    colors = [_bgr(color_of(face.emotion, result.labels)) for face, _ in placed]
+    for (face, place), color in zip(placed, colors, strict=True):
+        _draw_frame(canvas, face, place, color)
+    # Plates last: a label is never crossed by the box of a neighbor.
+    for (face, place), color in zip(placed, colors, strict=True):
+        _draw_plate(canvas, face, place, color)
     return canvas
 
 
 def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceResult, FaceLayout]]:
-    """Decide where each face's box and plate go on a picture of `width` x `height` pixels.
+    """Decide where each face's box and plate go on an image of `width` x `height` pixels.
 
     A plate goes above its box, below it, beside it, or inside its upper or lower edge: the first place within the
-    picture that covers no other plate and as little as possible of other faces. In a crowd, where plates would hide
+    image that covers no other plate and as little as possible of other faces. In a crowd, where plates would hide
     faces or one another all the same, the text shrinks.
 
     Yields:
@@ -141,7 +141,7 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
     fewest: int | None = None
     for share in _CROWD_TEXT:
         heights = [max(round(_text_height(width, height, roi) * share), _LEAST_TEXT) for roi in rois]
-        places = _place_all(faces, heights, rois, picture=(width, height))
+        places = _place_all(faces, heights, rois, image=(width, height))
         hidden = _hidden(places, rois)
         if fewest is None or hidden < fewest:
             fewest, plates, sizes = hidden, places, heights
@@ -155,14 +155,14 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
 
 
 def _place_all(
-    faces: list[FaceResult], heights: list[int], rois: list[Rect], *, picture: tuple[int, int]
+    faces: list[FaceResult], heights: list[int], rois: list[Rect], *, image: tuple[int, int]
 ) -> dict[int, Rect]:
     """The plate of each face, by its index; the largest faces (the last ones) choose first."""
     plates: dict[int, Rect] = {}
     for index in reversed(range(len(faces))):
         size = _plate_size(faces[index], heights[index], rois[index][2])
         others = [roi for other, roi in enumerate(rois) if other != index]
-        plates[index] = _place(size, rois[index], picture=picture, taken=list(plates.values()), others=others)
+        plates[index] = _place(size, rois[index], image=image, taken=list(plates.values()), others=others)
     return plates
 
 
@@ -171,16 +171,16 @@ def _hidden(plates: dict[int, Rect], rois: list[Rect]) -> int:
     if not rois:
         return 0
     own = [plates[index] for index in range(len(rois))]
-    foreign = ~np.eye(len(rois), dtype=bool)
+    other = ~np.eye(len(rois), dtype=bool)
     count = 0
     for covered, share in ((rois, 1 / 3), (own, 1 / 20)):
         areas = np.array([w * h for _, _, w, h in covered])[:, None]
-        count += int(((_overlaps(covered, own) > share * areas) & foreign).any(axis=1).sum())
+        count += int(((_overlaps(covered, own) > share * areas) & other).any(axis=1).sum())
     return count
 
 
 def _text_height(width: int, height: int, roi: Rect) -> int:
-    """Capitals of a ninth of the face, but never smaller than legible on a screen that shows the whole picture."""
+    """Capitals of a ninth of the face, but never smaller than legible on a screen that shows the whole image."""
     short = min(width, height * 4 // 3) * 3 / 4
     smallest, largest = max(float(_LEAST_TEXT), short / 60), max(9.0, short / 24)
     return round(min(max(roi[2] / 9, smallest), largest))
@@ -235,16 +235,14 @@ def _bar_height(text_height: int) -> int:
     return max(3, round(text_height * 0.45))
 
 
-def _place(
-    size: tuple[int, int], roi: Rect, *, picture: tuple[int, int], taken: list[Rect], others: list[Rect]
-) -> Rect:
+def _place(size: tuple[int, int], roi: Rect, *, image: tuple[int, int], taken: list[Rect], others: list[Rect]) -> Rect:
     w, h = size
-    width, height = picture
+    width, height = image
     x, y, box_w, box_h = roi
-    centred = x + (box_w - w) // 2
+    centerd = x + (box_w - w) // 2
     candidates = [
-        (x, y - h), (centred, y - h), (x + box_w - w, y - h),
-        (x, y + box_h), (centred, y + box_h), (x + box_w - w, y + box_h),
+        (x, y - h), (centerd, y - h), (x + box_w - w, y - h),
+        (x, y + box_h), (centerd, y + box_h), (x + box_w - w, y + box_h),
         (x + box_w, y), (x - w, y), (x, y + box_h - h), (x, y),
     ]  # fmt: skip
     rects = [
@@ -270,16 +268,16 @@ def _clip(rect: Rect, width: int, height: int) -> Rect:
     return x0, y0, x1 - x0, y1 - y0
 
 
-def _bgr(rgb: tuple[int, int, int]) -> Colour:
+def _bgr(rgb: tuple[int, int, int]) -> Color:
     return rgb[2], rgb[1], rgb[0]
 
 
-def _as_text(colour: Colour) -> Colour:
-    blue, green, red = (round(part + _TEXT_WHITENESS * (255 - part)) for part in colour)
+def _as_text(color: Color) -> Color:
+    blue, green, red = (round(part + _TEXT_WHITENESS * (255 - part)) for part in color)
     return blue, green, red
 
 
-def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, colour: Colour) -> None:
+def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, color: Color) -> None:
     x, y, w, h = place.frame
     if w < 2 or h < 2:
         return
@@ -292,9 +290,9 @@ def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, 
         upper_left, lower_right = (0, 0), (w - 1, h - 1)
     cv2.rectangle(view, upper_left, lower_right, _PLATE, line * 3, cv2.LINE_4)
     if face.observed:
-        cv2.rectangle(view, upper_left, lower_right, colour, line, cv2.LINE_4)
+        cv2.rectangle(view, upper_left, lower_right, color, line, cv2.LINE_4)
     else:
-        _dashed(view, upper_left, lower_right, colour, line)
+        _dashed(view, upper_left, lower_right, color, line)
     if face.landmarks is None or not face.observed:
         return
     radius = max(1, line)
@@ -302,20 +300,20 @@ def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, 
     for point in face.landmarks:
         px, py = int(point[0]) - x, int(point[1]) - y
         if radius <= px < w - radius and radius <= py < h - radius and (point < scale).all():
-            cv2.circle(view, (px, py), radius, colour, -1, cv2.LINE_AA)
+            cv2.circle(view, (px, py), radius, color, -1, cv2.LINE_AA)
 
 
-def _dashed(view: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int], colour: Colour, line: int) -> None:
+def _dashed(view: NDArray[np.uint8], start: tuple[int, int], end: tuple[int, int], color: Color, line: int) -> None:
     dash = max(4, 4 * line)
     for x in range(start[0], end[0], 2 * dash):
         for y in (start[1], end[1]):
-            cv2.line(view, (x, y), (min(x + dash, end[0]), y), colour, line, cv2.LINE_4)
+            cv2.line(view, (x, y), (min(x + dash, end[0]), y), color, line, cv2.LINE_4)
     for y in range(start[1], end[1], 2 * dash):
         for x in (start[0], end[0]):
-            cv2.line(view, (x, y), (x, min(y + dash, end[1])), colour, line, cv2.LINE_4)
+            cv2.line(view, (x, y), (x, min(y + dash, end[1])), color, line, cv2.LINE_4)
 
 
-def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, colour: Colour) -> None:
+def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, color: Color) -> None:
     x, y, w, h = place.plate
     if w < 4 or h < 4:
         return
@@ -325,18 +323,18 @@ def _draw_plate(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, 
     label, percent, face_id, phase = _texts(face)
     text, small, pad = place.text_height, _small(place.text_height), _pad(place.text_height)
     base = pad + text
-    _text(view, label, (pad, base), text, _as_text(colour))
+    _text(view, label, (pad, base), text, _as_text(color))
     _text(view, percent, (w - pad - _text_width(percent, text), base), text, _WHITE)
     top, bar = base + pad, _bar_height(text)
     cv2.rectangle(view, (pad, top), (w - pad - 1, top + bar - 1), (80, 76, 72), -1)
     filled = round((w - 2 * pad) * min(max(face.confidence, 0.0), 1.0))
     if filled > 0:
-        cv2.rectangle(view, (pad, top), (pad + filled - 1, top + bar - 1), colour, -1)
+        cv2.rectangle(view, (pad, top), (pad + filled - 1, top + bar - 1), color, -1)
     lower = top + bar + pad + small
     _text(view, face_id, (pad, lower), small, _WHITE)
     _text(view, phase, (w - pad - _text_width(phase, small), lower), small, _DIM)
 
 
-def _text(view: NDArray[np.uint8], text: str, origin: tuple[int, int], text_height: int, colour: Colour) -> None:
+def _text(view: NDArray[np.uint8], text: str, origin: tuple[int, int], text_height: int, color: Color) -> None:
     scale, thickness = _font(text_height)
-    cv2.putText(view, text, origin, _FONT, scale, colour, thickness, cv2.LINE_AA)
+    cv2.putText(view, text, origin, _FONT, scale, color, thickness, cv2.LINE_AA)

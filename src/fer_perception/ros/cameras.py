@@ -72,8 +72,8 @@ def mismatch(node: Node, camera: CameraTopic) -> str:
         found = sorted({offer.topic_type for offer in offers})
         # Of image_transport's plugins only compressed can be read: naming a transport does not help with theora.
         readable = any(name in found for name in ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"))
-        mend = "remap it, or set image_transports" if readable else "name a topic of raw or compressed images"
-        return f"the topic carries {', '.join(found)}, expected {expected}: {mend}"
+        fix = "remap it, or set image_transports" if readable else "name a topic of raw or compressed images"
+        return f"the topic carries {', '.join(found)}, expected {expected}: {fix}"
     reasons = []
     for offer in fitting:
         compatible, reason = qos_check_compatible(offer.qos_profile, camera.qos)

@@ -82,7 +82,7 @@ def _floats(values: Sequence[float] | NDArray[np.float64]) -> array[float]:
 
 
 def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """The picture of a sensor_msgs/Image or CompressedImage.
+    """The image of a sensor_msgs/Image or CompressedImage.
 
     Raises:
         ImageError: it cannot be used.
@@ -100,7 +100,7 @@ def decode_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
 
 
 def image_message(image: NDArray[np.uint8], header: Any) -> Image:
-    """A picture as sensor_msgs/Image.
+    """An image as sensor_msgs/Image.
 
     Args:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.

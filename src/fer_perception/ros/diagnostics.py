@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from fer_perception.live.camera_statistics import CameraSnapshot
 from fer_perception.timing import PAUSES
 
-#: Causes of drops that are no fault of the picture.
+#: Causes of drops that are no fault of the image.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
 #: From this share of frames dropped because a newer one came, the machine counts as overloaded.
 OVERLOAD_SHARE = 0.1

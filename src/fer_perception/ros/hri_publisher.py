@@ -132,10 +132,10 @@ class FacesPublisher:
 
 
 def cropped(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
-    """The face's box as it is in the picture, scaled to fit and centred on black.
+    """The face's box as it is in the image, scaled to fit and centerd on black.
 
     Returns:
-        (128, 128, 3) or, for a gray picture, (128, 128) uint8.
+        (128, 128, 3) or, for a gray image, (128, 128) uint8.
     """
     x, y, width, height = face.roi
     scale = CROP_SIDE / max(width, height)
@@ -150,10 +150,10 @@ def cropped(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
 
 
 def aligned(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
-    """The face turned upright and scaled as the network sees it, in the picture's colours.
+    """The face turned upright and scaled as the network sees it, in the image's colors.
 
     Returns:
-        (128, 128, 3) or, for a gray picture, (128, 128) uint8.
+        (128, 128, 3) or, for a gray image, (128, 128) uint8.
     """
     (transform,) = crop_transforms(np.array([face.roi], np.float32), [face.landmarks], size=CROP_SIDE)
     return np.asarray(cv2.warpAffine(image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_AREA), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The node `image_source`: a webcam, a video, or pictures as sensor_msgs/Image on `image_raw`."""
+"""The node `image_source`: a webcam, a video, or images as sensor_msgs/Image on `image_raw`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from fer_perception.ros.topics import SOURCE_IMAGES
 from fer_perception.settings.node_settings import ImageSourceSettings
 from fer_perception.timing import RateLimit
 
-#: A picture that is shown for longer is published so often, in Hz.
-PICTURE_HZ = 15.0
+#: An image that is shown for longer is published so often, in Hz.
+IMAGE_HZ = 15.0
 #: How long the publisher stays after the last frame of what is shown only once, in s.
 LINGER = 0.5
-#: How many pictures a second are shown where nobody says.
-PICTURES_PER_SECOND = 1.0
+#: How many images a second are shown where nobody says.
+IMAGES_PER_SECOND = 1.0
 
 
 class ImageSource(Node):
@@ -59,7 +59,7 @@ class ImageSource(Node):
             raise ConfigError("; ".join(parameters.problems.values()))
         self._settings = parameters.settings(ImageSourceSettings)
         if not self._settings.source:
-            msg = "source is empty; expected a webcam's index, a video file or a directory of pictures (-p source:=...)"
+            msg = "source is empty; expected a webcam's index, a video file or a directory of images (-p source:=...)"
             raise ConfigError(msg)
         self._publisher = self.create_publisher(Image, SOURCE_IMAGES.name, qos, qos_overriding_options=NO_OPTIONS)
         self._media = open_media(self._settings.source)
@@ -130,18 +130,18 @@ class ImageSource(Node):
         for problem in media.problems:
             self.get_logger().warning(problem)
         if not published:
-            msg = f"{media.name} gave no picture; {'; '.join(media.problems) or 'it is empty'}"
+            msg = f"{media.name} gave no image; {'; '.join(media.problems) or 'it is empty'}"
             raise SourceError(msg)
 
     def _rate(self, media: Media) -> float:
         if self._settings.rate > 0:
             return self._settings.rate
-        return PICTURES_PER_SECOND if media.rate is None else media.rate
+        return IMAGES_PER_SECOND if media.rate is None else media.rate
 
     def _show(self, item: MediaFrame, media: Media, due: float) -> float:
         """Publish a frame when it is due, again and again where it stays for long; returns when the next one is due."""
         period = 1.0 / self._rate(media)
-        repeats = max(1, round(period * PICTURE_HZ)) if media.rate is None else 1
+        repeats = max(1, round(period * IMAGE_HZ)) if media.rate is None else 1
         for _ in range(repeats):
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 break

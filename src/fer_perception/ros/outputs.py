@@ -75,7 +75,7 @@ class CameraOutput:
         send(self._node, self._emotions, emotion_array(result, received.message.header))
 
     def published(self, result: FrameResult, received: Received, image: NDArray[np.uint8]) -> None:
-        """Send pictures and the topics of ROS4HRI."""
+        """Send images and the topics of ROS4HRI."""
         if not self._node.context.ok():
             return
         self._debug.publish(image, result, received.message.header)

@@ -136,7 +136,7 @@ SOURCE_IMAGES = Topic(
     "out",
     reliable=True,
     depth=5,
-    description="the webcam, video or pictures that the parameter `source` names",
+    description="the webcam, video or images that the parameter `source` names",
 )
 
 NODE_TOPICS = (IMAGES, EMOTIONS, DEBUG_IMAGE, DEBUG_IMAGE_COMPRESSED, DIAGNOSTICS)

@@ -45,11 +45,11 @@ class ImageSourceSettings:
 
     source: str = setting(
         "",
-        "What to publish: the index of a webcam, a stream's address, a video, a picture or a directory of pictures.",
+        "What to publish: the index of a webcam, a stream's address, a video, an image or a directory of images.",
     )
     rate: float = setting(
         0.0,
-        "Frames a second; 0 = the video's or camera's own rate. For pictures: how many a second are shown (0 = 1); "
+        "Frames a second; 0 = the video's or camera's own rate. For images: how many a second are shown (0 = 1); "
         "each is published again and again until the next, as a camera would see it.",
         minimum=0.0,
         maximum=1000.0,

@@ -9,7 +9,7 @@ from fer_perception.settings.declaration import setting
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """Settings of everything between a decoded picture and its result (seconds, pixels, probabilities)."""
+    """Settings of everything between a decoded image and its result (seconds, pixels, probabilities)."""
 
     model: str = setting(
         "arch1_fer2013",
@@ -33,22 +33,21 @@ class PipelineSettings:
     )
     detection_size: int = setting(
         640,
-        "Longer side, in pixels, of the copy the detector looks at; larger pictures are reduced to it, 0 = never "
-        "reduce.",
+        "Longer side, in pixels, of the copy the detector looks at; larger images are reduced to it, 0 = never reduce.",
         minimum=0,
         maximum=4096,
         live=True,
     )
     min_face_size: int = setting(
         16,
-        "Faces narrower or lower than this, in pixels of the source picture, are ignored; below about 24 what they "
+        "Faces narrower or lower than this, in pixels of the source image, are ignored; below about 24 what they "
         "show is mostly guessed (their quality says so).",
         minimum=4,
         maximum=2048,
         live=True,
     )
     max_faces: int = setting(
-        64, "At most so many faces a picture, the largest first.", minimum=1, maximum=1024, live=True
+        64, "At most so many faces an image, the largest first.", minimum=1, maximum=1024, live=True
     )
     detect_every: int = setting(
         1,
@@ -91,7 +90,7 @@ class PipelineSettings:
     )
     hmm_correlation_time: float = setting(
         1.0,
-        "How long the errors of neighbouring frames are expected to be alike, in s, until a face has taught better "
+        "How long the errors of neighboring frames are expected to be alike, in s, until a face has taught better "
         "(hmm filter).",
         minimum=0.0,
         maximum=5.0,

@@ -1,6 +1,6 @@
-"""The hidden Markov filter: which expression a face shows, when the errors of neighbouring frames are alike.
+"""The hidden Markov filter: which expression a face shows, when the errors of neighboring frames are alike.
 
-Hidden are the class and the view. A view is what the network sees as one picture: pose, light, crop, the way the person
+Hidden are the class and the view. A view is what the network sees as one image: pose, light, crop, the way the person
 smiles. All frames of a view err together, so a frame that repeats its view brings no new evidence, and only a new view
 can show a new class. How long views last is learnt from each face while it is watched, so the same settings suit frames
 that err independently and frames that err alike for a second. The derivation is in docs/smoothing.md.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-#: Standard deviation of a log-probability within a view and between views (measured on held-out pictures).
+#: Standard deviation of a log-probability within a view and between views (measured on held-out images).
 JITTER, SPREAD = 0.22, 2.0
 #: Log-probabilities are compared above this floor: how small a small probability is says little.
 COMPARED_FROM = 1e-3

@@ -17,7 +17,7 @@ from fer_perception.temporal.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.temporal.label_decision import LabelDecision
 from fer_perception.temporal.phases import PhaseEstimator
 
-#: Pictures of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
+#: Images of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
 #: learning"): the class frequencies behind the network's probabilities.
 TRAINING_COUNTS: dict[str, int] = {
     "angry": 3995,
@@ -126,7 +126,7 @@ class Smoother:
 
 
 def training_prior(labels: Sequence[str]) -> NDArray[np.float64]:
-    """(K,) class frequencies of the training pictures, sum 1; uniform where a label is not among `TRAINING_COUNTS`."""
+    """(K,) class frequencies of the training images, sum 1; uniform where a label is not among `TRAINING_COUNTS`."""
     counts = np.array([float(TRAINING_COUNTS.get(label, 0)) for label in labels])
     return counts / counts.sum() if np.all(counts > 0) else np.full(len(labels), 1.0 / len(labels))
 

@@ -58,7 +58,7 @@ def same_face(boxes: NDArray[np.floating], others: NDArray[np.floating]) -> NDAr
 def match(motions: Sequence[FaceMotion], detections: Sequence[Detection]) -> list[tuple[int, int]]:
     """Assign detections to predicted faces.
 
-    The cost of a pair is 1 - IoU plus the mean distance of their landmarks in face sizes (of their centres where one
+    The cost of a pair is 1 - IoU plus the mean distance of their landmarks in face sizes (of their centers where one
     has no landmarks). Pairs out of reach of the prediction's uncertainty are forbidden.
 
     Args:
@@ -75,8 +75,8 @@ def match(motions: Sequence[FaceMotion], detections: Sequence[Detection]) -> lis
     iou, _ = overlaps(predicted, found)
     predicted_size = np.sqrt(np.maximum(predicted[:, 2] * predicted[:, 3], 1.0))[:, None]
     found_size = np.sqrt(np.maximum(found[:, 2] * found[:, 3], 1.0))[None, :]
-    centres = predicted[:, None, :2] + 0.5 * predicted[:, None, 2:] - found[None, :, :2] - 0.5 * found[None, :, 2:]
-    away = np.linalg.norm(centres, axis=-1) / predicted_size
+    centers = predicted[:, None, :2] + 0.5 * predicted[:, None, 2:] - found[None, :, :2] - 0.5 * found[None, :, 2:]
+    away = np.linalg.norm(centers, axis=-1) / predicted_size
     spread = np.sqrt(np.array([m.position_variance for m in motions]) + POSITION_NOISE**2)[:, None]
     size_spread = np.sqrt(np.array([m.size_variance for m in motions]) + SIZE_NOISE**2)[:, None]
     reach = np.clip(GATE_SIGMAS * spread, MIN_REACH, MAX_REACH)

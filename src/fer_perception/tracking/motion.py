@@ -18,7 +18,7 @@ from fer_perception.pipeline_types import Detection
 USUAL_SPEED = 1.2
 #: ... and keep a velocity for about this long, s: over a few frames it is constant, after a long loss it has died away.
 VELOCITY_TIME = 1.0
-#: Standard deviation of a detector's box centre, in face sizes.
+#: Standard deviation of a detector's box center, in face sizes.
 POSITION_NOISE = 0.05
 #: Standard deviation of a detector's log width and log height.
 SIZE_NOISE = 0.07
@@ -31,7 +31,7 @@ class FaceMotion:
     """State of one face box at one time.
 
     Attributes:
-        centre: x, y in pixels.
+        center: x, y in pixels.
         velocity: pixels per s.
         log_size: natural logarithms of width and height in pixels.
         position_variance: squared face sizes.
@@ -41,7 +41,7 @@ class FaceMotion:
         shape: (5, 2) float64 landmarks relative to the box (0 to 1 inside); None where never given.
     """
 
-    centre: tuple[float, float]
+    center: tuple[float, float]
     velocity: tuple[float, float]
     log_size: tuple[float, float]
     position_variance: float
@@ -53,9 +53,9 @@ class FaceMotion:
     @classmethod
     def begin(cls, detection: Detection) -> FaceMotion:
         """The state after the first detection of a face."""
-        centre, log_size = _measure(detection)
+        center, log_size = _measure(detection)
         return cls(
-            centre=centre,
+            center=center,
             velocity=(0.0, 0.0),
             log_size=log_size,
             position_variance=POSITION_NOISE**2,
@@ -74,7 +74,7 @@ class FaceMotion:
     def box(self) -> NDArray[np.float32]:
         """(4,) float32 x, y, width, height in pixels."""
         width, height = math.exp(self.log_size[0]), math.exp(self.log_size[1])
-        x, y = self.centre
+        x, y = self.center
         return np.array([x - 0.5 * width, y - 0.5 * height, width, height], dtype=np.float32)
 
     @property
@@ -89,7 +89,7 @@ class FaceMotion:
         """The state `dt` seconds (>= 0) later, with nothing seen in between."""
         if dt <= 0.0:
             return self
-        (x, y), (vx, vy) = self.centre, self.velocity
+        (x, y), (vx, vy) = self.center, self.velocity
         # The velocity is an Ornstein-Uhlenbeck process; these are its exact moments and those of its integral.
         left = math.exp(-dt / VELOCITY_TIME)
         way = VELOCITY_TIME * (1.0 - left)
@@ -97,7 +97,7 @@ class FaceMotion:
         wandered = usual * VELOCITY_TIME**2 * (2.0 * dt / VELOCITY_TIME - 3.0 + 4.0 * left - left**2)
         return replace(
             self,
-            centre=(x + vx * way, y + vy * way),
+            center=(x + vx * way, y + vy * way),
             velocity=(vx * left, vy * left),
             position_variance=self.position_variance
             + 2.0 * way * self.covariance
@@ -111,13 +111,13 @@ class FaceMotion:
     def correct(self, detection: Detection) -> FaceMotion:
         """The state after a detection at the same time."""
         (mx, my), (log_w, log_h) = _measure(detection)
-        (x, y), (vx, vy) = self.centre, self.velocity
+        (x, y), (vx, vy) = self.center, self.velocity
         innovation = self.position_variance + POSITION_NOISE**2
         gain, velocity_gain = self.position_variance / innovation, self.covariance / innovation
         size_gain = self.size_variance / (self.size_variance + SIZE_NOISE**2)
         shape = _relative_landmarks(detection)
         return FaceMotion(
-            centre=(x + gain * (mx - x), y + gain * (my - y)),
+            center=(x + gain * (mx - x), y + gain * (my - y)),
             velocity=(vx + velocity_gain * (mx - x), vy + velocity_gain * (my - y)),
             log_size=(
                 self.log_size[0] + size_gain * (log_w - self.log_size[0]),
@@ -131,10 +131,10 @@ class FaceMotion:
         )
 
     def scaled(self, x: float, y: float) -> FaceMotion:
-        """The same face in a picture `x` times as wide and `y` times as high."""
+        """The same face in an image `x` times as wide and `y` times as high."""
         return replace(
             self,
-            centre=(self.centre[0] * x, self.centre[1] * y),
+            center=(self.center[0] * x, self.center[1] * y),
             velocity=(self.velocity[0] * x, self.velocity[1] * y),
             log_size=(self.log_size[0] + math.log(x), self.log_size[1] + math.log(y)),
         )

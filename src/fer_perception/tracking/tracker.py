@@ -1,4 +1,4 @@
-"""Stable face ids: from the detections of each picture of one camera to tracks, in header time."""
+"""Stable face ids: from the detections of each image of one camera to tracks, in header time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_perception.timing import UsualPause
 from fer_perception.tracking.matching import match, same_face
 from fer_perception.tracking.motion import FaceMotion
 
-#: A picture whose width and height changed by factors this alike shows the same scene in another resolution.
+#: An image whose width and height changed by factors this alike shows the same scene in another resolution.
 _SAME_ASPECT = 0.02
 
 
@@ -45,9 +45,9 @@ class Track:
         box: (4,) float32 x, y, width, height in pixels: the detection's where observed, else predicted.
         landmarks: (5, 2) float32 pixels, likewise; None where the detector gives none.
         score: detector's confidence of the latest detection, [0, 1].
-        observed: a detection of this very picture belongs to it (never after `Tracker.predict`).
+        observed: a detection of this very image belongs to it (never after `Tracker.predict`).
         detection_index: which of the detections given to `Tracker.update`; None where not observed.
-        lost: the latest picture that was searched did not show it.
+        lost: the latest image that was searched did not show it.
         first_seen: stamp of the first detection, s.
         last_seen: stamp of the latest detection, s.
         confirmed: seen for `birth_time`; only such tracks are to be reported.
@@ -90,8 +90,8 @@ class Tracker:
 
     A face is confirmed once it was seen for `birth_time`: with a birth time above 0 that takes at least two
     detections, so a single false alarm is never reported. A candidate that is not seen for `birth_time` (and at the
-    next picture, where pictures are rarer) is forgotten. A confirmed face that is not found any more moves on with
-    constant velocity until it was not seen for `track_timeout`, or has left the picture. Where pictures are searched so
+    next image, where images are rarer) is forgotten. A confirmed face that is not found any more moves on with
+    constant velocity until it was not seen for `track_timeout`, or has left the image. Where images are searched so
     rarely that this time is over before the next search, a face that nobody has looked for yet is not lost.
 
     Stamps must not fall; a stamp before the latest one is taken for the latest one. After a jump back in time call
@@ -134,14 +134,14 @@ class Tracker:
         image_size: tuple[int, int] | None = None,
         immediate: bool = False,
     ) -> list[Track]:
-        """Take in the detections of one picture.
+        """Take in the detections of one image.
 
         Args:
-            detections: of this picture, in any order; a face found twice is counted once.
-            stamp_s: time of the picture, s.
-            image_size: width and height of the picture in pixels. Where they change by the same factor the tracks
-                scale with the picture; where the aspect changes too, all tracks end.
-            immediate: confirm every face at once (a still picture).
+            detections: of this image, in any order; a face found twice is counted once.
+            stamp_s: time of the image, s.
+            image_size: width and height of the image in pixels. Where they change by the same factor the tracks
+                scale with the image; where the aspect changes too, all tracks end.
+            immediate: confirm every face at once (a still image).
 
         Returns:
             The confirmed tracks, oldest first.
@@ -171,14 +171,14 @@ class Tracker:
         return self._report(stamp, matched)
 
     def predict(self, stamp_s: float) -> list[Track]:
-        """The tracks in a picture that was not searched for faces: boxes and landmarks moved by the velocity.
+        """The tracks in an image that was not searched for faces: boxes and landmarks moved by the velocity.
 
         Args:
-            stamp_s: time of the picture, s.
+            stamp_s: time of the image, s.
 
         Returns:
             The confirmed tracks, oldest first, none of them observed; those with `lost` were not found in the latest
-            picture that was searched.
+            image that was searched.
         """
         stamp = self._advance(stamp_s)
         self._faces = [face for face in self._faces if not self._outside(face.at(stamp).box)]

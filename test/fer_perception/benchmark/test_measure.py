@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from fer_perception.benchmark import PARTS, load_part
-from fer_perception.benchmark.measure import measure, measure_in_turn, summarise
+from fer_perception.benchmark.measure import measure, measure_in_turn, summarize
 
 
 def test_percentiles():
-    durations = summarise([value / 1000 for value in range(1, 102)])
+    durations = summarize([value / 1000 for value in range(1, 102)])
     assert durations.median == pytest.approx(0.051)
     assert durations.p95 == pytest.approx(0.096)
     assert durations.p99 == pytest.approx(0.1)

@@ -22,7 +22,7 @@ def test_backends_are_those_of_the_settings():
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_backend_answers_any_number_of_faces_or_says_what_it_lacks(make_model, pictures, backend):
+def test_every_backend_answers_any_number_of_faces_or_says_what_it_lacks(make_model, images, backend):
     path = make_model()
     try:
         classifier = create_classifier(path, backend=backend, threads=1)
@@ -32,7 +32,7 @@ def test_every_backend_answers_any_number_of_faces_or_says_what_it_lacks(make_mo
     expected = create_classifier(path, backend="onnxruntime", threads=1)
     for count in (0, 1, 3, MAX_BATCH + 1):
         np.testing.assert_allclose(
-            classifier.classify(pictures[:count]), expected.classify(pictures[:count]), atol=0.01, err_msg=backend
+            classifier.classify(images[:count]), expected.classify(images[:count]), atol=0.01, err_msg=backend
         )
     assert not classifier.fallback, classifier.reason
 
@@ -42,9 +42,9 @@ def test_an_unknown_backend_lists_the_known(make_model):
         create_classifier(make_model(), backend="openvino", threads=1)
 
 
-def test_auto_says_what_it_took_and_why(make_model, pictures):
+def test_auto_says_what_it_took_and_why(make_model, images):
     classifier = create_classifier(make_model(), backend="auto", threads=1)
-    assert classifier.classify(pictures[:5]).shape == (5, 7)
+    assert classifier.classify(images[:5]).shape == (5, 7)
     assert classifier.backend.split("/")[0] in ("onnxruntime", "tensorrt")
     assert classifier.reason.startswith("auto took the best backend that works")
     if classifier.backend == "onnxruntime/CPUExecutionProvider":
@@ -82,20 +82,20 @@ class TestFallback:
         yield FallbackClassifier(first, file, threads=1), first, file
         first.close()
 
-    def test_no_face_of_the_batch_is_lost(self, failing, pictures, caplog):
+    def test_no_face_of_the_batch_is_lost(self, failing, images, caplog):
         classifier, first, file = failing
-        expected = classifier.classify(pictures[:100])
+        expected = classifier.classify(images[:100])
         assert (classifier.fallback, classifier.reason) == (False, "first")
         first.close()
         shutil.rmtree(file.path.parent)  # the disk is gone as well
         with caplog.at_level(logging.WARNING):
-            actual = classifier.classify(pictures[:100])
+            actual = classifier.classify(images[:100])
         np.testing.assert_allclose(actual, expected, atol=1e-6)
         assert classifier.fallback is True
         assert classifier.backend == "onnxruntime/CPUExecutionProvider"
         assert "failed at run time" in classifier.reason
         assert [r.levelname for r in caplog.records] == ["WARNING"]
-        np.testing.assert_allclose(classifier.classify(pictures[:1]), expected[:1], atol=1e-6)
+        np.testing.assert_allclose(classifier.classify(images[:1]), expected[:1], atol=1e-6)
         assert len(caplog.records) == 1
 
     def test_a_wrong_batch_is_no_reason_to_fall_back(self, failing):
@@ -105,12 +105,12 @@ class TestFallback:
         assert classifier.fallback is False
         assert classifier.reason == "first"
 
-    def test_closing_twice(self, failing, pictures):
+    def test_closing_twice(self, failing, images):
         classifier, _, _ = failing
         classifier.close()
         classifier.close()
         with pytest.raises(BackendError, match=r"was closed"):
-            classifier.classify(pictures[:1])
+            classifier.classify(images[:1])
         assert classifier.fallback is False
 
 

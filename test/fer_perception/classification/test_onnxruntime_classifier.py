@@ -25,9 +25,9 @@ def classifier(make_model):
 
 
 @pytest.mark.parametrize("count", [1, 2, MAX_BATCH, MAX_BATCH + 1, 2 * MAX_BATCH + 7])
-def test_any_batch_size_gives_the_same_rows(classifier, pictures, count):
-    together = classifier.classify(pictures[:count])
-    alone = np.concatenate([classifier.classify(pictures[i : i + 1]) for i in range(count)])
+def test_any_batch_size_gives_the_same_rows(classifier, images, count):
+    together = classifier.classify(images[:count])
+    alone = np.concatenate([classifier.classify(images[i : i + 1]) for i in range(count)])
     assert together.shape == (count, len(LABELS))
     assert together.dtype == np.float32
     np.testing.assert_allclose(together, alone, atol=1e-6)
@@ -41,8 +41,8 @@ def test_an_empty_batch_gives_an_empty_answer(classifier):
     assert answer.dtype == np.float32
 
 
-def test_strided_batches_are_taken(classifier, pictures):
-    np.testing.assert_allclose(classifier.classify(pictures[::2]), classifier.classify(pictures[::2].copy()), atol=1e-6)
+def test_strided_batches_are_taken(classifier, images):
+    np.testing.assert_allclose(classifier.classify(images[::2]), classifier.classify(images[::2].copy()), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_metadata_and_hash(make_model):
     assert classifier.fallback is False
 
 
-def test_a_closed_classifier_says_so(make_model, pictures):
+def test_a_closed_classifier_says_so(make_model, images):
     classifier = create_classifier(make_model(), backend="onnxruntime", threads=1)
     classifier.close()
     classifier.close()
     with pytest.raises(BackendError, match=r"closed"):
-        classifier.classify(pictures[:1])
+        classifier.classify(images[:1])
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_an_operator_onnxruntime_does_not_know_is_a_model_error(make_model):
         create_classifier(path, backend="onnxruntime", threads=1)
 
 
-def test_a_provider_that_is_not_installed_is_named_with_the_mend(make_model):
+def test_a_provider_that_is_not_installed_is_named_with_the_fix(make_model):
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this onnxruntime has CUDA")
     with pytest.raises(BackendError, match=r"CUDAExecutionProvider") as caught:

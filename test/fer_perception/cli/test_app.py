@@ -9,8 +9,7 @@ import typer
 from run_fer import run_fer
 from typer.main import get_command
 
-from fer_perception.cli.app import COMMANDS
-from fer_perception.cli.app import app
+from fer_perception.cli.app import COMMANDS, app
 
 
 def test_every_name_is_a_command() -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from run_fer import run_fer
 
-from fer_perception.model_files.store import FOREIGN_MODELS
+from fer_perception.model_files.store import THIRD_PARTY_MODELS
 
 
 @pytest.fixture
 def nothing_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine on which no foreign model lies anywhere."""
+    """A machine on which no third-party model lies anywhere."""
     monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path / "models"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "models").mkdir()
@@ -32,7 +32,7 @@ def test_verify(nothing_fetched: Path) -> None:
     done = run_fer("models", "verify", "yunet")
     assert done.returncode == 1
     assert "fer models fetch yunet" in done.stderr
-    (nothing_fetched / FOREIGN_MODELS[0].file_name).write_bytes(b"something else")
+    (nothing_fetched / THIRD_PARTY_MODELS[0].file_name).write_bytes(b"something else")
     done = run_fer("models", "verify", "yunet", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)[0]["state"] == "wrong hash"

@@ -22,9 +22,9 @@ FACE_KEYS = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with two portraits, a damaged picture and something else."""
-    directory = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with two portraits, a damaged image and something else."""
+    directory = tmp_path_factory.mktemp("images")
     astronaut, hopper = load_portraits()
     cv2.imwrite(str(directory / "a10.png"), hopper.image)
     opaque = np.full(astronaut.image.shape[:2], 255, np.uint8)
@@ -44,9 +44,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class TestPictures:
-    def test_one_still(self, pictures: Path) -> None:
-        done = run_fer("run", pictures / "a2.png", "--json")
+class TestImages:
+    def test_one_still(self, images: Path) -> None:
+        done = run_fer("run", images / "a2.png", "--json")
         assert done.returncode == 0
         (row,) = [json.loads(line) for line in done.stdout.splitlines()]
         assert list(row) == ["frame", "stamp", "width", "height", "faces"]
@@ -65,8 +65,8 @@ class TestPictures:
         assert 0 < x < x + w < row["width"]
         assert 0 <= y < y + h < row["height"]
 
-    def test_a_directory_goes_on_after_a_damaged_picture(self, pictures: Path, tmp_path: Path) -> None:
-        done = run_fer("run", pictures, "--json", "--save", tmp_path / "out")
+    def test_a_directory_goes_on_after_a_damaged_image(self, images: Path, tmp_path: Path) -> None:
+        done = run_fer("run", images, "--json", "--save", tmp_path / "out")
         assert done.returncode == 1
         assert "a3.jpg" in done.stderr
         assert "list.txt" not in done.stderr
@@ -75,49 +75,49 @@ class TestPictures:
         assert rows[0]["faces"][0]["emotion"] == "happy"
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a10_annotated.png", "a2_annotated.png"]
         drawn = cv2.imread(str(tmp_path / "out" / "a2_annotated.png"))
-        plain = cv2.imread(str(pictures / "a2.png"))
+        plain = cv2.imread(str(images / "a2.png"))
         assert drawn.shape == plain.shape
         assert (drawn != plain).any()
 
-    def test_results_do_not_go_among_the_inputs(self, pictures: Path) -> None:
-        before = sorted(pictures.iterdir())
-        done = run_fer("run", pictures, "--save", pictures)
+    def test_results_do_not_go_among_the_inputs(self, images: Path) -> None:
+        before = sorted(images.iterdir())
+        done = run_fer("run", images, "--save", images)
         assert done.returncode == 2
         assert "is the directory that is read" in " ".join(done.stderr.replace("│", " ").split())
-        assert sorted(pictures.iterdir()) == before
+        assert sorted(images.iterdir()) == before
 
-    def test_what_was_chosen_is_logged_on_request(self, pictures: Path) -> None:
-        picture = next(path for path in sorted(pictures.iterdir()) if path.suffix in {".png", ".jpg"})
-        said = run_fer("-v", "run", picture).stderr
+    def test_what_was_chosen_is_logged_on_request(self, images: Path) -> None:
+        image = next(path for path in sorted(images.iterdir()) if path.suffix in {".png", ".jpg"})
+        said = run_fer("-v", "run", image).stderr
         assert "INFO: detector: " in said
         assert "INFO: arch1_fer2013@" in said
 
-    def test_for_people(self, pictures: Path) -> None:
-        done = run_fer("run", pictures / "a2.png")
+    def test_for_people(self, images: Path) -> None:
+        done = run_fer("run", images / "a2.png")
         assert done.returncode == 0
         assert "a2.png: 1 face" in done.stdout
         assert "happy" in done.stdout
 
-    def test_a_weaker_detector_is_told(self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_weaker_detector_is_told(self, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        done = run_fer("run", pictures / "a2.png", "--json")
+        done = run_fer("run", images / "a2.png", "--json")
         assert done.returncode == 0
         assert "fer models fetch yunet" in done.stderr
         assert len(done.stdout.splitlines()) == 1
 
     @pytest.mark.yunet
-    def test_a_full_disk(self, pictures: Path) -> None:
-        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
+    def test_a_full_disk(self, images: Path) -> None:
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(images / "a2.png")]
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
         assert done.returncode == 1
         assert done.stderr == "fer: stdout cannot be used: No space left on device\n"
 
     @pytest.mark.yunet
-    def test_stdout_that_is_closed(self, pictures: Path, tmp_path: Path) -> None:
+    def test_stdout_that_is_closed(self, images: Path, tmp_path: Path) -> None:
         script = 'exec 1>&-; exec "$@"'
-        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(pictures / "a2.png")]
+        command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(images / "a2.png")]
         command += ["--save", str(tmp_path)]
         done = subprocess.run(
             ["sh", "-c", script, "sh", *command], stderr=subprocess.PIPE, text=True, timeout=60, check=False
@@ -126,13 +126,13 @@ class TestPictures:
         assert (tmp_path / "a2_annotated.png").is_file()
 
     def test_nothing_is_kept_or_sent_by_the_runtime(
-        self, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # ONNX Runtime's telemetry makes a device id and a queue in the user's cache; it stays off under CI.
         for name in ("ORT_DISABLE_TELEMETRY", "CI"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        assert run_fer("run", pictures / "a2.png").returncode == 0
+        assert run_fer("run", images / "a2.png").returncode == 0
         assert [
             path.name for path in tmp_path.rglob("*") if "onnxruntime" in path.name or path.name == "deviceid"
         ] == []
@@ -194,25 +194,25 @@ class TestVideos:
 
 
 class TestSettings:
-    def test_params_from_a_ros_file(self, pictures: Path, tmp_path: Path) -> None:
+    def test_params_from_a_ros_file(self, images: Path, tmp_path: Path) -> None:
         params = tmp_path / "fer.yaml"
         params.write_text("/**:\n  ros__parameters:\n    min_face_size: 2000\n    autostart: false\n")
-        done = run_fer("run", pictures / "a2.png", "--json", "--params", params)
+        done = run_fer("run", images / "a2.png", "--json", "--params", params)
         assert done.returncode == 0
         assert json.loads(done.stdout)["faces"] == []
 
-    def test_a_wrong_name_gets_a_hint(self, pictures: Path, tmp_path: Path) -> None:
+    def test_a_wrong_name_gets_a_hint(self, images: Path, tmp_path: Path) -> None:
         params = tmp_path / "fer.yaml"
         params.write_text("max_face: 3\n")
-        done = run_fer("run", pictures / "a2.png", "--params", params)
+        done = run_fer("run", images / "a2.png", "--params", params)
         assert (done.returncode, done.stdout) == (1, "")
         assert "did you mean 'max_faces'" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_a_missing_model(self, pictures: Path, tmp_path: Path) -> None:
+    def test_a_missing_model(self, images: Path, tmp_path: Path) -> None:
         params = tmp_path / "fer.yaml"
         params.write_text("model: /nowhere/model.onnx\n")
-        done = run_fer("run", pictures / "a2.png", "--params", params)
+        done = run_fer("run", images / "a2.png", "--params", params)
         assert done.returncode == 1
         assert "/nowhere/model.onnx" in done.stderr
         assert "Traceback" not in done.stderr
@@ -228,14 +228,14 @@ class TestWrongUsage:
     def test_a_missing_file_is_a_failure(self) -> None:
         done = run_fer("run", "/nowhere/a.png")
         assert done.returncode == 1
-        assert done.stderr.startswith("fer: /nowhere/a.png does not exist; expected a picture, video, directory")
+        assert done.stderr.startswith("fer: /nowhere/a.png does not exist; expected an image, video, directory")
         assert len(done.stderr.splitlines()) == 1
 
-    def test_a_window_without_a_window_system(self, pictures: Path) -> None:
+    def test_a_window_without_a_window_system(self, images: Path) -> None:
         gui = next(line for line in cv2.getBuildInformation().splitlines() if line.strip().startswith("GUI:"))
         if "NONE" not in gui:
             pytest.skip("this OpenCV can open windows")
-        done = run_fer("run", pictures / "a2.png", "--view")
+        done = run_fer("run", images / "a2.png", "--view")
         assert done.returncode == 2
         assert "opencv-python" in done.stderr
         assert "--save" in done.stderr
@@ -286,7 +286,7 @@ main()
     assert (done.returncode, done.stderr) == (1, "fer: interrupted\n")
 
 
-def test_a_picture_of_a_few_bytes_does_not_cost_gigabytes(tmp_path: Path) -> None:
+def test_a_image_of_a_few_bytes_does_not_cost_gigabytes(tmp_path: Path) -> None:
     (tmp_path / "wide.pgm").write_bytes(b"P5 30000 3000 255\n")
     done = run_fer("run", tmp_path / "wide.pgm")
     assert done.returncode == 1
@@ -297,15 +297,15 @@ def test_the_limit_of_opencv_is_ours() -> None:
     assert cli._MAX_PIXELS == MAX_PIXELS
 
 
-def test_names_of_others_neither_steer_the_terminal_nor_the_progress_bar(pictures: Path, tmp_path: Path) -> None:
+def test_names_of_others_neither_steer_the_terminal_nor_the_progress_bar(images: Path, tmp_path: Path) -> None:
     # Markup to rich, unless it is told otherwise.
     folder = tmp_path / "[bold]\x1b[31m"
     folder.mkdir()
     (folder / "broken\x1b[31m.png").write_bytes(b"damaged")
-    (folder / "whole.png").write_bytes((pictures / "a2.png").read_bytes())
+    (folder / "whole.png").write_bytes((images / "a2.png").read_bytes())
     done = run_fer("run", folder, "--progress")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "[bold]" in done.stderr
-    assert "broken\\x1b[31m.png is no picture" in done.stderr
+    assert "broken\\x1b[31m.png is no image" in done.stderr
     assert "\x1b[31m.png" not in done.stderr

@@ -112,7 +112,7 @@ def test_a_node_that_falls_silent(clip: tuple[Path, list[int]], other_end: Any, 
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("demo.mp4", "timeline.png"))
 
 
-def test_ctrl_c_twice_still_leaves_the_pictures(clip: tuple[Path, list[int]], other_end: Any, tmp_path: Path) -> None:
+def test_ctrl_c_twice_still_leaves_the_images(clip: tuple[Path, list[int]], other_end: Any, tmp_path: Path) -> None:
     process, heard = watching(clip, tmp_path, patience=60)
     try:
         answer(other_end, heard, clip[1][1])

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib import cbook
-from skimage import data as pictures
+from skimage import data as images
 
 from fer_perception.detection.base import Detector
 from fer_perception.detection.create import create_detector
@@ -21,7 +21,7 @@ SETTINGS = {"threshold": 0.6, "detection_size": 640, "min_face_size": 16, "max_f
 @pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """(512, 512, 3) BGR: one face of about 90x113 pixels at (178, 63)."""
-    return cv2.cvtColor(pictures.astronaut(), cv2.COLOR_RGB2BGR)
+    return cv2.cvtColor(images.astronaut(), cv2.COLOR_RGB2BGR)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def test_box_is_that_of_yunet(
     assert 0.6 <= face.score < 1
 
 
-def test_boxes_are_in_pixels_of_the_picture(make: Callable[..., Detector], hopper: np.ndarray) -> None:
+def test_boxes_are_in_pixels_of_the_image(make: Callable[..., Detector], hopper: np.ndarray) -> None:
     large = cv2.resize(hopper, None, fx=3, fy=3)
     small = make("haar", detection_size=600).detect(hopper)[0]
     reduced = make("haar", detection_size=600).detect(large)[0]

@@ -17,7 +17,7 @@ def test_size(shape: tuple[int, int], expected: tuple[int, int], channels: tuple
     assert reduced_copy(np.zeros((*shape, *channels), np.uint8), 640).shape == (*expected, *channels)
 
 
-def test_very_long_pictures_keep_a_pixel() -> None:
+def test_very_long_images_keep_a_pixel() -> None:
     assert reduced_copy(np.zeros((1, 60000, 3), np.uint8), 640).shape == (1, 640, 3)
     assert reduced_copy(np.zeros((60000, 2), np.uint8), 640).shape == (640, 1)
 
@@ -40,11 +40,11 @@ def test_the_copy_is_not_shifted(factor: int) -> None:
 
 @pytest.mark.parametrize("factor", [2, 3, 7, 12, 20])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_the_copy_of_a_mirrored_picture_is_the_mirrored_copy(factor: int, axis: int) -> None:
+def test_the_copy_of_a_mirrored_image_is_the_mirrored_copy(factor: int, axis: int) -> None:
     ramp = np.tile(np.linspace(0, 255, 100 * factor).astype(np.uint8), (50 * factor, 1))
-    picture = ramp if axis else ramp.T
-    copy = reduced_copy(picture, 100).astype(float)
-    mirrored = np.flip(reduced_copy(np.flip(picture, axis), 100), axis)
+    image = ramp if axis else ramp.T
+    copy = reduced_copy(image, 100).astype(float)
+    mirrored = np.flip(reduced_copy(np.flip(image, axis), 100), axis)
     # A shift moves the two apart, 2.55 gray levels a pixel of the copy each; rounding does not.
     assert abs((copy - mirrored).mean()) / (2 * 2.55) < 0.1
 
@@ -55,7 +55,7 @@ def test_fine_patterns_become_gray(factor: int) -> None:
     assert reduced_copy(noise, 100).std() < 70
 
 
-def test_gray_and_colour() -> None:
+def test_gray_and_color() -> None:
     gray = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert to_bgr(gray).shape == (3, 4, 3)
     np.testing.assert_array_equal(to_gray(to_bgr(gray)), gray)
@@ -70,7 +70,7 @@ def test_keep_largest() -> None:
     assert [(float(each.box[2]), each.score) for each in kept] == [(30, 0.8), (40, 0.7)]
 
 
-def test_suppress_keeps_the_better_of_two_and_the_neighbour() -> None:
+def test_suppress_keeps_the_better_of_two_and_the_neighbor() -> None:
     def face(x: float, score: float) -> Detection:
         return Detection(np.array([x, 0, 40, 40], np.float32), None, score)
 

@@ -35,10 +35,10 @@ class TestAgreement:
     def test_one_face(
         self, make: Callable[..., Detector], who: str, width: int, request: pytest.FixtureRequest
     ) -> None:
-        picture = resized(request.getfixturevalue(who), width)
-        found = make("yunet_ort").detect(picture)
+        image = resized(request.getfixturevalue(who), width)
+        found = make("yunet_ort").detect(image)
         assert len(found) == 1
-        assert_same(found, make("yunet_cv2").detect(picture), 1.0)
+        assert_same(found, make("yunet_cv2").detect(image), 1.0)
 
     @pytest.mark.parametrize("size", [640, 800, 0])
     def test_a_group(self, make: Callable[..., Detector], group: np.ndarray, size: int) -> None:
@@ -64,12 +64,12 @@ class TestFaces:
         np.testing.assert_allclose(reduced.landmarks / 4, plain.landmarks, atol=8)
 
     def test_eight_k(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
-        picture = np.full((4320, 7680, 3), 90, np.uint8)
-        picture[1000:4072, 2000:5072] = cv2.resize(astronaut, (3072, 3072), interpolation=cv2.INTER_LINEAR)
-        (face,) = make("yunet_ort").detect(picture)
+        image = np.full((4320, 7680, 3), 90, np.uint8)
+        image[1000:4072, 2000:5072] = cv2.resize(astronaut, (3072, 3072), interpolation=cv2.INTER_LINEAR)
+        (face,) = make("yunet_ort").detect(image)
         np.testing.assert_allclose(face.box, (2000 + 178 * 6, 1000 + 63 * 6, 540, 680), atol=60)
 
-    def test_gray_pictures(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
+    def test_gray_images(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
         gray = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
         (face,) = make("yunet_ort").detect(gray)
         np.testing.assert_allclose(face.box, (178, 63, 90, 113), atol=8)
@@ -85,9 +85,7 @@ class TestFaces:
             assert_same(detector.detect(view), detector.detect(astronaut), 0.01)
 
     @pytest.mark.parametrize("name", NAMES)
-    def test_close_up_that_fills_the_picture(
-        self, make: Callable[..., Detector], hopper: np.ndarray, name: str
-    ) -> None:
+    def test_close_up_that_fills_the_image(self, make: Callable[..., Detector], hopper: np.ndarray, name: str) -> None:
         close = cv2.resize(hopper[110:340, 165:375], (1460, 1600), interpolation=cv2.INTER_CUBIC)
         (face,) = make(name).detect(close)
         assert face.box[2] > 900
@@ -96,7 +94,7 @@ class TestFaces:
 
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("size", [48, 64])
-    def test_small_pictures_are_enlarged(
+    def test_small_images_are_enlarged(
         self, make: Callable[..., Detector], hopper: np.ndarray, name: str, size: int
     ) -> None:
         small = cv2.resize(hopper[90:390, 120:420], (size, size), interpolation=cv2.INTER_AREA)
@@ -105,7 +103,7 @@ class TestFaces:
 
     @pytest.mark.parametrize("name", [*NAMES, "haar"])
     @pytest.mark.parametrize("shape", [(1, 1), (20, 20, 3), (1, 3000, 3), (3000, 1), (2, 2, 3), (31, 33, 3)])
-    def test_pictures_without_a_face_of_any_size(
+    def test_images_without_a_face_of_any_size(
         self, make: Callable[..., Detector], name: str, shape: tuple[int, ...]
     ) -> None:
         assert make(name).detect(np.full(shape, 100, np.uint8)) == []
@@ -159,13 +157,13 @@ class TestThorough:
         assert heights[-1] > 300
         assert len(detector.detect(crowd)) < 25
 
-    def test_it_changes_nothing_in_a_small_picture(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
+    def test_it_changes_nothing_in_a_small_image(self, make: Callable[..., Detector], astronaut: np.ndarray) -> None:
         detector = make("yunet_ort")
         assert_same(detector.detect(astronaut, thorough=True), detector.detect(astronaut), 0.0)
 
 
 class TestBuffers:
-    def test_a_picture_before_of_another_size_leaves_nothing_behind(
+    def test_a_image_before_of_another_size_leaves_nothing_behind(
         self, make: Callable[..., Detector], astronaut: np.ndarray
     ) -> None:
         # Both are padded to the same 640x480 pixels; the face stands where the smaller one ends.

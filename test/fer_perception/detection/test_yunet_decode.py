@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 96, 64
 
 
 def outputs(stride: int, column: int, row: int, *, cls: float, obj: float) -> list[np.ndarray]:
-    """Of a picture of 96x64 pixels with one face, in one cell of one grid."""
+    """Of an image of 96x64 pixels with one face, in one cell of one grid."""
     cells = [(WIDTH // each) * (HEIGHT // each) for each in STRIDES]
     arrays = [np.zeros((1, n, width), np.float32) for width in (1, 1, 4, 10) for n in cells]
     which = STRIDES.index(stride)

@@ -1,4 +1,4 @@
-"""Crops: landmarks land on the template, gray values stay true, nothing outside the picture is invented."""
+"""Crops: landmarks land on the template, gray values stay true, nothing outside the image is invented."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as pictures
+from skimage import data as images
 
 from fer_perception.imaging.crops import (
     BOX_TEMPLATE,
@@ -29,7 +29,7 @@ NO_BOX = np.array([[0, 0, 1, 1]], np.float32)
 
 @pytest.fixture(scope="module")
 def astronaut() -> np.ndarray:
-    return cv2.cvtColor(pictures.astronaut(), cv2.COLOR_RGB2BGR)
+    return cv2.cvtColor(images.astronaut(), cv2.COLOR_RGB2BGR)
 
 
 def similarity(angle: float, scale: float, x: float, y: float) -> np.ndarray:
@@ -44,7 +44,7 @@ def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def dots(points: np.ndarray, shape: tuple[int, int], radius: float) -> np.ndarray:
-    """Picture with a soft bright dot at each point."""
+    """Image with a soft bright dot at each point."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     distance = np.min([(x - px) ** 2 + (y - py) ** 2 for px, py in points], axis=0)
     return (255 * np.exp(-distance / (2 * radius**2))).astype(np.uint8)
@@ -126,8 +126,8 @@ class TestCrops:
             part = crop[0, round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4].astype(float)
             part = np.maximum(part - 80, 0)
             rows, columns = np.mgrid[-3:4, -3:4]
-            centre = (columns * part).sum() / part.sum() + round(x), (rows * part).sum() / part.sum() + round(y)
-            np.testing.assert_allclose(centre, (x, y), atol=0.35)
+            center = (columns * part).sum() / part.sum() + round(x), (rows * part).sum() / part.sum() + round(y)
+            np.testing.assert_allclose(center, (x, y), atol=0.35)
 
     def test_identity(self) -> None:
         image = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
@@ -150,10 +150,10 @@ class TestCrops:
         by_landmarks, by_box = crop_faces(astronaut, np.repeat(BOX, 2, axis=0), [LANDMARKS, None])
         assert np.corrcoef(by_landmarks.ravel(), by_box.ravel())[0, 1] > 0.8
 
-    def test_gray_and_colour_pictures_give_the_same(self, astronaut: np.ndarray) -> None:
+    def test_gray_and_color_images_give_the_same(self, astronaut: np.ndarray) -> None:
         gray = cv2.cvtColor(astronaut, cv2.COLOR_BGR2GRAY)
-        colour = crop_faces(astronaut, BOX, [LANDMARKS])
-        np.testing.assert_allclose(crop_faces(gray, BOX, [LANDMARKS]), colour, atol=1)
+        color = crop_faces(astronaut, BOX, [LANDMARKS])
+        np.testing.assert_allclose(crop_faces(gray, BOX, [LANDMARKS]), color, atol=1)
 
     @pytest.mark.parametrize("factor", [2, 4, 8])
     def test_resolution_does_not_matter(self, astronaut: np.ndarray, factor: int) -> None:
@@ -172,7 +172,7 @@ class TestCrops:
         assert crop.std() < 12
         assert crop.mean() == pytest.approx(127.5, abs=3)
 
-    def test_outside_the_picture_the_border_goes_on(self) -> None:
+    def test_outside_the_image_the_border_goes_on(self) -> None:
         image = np.full((100, 100), 200, np.uint8)
         image[:, :10] = 50
         points = moved(LANDMARK_TEMPLATE, similarity(0, 1, -30, 20))
@@ -226,7 +226,7 @@ class TestCrops:
         warp_face(astronaut, transform, crop)
         assert (crop == 0).all()
 
-    def test_the_picture_is_not_written_to(self, astronaut: np.ndarray) -> None:
+    def test_the_image_is_not_written_to(self, astronaut: np.ndarray) -> None:
         view = astronaut.copy()
         view.flags.writeable = False
         crop_faces(view, BOX, [LANDMARKS])
@@ -234,7 +234,7 @@ class TestCrops:
         np.testing.assert_array_equal(view, astronaut)
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (2, 300), (300, 2, 3)])
-    def test_tiny_pictures(self, shape: tuple[int, ...]) -> None:
+    def test_tiny_images(self, shape: tuple[int, ...]) -> None:
         crops = crop_faces(np.full(shape, 77, np.uint8), np.repeat(BOX, 2, axis=0), [LANDMARKS, None])
         assert (crops == 77).all()
 
@@ -280,7 +280,7 @@ class TestQuality:
             points = moved(LANDMARKS, similarity(angle, 1, 10, 20))
             assert face_quality(astronaut, BOX[0], points, crop) == pytest.approx(upright, abs=1e-4)
 
-    def test_falls_as_the_face_leaves_the_picture(self, astronaut: np.ndarray) -> None:
+    def test_falls_as_the_face_leaves_the_image(self, astronaut: np.ndarray) -> None:
         crop = crop_faces(astronaut, BOX, [LANDMARKS])[0]
         values = [face_quality(astronaut, BOX[0] - (x, 0, 0, 0), LANDMARKS, crop) for x in (100, 180, 220, 250, 300)]
         assert values == sorted(values, reverse=True)
@@ -311,7 +311,7 @@ class TestQuality:
             ((285, 60, 30, 80), 0.625 * 0.25),
         ],
     )
-    def test_size_and_border_of_a_wide_picture(
+    def test_size_and_border_of_a_wide_image(
         self, astronaut: np.ndarray, box: tuple[float, ...], expected: float
     ) -> None:
         wide = astronaut[:100, :300]

@@ -1,4 +1,4 @@
-"""Every encoding, and every way a picture can be unusable."""
+"""Every encoding, and every way an image can be unusable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage import data as pictures
+from skimage import data as images
 
 from fer_perception.errors import ImageError
 from fer_perception.imaging.encodings import ENCODINGS, MAX_PIXELS, decode_compressed, decode_raw, encode_jpeg
@@ -23,9 +23,9 @@ WIDTH, HEIGHT = 34, 26
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    """(26, 34, 3) BGR: smooth, so that colour sub-sampling changes little."""
-    rgb = cv2.resize(pictures.astronaut()[50:250, 120:380], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+def made_image() -> np.ndarray:
+    """(26, 34, 3) BGR: smooth, so that color sub-sampling changes little."""
+    rgb = cv2.resize(images.astronaut()[50:250, 120:380], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return cv2.GaussianBlur(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), (0, 0), 2)
 
 
@@ -66,8 +66,8 @@ def semi_planar(bgr: np.ndarray, first: str) -> np.ndarray:
 class TestRawEncodings:
     @pytest.mark.parametrize("padding", [0, 3, 14])
     @pytest.mark.parametrize("encoding", ["bgr8", "8UC3", "mono8", "8UC1"])
-    def test_gray_and_bgr_are_views_of_the_data(self, picture: np.ndarray, encoding: str, padding: int) -> None:
-        expected = picture if "3" in encoding or encoding == "bgr8" else picture[..., 0]
+    def test_gray_and_bgr_are_views_of_the_data(self, image: np.ndarray, encoding: str, padding: int) -> None:
+        expected = image if "3" in encoding or encoding == "bgr8" else image[..., 0]
         content, step = with_padding(expected, padding)
         buffer = np.frombuffer(bytearray(content), np.uint8)
         decoded = decode_raw(encoding=encoding, width=WIDTH, height=HEIGHT, step=step, data=buffer)
@@ -79,32 +79,32 @@ class TestRawEncodings:
     @pytest.mark.parametrize(
         ("encoding", "order"), [("rgb8", [2, 1, 0]), ("bgra8", [0, 1, 2, 3]), ("rgba8", [2, 1, 0, 3])]
     )
-    def test_channel_orders(self, picture: np.ndarray, encoding: str, order: list[int], padding: int) -> None:
-        with_alpha = np.dstack((picture, np.full(picture.shape[:2], 7, np.uint8)))
+    def test_channel_orders(self, image: np.ndarray, encoding: str, order: list[int], padding: int) -> None:
+        with_alpha = np.dstack((image, np.full(image.shape[:2], 7, np.uint8)))
         content, step = with_padding(with_alpha[..., order], padding)
         decoded = decode_raw(encoding=encoding, width=WIDTH, height=HEIGHT, step=step, data=content)
-        np.testing.assert_array_equal(decoded, picture)
+        np.testing.assert_array_equal(decoded, image)
 
     @pytest.mark.parametrize("padding", [0, 8])
     @pytest.mark.parametrize(
         ("encoding", "order"), [("yuv422", "uyvy"), ("uyvy", "uyvy"), ("yuv422_yuy2", "yuyv"), ("yuyv", "yuyv")]
     )
-    def test_yuv_422(self, picture: np.ndarray, encoding: str, order: str, padding: int) -> None:
-        content, step = with_padding(packed_yuv(picture, order), padding)
+    def test_yuv_422(self, image: np.ndarray, encoding: str, order: str, padding: int) -> None:
+        content, step = with_padding(packed_yuv(image, order), padding)
         decoded = decode_raw(encoding=encoding, width=WIDTH, height=HEIGHT, step=step, data=content)
-        assert decoded.shape == picture.shape
-        assert np.abs(decoded.astype(int) - picture).mean() < 3
+        assert decoded.shape == image.shape
+        assert np.abs(decoded.astype(int) - image).mean() < 3
 
     @pytest.mark.parametrize("padding", [0, 6])
     @pytest.mark.parametrize(("encoding", "first"), [("nv12", "u"), ("nv21", "v")])
-    def test_semi_planar(self, picture: np.ndarray, encoding: str, first: str, padding: int) -> None:
-        content, step = with_padding(semi_planar(picture, first), padding)
+    def test_semi_planar(self, image: np.ndarray, encoding: str, first: str, padding: int) -> None:
+        content, step = with_padding(semi_planar(image, first), padding)
         decoded = decode_raw(encoding=encoding, width=WIDTH, height=HEIGHT, step=step, data=content)
-        assert np.abs(decoded.astype(int) - picture).mean() < 5
+        assert np.abs(decoded.astype(int) - image).mean() < 5
 
     @pytest.mark.parametrize("step", [WIDTH * 3 // 2, WIDTH * 2])
-    def test_semi_planar_with_the_step_some_drivers_state(self, picture: np.ndarray, step: int) -> None:
-        content = semi_planar(picture, "v").tobytes()
+    def test_semi_planar_with_the_step_some_drivers_state(self, image: np.ndarray, step: int) -> None:
+        content = semi_planar(image, "v").tobytes()
         usual = decode_raw(encoding="nv21", width=WIDTH, height=HEIGHT, step=WIDTH, data=content)
         decoded = decode_raw(encoding="nv21", width=WIDTH, height=HEIGHT, step=step, data=content)
         np.testing.assert_array_equal(decoded, usual)
@@ -112,28 +112,28 @@ class TestRawEncodings:
     @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
     @pytest.mark.parametrize("padding", [0, 5])
     def test_bayer_is_named_by_its_first_four_pixels(self, pattern: str, padding: int) -> None:
-        colour = {"b": 40, "g": 120, "r": 230}
-        mosaic = np.tile(np.array([colour[c] for c in pattern], np.uint8).reshape(2, 2), (HEIGHT // 2, WIDTH // 2))
+        color = {"b": 40, "g": 120, "r": 230}
+        mosaic = np.tile(np.array([color[c] for c in pattern], np.uint8).reshape(2, 2), (HEIGHT // 2, WIDTH // 2))
         content, step = with_padding(mosaic, padding)
         decoded = decode_raw(encoding=f"bayer_{pattern}8", width=WIDTH, height=HEIGHT, step=step, data=content)
         np.testing.assert_array_equal(decoded, np.broadcast_to(np.uint8([40, 120, 230]), (HEIGHT, WIDTH, 3)))
 
     @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda b: array.array("B", b), np.frombuffer])
-    def test_kinds_of_data(self, picture: np.ndarray, kind: Callable[[bytes], object]) -> None:
-        content = picture.tobytes()
+    def test_kinds_of_data(self, image: np.ndarray, kind: Callable[[bytes], object]) -> None:
+        content = image.tobytes()
         data = np.frombuffer(content, np.uint8) if kind is np.frombuffer else kind(content)
         decoded = decode_raw(encoding="bgr8", width=WIDTH, height=HEIGHT, step=WIDTH * 3, data=data)
-        np.testing.assert_array_equal(decoded, picture)
+        np.testing.assert_array_equal(decoded, image)
 
-    def test_the_endian_flag_and_surplus_bytes_do_not_matter(self, picture: np.ndarray) -> None:
-        content = picture.tobytes() + b"surplus"
+    def test_the_endian_flag_and_surplus_bytes_do_not_matter(self, image: np.ndarray) -> None:
+        content = image.tobytes() + b"surplus"
         fields = {"encoding": "bgr8", "width": WIDTH, "height": HEIGHT, "step": WIDTH * 3, "data": content}
-        np.testing.assert_array_equal(decode_raw(**fields, is_bigendian=1), picture)
+        np.testing.assert_array_equal(decode_raw(**fields, is_bigendian=1), image)
 
-    def test_the_last_row_may_lack_its_padding(self, picture: np.ndarray) -> None:
-        content, step = with_padding(picture, 10)
+    def test_the_last_row_may_lack_its_padding(self, image: np.ndarray) -> None:
+        content, step = with_padding(image, 10)
         decoded = decode_raw(encoding="bgr8", width=WIDTH, height=HEIGHT, step=step, data=content[:-10])
-        np.testing.assert_array_equal(decoded, picture)
+        np.testing.assert_array_equal(decoded, image)
 
     def test_one_pixel(self) -> None:
         decoded = decode_raw(encoding="rgb8", width=1, height=1, step=3, data=bytes([1, 2, 3]))
@@ -203,7 +203,7 @@ class TestBadRaw:
         step=st.integers(0, 200),
         size=st.integers(0, 5000),
     )
-    def test_anything_is_a_picture_or_an_image_error(
+    def test_anything_is_a_image_or_an_image_error(
         self, encoding: str, width: int, height: int, step: int, size: int
     ) -> None:
         try:
@@ -275,54 +275,54 @@ def jpeg_announcing(jpeg: bytes, width: int, height: int) -> bytes:
 
 class TestCompressed:
     @pytest.mark.parametrize("name", ["jpeg", "jpg", "bgr8; jpeg compressed bgr8", "rgb8; jpeg compressed ", ""])
-    def test_jpeg(self, picture: np.ndarray, name: str) -> None:
-        decoded = decode_compressed(format=name, data=encode_jpeg(picture, 98))
-        assert np.abs(decoded.astype(int) - picture).mean() < 2
+    def test_jpeg(self, image: np.ndarray, name: str) -> None:
+        decoded = decode_compressed(format=name, data=encode_jpeg(image, 98))
+        assert np.abs(decoded.astype(int) - image).mean() < 2
 
     @pytest.mark.parametrize("name", ["png", "bgr8; png compressed bgr8", "jpeg"])
-    def test_png(self, picture: np.ndarray, name: str) -> None:
-        np.testing.assert_array_equal(decode_compressed(format=name, data=png(picture)), picture)
+    def test_png(self, image: np.ndarray, name: str) -> None:
+        np.testing.assert_array_equal(decode_compressed(format=name, data=png(image)), image)
 
-    def test_gray_stays_gray(self, picture: np.ndarray) -> None:
-        gray = np.ascontiguousarray(picture[..., 1])
+    def test_gray_stays_gray(self, image: np.ndarray) -> None:
+        gray = np.ascontiguousarray(image[..., 1])
         np.testing.assert_array_equal(decode_compressed(format="png", data=png(gray)), gray)
         assert decode_compressed(format="jpeg", data=encode_jpeg(gray)).shape == gray.shape
 
-    def test_progressive_jpeg(self, picture: np.ndarray) -> None:
-        content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
-        assert np.abs(decode_compressed(format="jpeg", data=content).astype(int) - picture).mean() < 4
+    def test_progressive_jpeg(self, image: np.ndarray) -> None:
+        content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+        assert np.abs(decode_compressed(format="jpeg", data=content).astype(int) - image).mean() < 4
 
-    def test_jpeg_with_restart_markers_and_bytes_behind_its_end(self, picture: np.ndarray) -> None:
-        content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_RST_INTERVAL, 1])[1].tobytes() + bytes(100)
-        assert np.abs(decode_compressed(format="jpeg", data=content).astype(int) - picture).mean() < 4
+    def test_jpeg_with_restart_markers_and_bytes_behind_its_end(self, image: np.ndarray) -> None:
+        content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_RST_INTERVAL, 1])[1].tobytes() + bytes(100)
+        assert np.abs(decode_compressed(format="jpeg", data=content).astype(int) - image).mean() < 4
 
-    def test_transparent_parts_become_white(self, picture: np.ndarray) -> None:
-        alpha = np.full(picture.shape[:2], 255, np.uint8)
+    def test_transparent_parts_become_white(self, image: np.ndarray) -> None:
+        alpha = np.full(image.shape[:2], 255, np.uint8)
         alpha[:, :10] = 0
-        decoded = decode_compressed(format="png", data=png(np.dstack((picture, alpha))))
+        decoded = decode_compressed(format="png", data=png(np.dstack((image, alpha))))
         assert (decoded[:, :10] == 255).all()
-        np.testing.assert_array_equal(decoded[:, 10:], picture[:, 10:])
+        np.testing.assert_array_equal(decoded[:, 10:], image[:, 10:])
 
     @pytest.mark.parametrize("channels", [1, 3, 4])
-    def test_16_bit_png_is_reduced(self, picture: np.ndarray, channels: int) -> None:
-        deep = picture.astype(np.uint16) * 257
+    def test_16_bit_png_is_reduced(self, image: np.ndarray, channels: int) -> None:
+        deep = image.astype(np.uint16) * 257
         deep = {1: deep[..., 0], 3: deep, 4: np.dstack((deep, np.full(deep.shape[:2], 65535, np.uint16)))}[channels]
         decoded = decode_compressed(format="png", data=png(deep))
-        np.testing.assert_array_equal(decoded, picture[..., 0] if channels == 1 else picture)
+        np.testing.assert_array_equal(decoded, image[..., 0] if channels == 1 else image)
 
-    def test_exif_rotation_is_applied(self, picture: np.ndarray) -> None:
+    def test_exif_rotation_is_applied(self, image: np.ndarray) -> None:
         # EXIF with the one tag "orientation" = 6: turn clockwise by 90 degrees.
         tiff = b"MM\0*\0\0\0\x08" + struct.pack(">HHHIHHI", 1, 0x0112, 3, 1, 6, 0, 0)
         segment = b"\xff\xe1" + struct.pack(">H", len(tiff) + 8) + b"Exif\0\0" + tiff
-        jpeg = encode_jpeg(picture)
+        jpeg = encode_jpeg(image)
         decoded = decode_compressed(format="jpeg", data=jpeg[:2] + segment + jpeg[2:])
         upright = decode_compressed(format="jpeg", data=jpeg)
         np.testing.assert_array_equal(decoded, cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
 
-    def test_kinds_of_data(self, picture: np.ndarray) -> None:
-        content = png(picture)
+    def test_kinds_of_data(self, image: np.ndarray) -> None:
+        content = png(image)
         for data in (array.array("B", content), memoryview(content), bytearray(content)):
-            np.testing.assert_array_equal(decode_compressed(format="png", data=data), picture)
+            np.testing.assert_array_equal(decode_compressed(format="png", data=data), image)
 
     def test_8k(self) -> None:
         content = encode_jpeg(np.full((4320, 7680), 90, np.uint8))
@@ -332,15 +332,15 @@ class TestCompressed:
 class TestBadCompressed:
     @pytest.mark.parametrize("keep", [0.05, 0.3, 0.7, 0.99])
     @pytest.mark.parametrize("encode", [encode_jpeg, png])
-    def test_truncated(self, picture: np.ndarray, encode: Callable[[np.ndarray], bytes], keep: float) -> None:
-        content = encode(picture)
+    def test_truncated(self, image: np.ndarray, encode: Callable[[np.ndarray], bytes], keep: float) -> None:
+        content = encode(image)
         assert cause_of(lambda: decode_compressed(format="", data=content[: int(len(content) * keep)])) == "truncated"
 
-    def test_the_end_of_a_thumbnail_is_not_the_end(self, picture: np.ndarray) -> None:
-        jpeg = encode_jpeg(picture)
+    def test_the_end_of_a_thumbnail_is_not_the_end(self, image: np.ndarray) -> None:
+        jpeg = encode_jpeg(image)
         thumbnail = b"\xff\xe1" + struct.pack(">H", len(jpeg) + 2) + jpeg
         content = jpeg[:2] + thumbnail + jpeg[2:]
-        assert decode_compressed(format="jpeg", data=content).shape == picture.shape
+        assert decode_compressed(format="jpeg", data=content).shape == image.shape
         assert cause_of(lambda: decode_compressed(format="jpeg", data=content[:-40])) == "truncated"
 
     def test_nothing(self) -> None:
@@ -351,42 +351,42 @@ class TestBadCompressed:
         assert cause_of(lambda: decode_compressed(format=name, data=bytes(range(200)))) == "corrupt"
 
     def test_damaged_jpeg(self) -> None:
-        content = bytearray(encode_jpeg(pictures.astronaut()))
+        content = bytearray(encode_jpeg(images.astronaut()))
         content[20000:24000] = np.random.default_rng(1).integers(0, 256, 4000, dtype=np.uint8).tobytes()
         assert cause_of(lambda: decode_compressed(format="jpeg", data=content)) == "corrupt"
 
-    def test_damaged_png(self, picture: np.ndarray) -> None:
-        content = bytearray(png(picture))
+    def test_damaged_png(self, image: np.ndarray) -> None:
+        content = bytearray(png(image))
         content[len(content) // 2] ^= 0xFF
         assert cause_of(lambda: decode_compressed(format="png", data=content)) == "corrupt"
 
     def test_whole_file_that_does_not_decode(self) -> None:
         assert cause_of(lambda: decode_compressed(format="png", data=png_announcing(0x4000, 1))) == "corrupt"
 
-    def test_announced_size_is_refused_before_decoding(self, picture: np.ndarray) -> None:
+    def test_announced_size_is_refused_before_decoding(self, image: np.ndarray) -> None:
         assert (
             cause_of(lambda: decode_compressed(format="png", data=png_announcing(2**31 - 1, 2**31 - 1))) == "too_large"
         )
-        huge = jpeg_announcing(encode_jpeg(picture), 65000, 65000)
+        huge = jpeg_announcing(encode_jpeg(image), 65000, 65000)
         assert cause_of(lambda: decode_compressed(format="jpeg", data=huge)) == "too_large"
 
-    def test_zero_size(self, picture: np.ndarray) -> None:
-        empty = jpeg_announcing(encode_jpeg(picture), 0, 10)
+    def test_zero_size(self, image: np.ndarray) -> None:
+        empty = jpeg_announcing(encode_jpeg(image), 0, 10)
         assert cause_of(lambda: decode_compressed(format="jpeg", data=empty)) == "size"
 
     @pytest.mark.parametrize(
         "name", ["16UC1; compressedDepth", "32FC1; compressedDepth png", "mono16; png compressed mono16"]
     )
-    def test_depth_and_16_bit_topics(self, picture: np.ndarray, name: str) -> None:
-        assert cause_of(lambda: decode_compressed(format=name, data=png(picture))) == "encoding"
+    def test_depth_and_16_bit_topics(self, image: np.ndarray, name: str) -> None:
+        assert cause_of(lambda: decode_compressed(format=name, data=png(image))) == "encoding"
 
     def test_other_formats(self) -> None:
         assert cause_of(lambda: decode_compressed(format="tiff", data=b"II*\0" + bytes(100))) == "encoding"
 
     @settings(max_examples=150, deadline=None)
     @given(position=st.integers(0, 3000), value=st.integers(0, 255), cut=st.integers(0, 3000))
-    def test_any_damage_is_a_picture_or_an_image_error(self, position: int, value: int, cut: int) -> None:
-        content = bytearray(encode_jpeg(pictures.astronaut()[:64, :64]))
+    def test_any_damage_is_a_image_or_an_image_error(self, position: int, value: int, cut: int) -> None:
+        content = bytearray(encode_jpeg(images.astronaut()[:64, :64]))
         content[position % len(content)] = value
         try:
             decoded = decode_compressed(format="jpeg", data=content[: max(1, len(content) - max(0, cut - 1500))])
@@ -395,7 +395,7 @@ class TestBadCompressed:
         assert decoded.dtype == np.uint8
 
 
-def test_a_picture_that_cannot_be_a_jpeg() -> None:
+def test_a_image_that_cannot_be_a_jpeg() -> None:
     assert cause_of(lambda: encode_jpeg(np.zeros((0, 4, 3), np.uint8))) == "size"
     assert cause_of(lambda: encode_jpeg(np.zeros((1, 70000), np.uint8))) == "size"
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from fer_perception.errors import SourceError
-from fer_perception.imaging.image_files import read_picture
+from fer_perception.imaging.image_files import read_image
 from fer_perception.imaging.sources import natural_key, open_media
 
 
-def picture(width: int = 64, height: int = 48) -> np.ndarray:
+def made_image(width: int = 64, height: int = 48) -> np.ndarray:
     """A gradient whose red side is at the left and whose blue side is at the top."""
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 2] = np.linspace(255, 0, width)[None, :]
@@ -41,66 +41,66 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + jpeg[2:]
 
 
-class TestPictures:
-    def test_one_picture_is_one_still(self, tmp_path: Path) -> None:
-        cv2.imwrite(str(tmp_path / "a.png"), picture())
+class TestImages:
+    def test_one_image_is_one_still(self, tmp_path: Path) -> None:
+        cv2.imwrite(str(tmp_path / "a.png"), made_image())
         with open_media(str(tmp_path / "a.png")) as media:
             items = list(media)
-        assert media.kind == "picture"
+        assert media.kind == "image"
         assert [(item.index, item.name, item.frame.still, item.frame.stamp_ns) for item in items] == [
             (0, "a.png", True, 0)
         ]
-        np.testing.assert_array_equal(items[0].frame.image, picture())
+        np.testing.assert_array_equal(items[0].frame.image, made_image())
 
     def test_exif_rotation_is_applied(self, tmp_path: Path) -> None:
-        ok, jpeg = cv2.imencode(".jpg", picture())
+        ok, jpeg = cv2.imencode(".jpg", made_image())
         assert ok
         path = tmp_path / "turned.jpg"
-        # 6: the row 0 is the right side, so the picture has to be turned by 90 degrees clockwise.
+        # 6: the row 0 is the right side, so the image has to be turned by 90 degrees clockwise.
         path.write_bytes(with_orientation(jpeg.tobytes(), 6))
-        image = read_picture(path)
+        image = read_image(path)
         assert image.shape == (64, 48, 3)
-        expected = cv2.rotate(picture(), cv2.ROTATE_90_CLOCKWISE)
+        expected = cv2.rotate(made_image(), cv2.ROTATE_90_CLOCKWISE)
         assert np.abs(image.astype(int) - expected).mean() < 6
 
     def test_exif_rotation_of_a_png(self, tmp_path: Path) -> None:
-        ok, png = cv2.imencode(".png", picture())
+        ok, png = cv2.imencode(".png", made_image())
         assert ok
         body = b"II*\0\x08\0\0\0" + struct.pack("<HHHIHH", 1, 0x0112, 3, 1, 6, 0) + b"\0\0\0\0"
         chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
         # The header chunk ends after 8 + 25 bytes.
         (tmp_path / "a.png").write_bytes(png.tobytes()[:33] + chunk + png.tobytes()[33:])
-        np.testing.assert_array_equal(read_picture(tmp_path / "a.png"), cv2.rotate(picture(), cv2.ROTATE_90_CLOCKWISE))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png"), cv2.rotate(made_image(), cv2.ROTATE_90_CLOCKWISE))
 
     def test_alpha_and_sixteen_bits_are_reduced(self, tmp_path: Path) -> None:
-        opaque = np.dstack([picture(), np.full((48, 64), 255, np.uint8)])
+        opaque = np.dstack([made_image(), np.full((48, 64), 255, np.uint8)])
         cv2.imwrite(str(tmp_path / "alpha.png"), opaque)
-        np.testing.assert_array_equal(read_picture(tmp_path / "alpha.png"), picture())
-        cv2.imwrite(str(tmp_path / "deep.png"), picture().astype(np.uint16) * 257)
-        np.testing.assert_array_equal(read_picture(tmp_path / "deep.png"), picture())
+        np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), made_image())
+        cv2.imwrite(str(tmp_path / "deep.png"), made_image().astype(np.uint16) * 257)
+        np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), made_image())
 
     def test_gray_is_two_or_three_dimensional_uint8(self, tmp_path: Path) -> None:
-        gray = picture()[..., 2]
+        gray = made_image()[..., 2]
         cv2.imwrite(str(tmp_path / "gray.png"), gray)
-        image = read_picture(tmp_path / "gray.png")
+        image = read_image(tmp_path / "gray.png")
         assert image.dtype == np.uint8
         np.testing.assert_array_equal(image if image.ndim == 2 else image[..., 0], gray)
 
     @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".tiff", ".ppm"])
     def test_other_formats(self, tmp_path: Path, suffix: str) -> None:
         path = tmp_path / f"a{suffix}"
-        cv2.imwrite(str(path), picture())
-        assert np.abs(read_picture(path).astype(int) - picture()).mean() < 12
+        cv2.imwrite(str(path), made_image())
+        assert np.abs(read_image(path).astype(int) - made_image()).mean() < 12
 
     def test_the_suffix_does_not_matter_for_one_file(self, tmp_path: Path) -> None:
-        cv2.imwrite(str(tmp_path / "a.png"), picture())
+        cv2.imwrite(str(tmp_path / "a.png"), made_image())
         (tmp_path / "a.png").rename(tmp_path / "upload")
         with open_media(str(tmp_path / "upload")) as media:
             assert next(iter(media)).frame.image.shape == (48, 64, 3)
 
     @pytest.mark.parametrize(
         ("content", "words"),
-        [(b"", "empty"), (b"no picture", "neither a picture nor a video"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "PNG")],
+        [(b"", "empty"), (b"no image", "neither an image nor a video"), (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "PNG")],
     )
     def test_bad_files_are_named(self, tmp_path: Path, content: bytes, words: str) -> None:
         path = tmp_path / "thing.dat"
@@ -110,21 +110,21 @@ class TestPictures:
         assert "thing.dat" in str(caught.value)
 
     def test_truncated_jpeg(self, tmp_path: Path) -> None:
-        ok, jpeg = cv2.imencode(".jpg", picture(400, 300))
+        ok, jpeg = cv2.imencode(".jpg", made_image(400, 300))
         assert ok
         (tmp_path / "half.jpg").write_bytes(jpeg.tobytes()[: len(jpeg) // 2])
         with pytest.raises(SourceError, match=r"half\.jpg"):
             open_media(str(tmp_path / "half.jpg"))
 
     def test_a_missing_file(self) -> None:
-        with pytest.raises(SourceError, match=r"nowhere\.png does not exist; expected a picture, video"):
+        with pytest.raises(SourceError, match=r"nowhere\.png does not exist; expected an image, video"):
             open_media("nowhere.png")
 
 
 class TestDirectories:
     def test_natural_order_and_gaps(self, tmp_path: Path) -> None:
         for name in ("frame10.png", "frame2.png", "Frame1.png"):
-            cv2.imwrite(str(tmp_path / name), picture())
+            cv2.imwrite(str(tmp_path / name), made_image())
         (tmp_path / "frame3.jpg").write_bytes(b"broken")
         (tmp_path / "notes.txt").write_text("not looked at")
         (tmp_path / "more.png").mkdir()
@@ -136,8 +136,8 @@ class TestDirectories:
         assert len(media.problems) == 1
         assert "frame3.jpg" in media.problems[0]
 
-    def test_no_pictures(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="holds no pictures"):
+    def test_no_images(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="holds no images"):
             open_media(str(tmp_path))
 
     def test_natural_key(self) -> None:
@@ -190,7 +190,7 @@ class TestVideos:
             with open_media(str(tmp_path / "dot.gif")) as media:
                 items = list(media)
         except SourceError:
-            pytest.skip("this OpenCV reads no GIF pictures")
+            pytest.skip("this OpenCV reads no GIF images")
         assert len(items) == 1
 
 
@@ -212,8 +212,8 @@ class TestAddresses:
             stamps = [item.frame.stamp_ns / 1e9 for item in media]
         np.testing.assert_allclose(stamps, np.arange(10) / 25.0, atol=0.002)
 
-    def test_a_picture_is_a_still(self, tmp_path: Path, address: str) -> None:
-        cv2.imwrite(str(tmp_path / "p.jpg"), picture())
+    def test_a_image_is_a_still(self, tmp_path: Path, address: str) -> None:
+        cv2.imwrite(str(tmp_path / "p.jpg"), made_image())
         with open_media(f"{address}/p.jpg?size=full") as media:
             (item,) = media
         assert item.frame.still
@@ -249,7 +249,7 @@ def test_stream_errors_do_not_tell_the_password() -> None:
 
 
 def test_hidden_files_of_a_directory_are_not_meant(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "a.png"), picture())
+    cv2.imwrite(str(tmp_path / "a.png"), made_image())
     (tmp_path / "._a.png").write_bytes(b"what macOS puts beside a file")
     with open_media(str(tmp_path)) as media:
         assert [item.name for item in media] == ["a.png"]
@@ -258,7 +258,7 @@ def test_hidden_files_of_a_directory_are_not_meant(tmp_path: Path) -> None:
 
 def test_an_escaped_file_address(tmp_path: Path) -> None:
     path = tmp_path / "größe 1.png"
-    cv2.imwrite(str(path), picture())
+    cv2.imwrite(str(path), made_image())
     with open_media(path.as_uri()) as media:
         assert [item.name for item in media] == ["größe 1.png"]
 
@@ -277,11 +277,11 @@ def test_a_pipe_is_refused(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
     """OpenCV would end the process."""
-    picture = tmp_path / os.fsdecode(b"bad\xff.png")
-    picture.write_bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
-    with open_media(str(picture)) as media:
+    image = tmp_path / os.fsdecode(b"bad\xff.png")
+    image.write_bytes(cv2.imencode(".png", np.zeros((8, 8), np.uint8))[1].tobytes())
+    with open_media(str(image)) as media:
         assert len(list(media)) == 1
-    video = picture.rename(tmp_path / os.fsdecode(b"bad\xff.mp4"))
+    video = image.rename(tmp_path / os.fsdecode(b"bad\xff.mp4"))
     with pytest.raises(SourceError, match="has a name that is not UTF-8"):
         open_media(str(video))
 
@@ -289,7 +289,7 @@ def test_a_name_that_is_no_text(tmp_path: Path) -> None:
 def test_a_folder_is_read_past_pipes_and_devices(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to("/dev/zero")
-    cv2.imwrite(str(tmp_path / "c.png"), picture())
+    cv2.imwrite(str(tmp_path / "c.png"), made_image())
     with open_media(str(tmp_path)) as media:
         assert [item.name for item in media] == ["c.png"]
 
@@ -302,7 +302,7 @@ def test_a_png_with_an_orientation_is_no_way_around_the_limit(tmp_path: Path) ->
     exif = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
     (tmp_path / "bomb.png").write_bytes(data[:33] + exif + data[33:])
     with pytest.raises(SourceError, match=r"announces 9000x9000 pixels"):
-        read_picture(tmp_path / "bomb.png")
+        read_image(tmp_path / "bomb.png")
 
 
 def gif(frames: int, *, width: int = 2, height: int = 1) -> bytes:
@@ -345,7 +345,7 @@ def test_stamps_that_differ_by_less_than_a_nanosecond_are_told_apart(
 
         def read(self) -> tuple[bool, np.ndarray]:
             self._now = next(self._times, -1.0)
-            return self._now >= 0, picture()
+            return self._now >= 0, made_image()
 
         def release(self) -> None:
             pass

@@ -28,13 +28,13 @@ def with_external(path, location: str) -> None:
     target.write_bytes(data)
 
 
-def test_external_data_beside_the_model_works(make_model, pictures):
+def test_external_data_beside_the_model_works(make_model, images):
     whole, path = make_model("whole.onnx"), make_model("split.onnx")
     with_external(path, "split.data")
     file = read_model_file(path)
     assert [p.name for p in file.external] == ["split.data"]
-    expected = create_classifier(whole, backend="onnxruntime", threads=1).classify(pictures[:3])
-    actual = create_classifier(path, backend="onnxruntime", threads=1).classify(pictures[:3])
+    expected = create_classifier(whole, backend="onnxruntime", threads=1).classify(images[:3])
+    actual = create_classifier(path, backend="onnxruntime", threads=1).classify(images[:3])
     np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
@@ -115,9 +115,9 @@ def test_a_model_cut_short_is_refused(make_model, keep):
     [b"\x89PNG\r\n\x1a\n" + bytes(100), b"<!DOCTYPE html><html></html>", b"version https://git-lfs", b"\xff" * 50],
 )
 def test_another_kind_of_file_is_refused(tmp_path, content):
-    path = tmp_path / "foreign.onnx"
+    path = tmp_path / "other.onnx"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"foreign.onnx .*is not an ONNX model"):
+    with pytest.raises(ModelError, match=r"other.onnx .*is not an ONNX model"):
         create_classifier(path, backend="onnxruntime", threads=1)
 
 
@@ -128,7 +128,7 @@ def test_an_engine_is_not_the_model(tmp_path):
         create_classifier(path, backend="tensorrt", threads=1)
 
 
-def test_an_onnx_without_our_metadata_names_the_mend(make_model):
+def test_an_onnx_without_our_metadata_names_the_fix(make_model):
     path = make_model("bare.onnx", props={})
     with pytest.raises(ModelError, match=r"bare.onnx has no metadata key 'fer.labels'.*fer-train export"):
         create_classifier(path, backend="auto", threads=1)

@@ -12,7 +12,7 @@ import pytest
 
 from fer_perception.errors import ModelError
 from fer_perception.model_files import store as model_store
-from fer_perception.model_files.store import FOREIGN_MODELS, FileState, ModelEntry, ModelStore
+from fer_perception.model_files.store import THIRD_PARTY_MODELS, FileState, ModelEntry, ModelStore
 
 CONTENT = {"first.onnx": b"first model" * 20000, "second.onnx": b"second model"}
 
@@ -63,7 +63,7 @@ def server() -> Iterator[http.server.ThreadingHTTPServer]:
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two known models, no proxies, a cache below tmp_path."""
-    monkeypatch.setattr(model_store, "FOREIGN_MODELS", (entry("first", with_it=("second",)), entry("second")))
+    monkeypatch.setattr(model_store, "THIRD_PARTY_MODELS", (entry("first", with_it=("second",)), entry("second")))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FER_MODEL_DIR", raising=False)
     monkeypatch.setenv("no_proxy", "*")
@@ -119,7 +119,7 @@ class TestFind:
         with pytest.raises(ModelError, match=r"no model file .*gone\.onnx"):
             ModelStore().find(str(tmp_path / "gone.onnx"))
 
-    @pytest.mark.parametrize("content", [b"", b"first mod", b"foreign" * 100])
+    @pytest.mark.parametrize("content", [b"", b"first mod", b"other" * 100])
     def test_damaged_or_foreign(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "first.onnx").write_bytes(content)
         with pytest.raises(ModelError, match=r"first\.onnx has SHA-256 .* expected .*fer models fetch first"):
@@ -274,7 +274,9 @@ class TestFetch:
             store.fetch("first", source=tmp_path / "nowhere")
 
     def test_recorded_addresses_must_be_https(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(model_store, "FOREIGN_MODELS", (entry("second", urls=("http://192.0.2.1/x", "file:///x")),))
+        monkeypatch.setattr(
+            model_store, "THIRD_PARTY_MODELS", (entry("second", urls=("http://192.0.2.1/x", "file:///x")),)
+        )
         with pytest.raises(ModelError, match=r"http://192\.0\.2\.1/x: expected an https address; file:///x: expected"):
             ModelStore().fetch("second")
 
@@ -297,24 +299,24 @@ class TestFetch:
             ModelStore(model_directory=tmp_path).fetch("mine")
 
 
-def test_what_is_recorded_of_the_foreign_models() -> None:
-    assert [each.name for each in FOREIGN_MODELS] == ["yunet", "yunet_dynamic"]
-    for each in FOREIGN_MODELS:
+def test_what_is_recorded_of_the_third_party_models() -> None:
+    assert [each.name for each in THIRD_PARTY_MODELS] == ["yunet", "yunet_dynamic"]
+    for each in THIRD_PARTY_MODELS:
         assert len(each.sha256) == 64
         assert each.size > 200_000
-        assert each.licence
+        assert each.license
         for url in each.urls:
             assert url.startswith("https://")
             # Pinned to a commit: forty hexadecimal digits in the path.
             assert any(len(part) == 40 and int(part, 16) for part in url.split("/") if len(part) == 40)
             assert url.endswith(each.file_name)
-    assert FOREIGN_MODELS[0].with_it == ("yunet_dynamic",)
+    assert THIRD_PARTY_MODELS[0].with_it == ("yunet_dynamic",)
 
 
 def test_the_files_at_hand_are_the_recorded_ones(repository: Path) -> None:
     directory = repository.parent / "shared" / "models"
     if not directory.is_dir():
         pytest.skip("no ../shared/models here")
-    for each in FOREIGN_MODELS:
+    for each in THIRD_PARTY_MODELS:
         content = (directory / each.file_name).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)

@@ -15,11 +15,11 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from fer_perception.errors import ImageError, SourceError
 from fer_perception.replay.bags import BagReader, BagWriter, fer_typestore
 
-PICTURE = np.arange(32 * 24 * 3, dtype=np.uint8).reshape(24, 32, 3)
+IMAGE = np.arange(32 * 24 * 3, dtype=np.uint8).reshape(24, 32, 3)
 
 
 def small_bag(path: Path, *, sqlite3: bool = False) -> Path:
-    messages = [("/cam/image_raw", START_NS + i * 10**8, raw(PICTURE, START_NS + i * 10**8)) for i in range(5)]
+    messages = [("/cam/image_raw", START_NS + i * 10**8, raw(IMAGE, START_NS + i * 10**8)) for i in range(5)]
     messages.insert(2, ("/notes", START_NS + 150_000_000, text("hello")))
     return write_bag(path, messages, sqlite3=sqlite3)
 
@@ -33,10 +33,10 @@ def test_reads_what_was_written(tmp_path: Path, *, sqlite3: bool) -> None:
         assert reader.count(["/cam/image_raw"]) == 5
         messages = list(reader.messages())
         assert [m.topic for m in messages].count("/notes") == 1
-        picture = reader.read_image(messages[0])
-        assert picture.stamp_ns == START_NS
-        assert picture.header.frame_id == "optical"
-        np.testing.assert_array_equal(picture.decode(), PICTURE)
+        image = reader.read_image(messages[0])
+        assert image.stamp_ns == START_NS
+        assert image.header.frame_id == "optical"
+        np.testing.assert_array_equal(image.decode(), IMAGE)
 
 
 def test_a_single_file_without_metadata(tmp_path: Path) -> None:
@@ -53,11 +53,11 @@ def test_zstd_compressed(tmp_path: Path, mode: CompressionMode) -> None:
     writer.set_compression(mode, CompressionFormat.ZSTD)
     store = fer_typestore()
     with writer:
-        kind, data = raw(PICTURE, START_NS)
+        kind, data = raw(IMAGE, START_NS)
         writer.write(writer.add_connection("/cam", kind, typestore=store), START_NS, data)
     with BagReader(path) as reader:
         (message,) = reader.messages(reader.camera_topics())
-        np.testing.assert_array_equal(reader.read_image(message).decode(), PICTURE)
+        np.testing.assert_array_equal(reader.read_image(message).decode(), IMAGE)
 
 
 class TestTopics:
@@ -65,10 +65,10 @@ class TestTopics:
         write_bag(
             tmp_path / "bag",
             [
-                ("/a/image", 1, raw(PICTURE, 1)),
-                ("/a/image/compressed", 2, jpeg(PICTURE, 1)),
-                ("/a/image/compressedDepth", 2, jpeg(PICTURE, 1)),
-                ("/b/image/compressed", 3, jpeg(PICTURE, 1)),
+                ("/a/image", 1, raw(IMAGE, 1)),
+                ("/a/image/compressed", 2, jpeg(IMAGE, 1)),
+                ("/a/image/compressedDepth", 2, jpeg(IMAGE, 1)),
+                ("/b/image/compressed", 3, jpeg(IMAGE, 1)),
             ],
         )
         with BagReader(tmp_path / "bag") as reader:
@@ -116,7 +116,7 @@ class TestDamage:
             BagReader(path)
 
     def test_a_message_that_does_not_follow_its_type(self, tmp_path: Path) -> None:
-        kind, data = raw(PICTURE, START_NS)
+        kind, data = raw(IMAGE, START_NS)
         path = write_bag(tmp_path / "bag", [("/cam", 1, (kind, data[:30])), ("/cam", 2, (kind, data))])
         with BagReader(path) as reader:
             broken, whole = reader.messages()
@@ -174,7 +174,7 @@ class TestWriter:
             assert len(list(reader.messages())) == 5
 
     def test_an_exception_leaves_a_complete_bag(self, tmp_path: Path) -> None:
-        kind, data = raw(PICTURE, START_NS)
+        kind, data = raw(IMAGE, START_NS)
 
         def write_some() -> None:
             with BagWriter(tmp_path / "bag") as writer:
@@ -197,10 +197,10 @@ class TestWriter:
             BagWriter(tmp_path / "file" / "bag")
 
 
-@pytest.mark.parametrize(("name", "mend"), [("old.bag", "rosbags-convert"), ("talk.mp4", "fer run")])
-def test_what_is_no_rosbag2_is_told_where_to_go(tmp_path: Path, name: str, mend: str) -> None:
+@pytest.mark.parametrize(("name", "fix"), [("old.bag", "rosbags-convert"), ("talk.mp4", "fer run")])
+def test_what_is_no_rosbag2_is_told_where_to_go(tmp_path: Path, name: str, fix: str) -> None:
     (tmp_path / name).write_bytes(b"something else")
-    with pytest.raises(SourceError, match=mend) as caught:
+    with pytest.raises(SourceError, match=fix) as caught:
         BagReader(tmp_path / name)
     assert "\n" not in str(caught.value)
 

@@ -85,7 +85,7 @@ def live_results(bag: Path, topic: str, domain: int, log: Path) -> list[FrameRes
                 assert time.monotonic() < deadline, log.read_text()
                 assert process.poll() is None, log.read_text()
             for stamp_ns, data in messages:
-                # The node takes images with best effort: a picture that got lost on the way is sent again.
+                # The node takes images with best effort: an image that got lost on the way is sent again.
                 answer = next(filter(None, (steps.ask(data, stamp_ns, 4.0) for _ in range(5))), None)
                 assert answer is not None, (len(answers), log.read_text())
                 answers.append(result_from_message(answer))
@@ -102,7 +102,7 @@ def test_scores_and_tracks(tmp_path: Path, ros_domain_id: int, topic: str) -> No
     # One face, then a second one beside it; every other frame is enough.
     images = [image for _, image in clip_frames(5.0)][2::2]
     if make is raw:
-        # Raw pictures beyond Fast DDS's default shared-memory segment (512 KB) may be lost on a busy machine.
+        # Raw images beyond Fast DDS's default shared-memory segment (512 KB) may be lost on a busy machine.
         images = [cv2.resize(image, (400, 300), interpolation=cv2.INTER_AREA) for image in images]
     bag = write_bag(
         tmp_path / "bag",

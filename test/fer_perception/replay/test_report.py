@@ -20,7 +20,7 @@ from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.replay.report import MAX_THUMBNAILS, Report, thumbnail
 from fer_perception.replay.report_charts import MAX_POINTS
 from fer_perception.replay.summary import SeenFaces
-from fer_perception.results.drawing import UNDECIDED, colour_of, hex_colour
+from fer_perception.results.drawing import UNDECIDED, color_of, hex_color
 
 IMAGE = np.random.default_rng(3).integers(0, 255, (480, 640, 3), dtype=np.uint8)
 START = 1_700_000_000_000_000_000
@@ -100,8 +100,8 @@ def test_one_page_without_requests(tmp_path: Path) -> None:
 
 def test_a_thumbnail_at_every_label_change(tmp_path: Path) -> None:
     _, checker = written(tmp_path, play(["neutral"] * 10 + ["happy"] * 10 + ["neutral"] * 5))
-    pictures = [value for tag, name, value in checker.attributes if (tag, name) == ("img", "alt")]
-    assert pictures == ["face at 0.0 s", "face at 1.0 s", "face at 2.0 s"]
+    images = [value for tag, name, value in checker.attributes if (tag, name) == ("img", "alt")]
+    assert images == ["face at 0.0 s", "face at 1.0 s", "face at 2.0 s"]
     text = " ".join(checker.text)
     assert "evening.mcap" in text
     assert "60%" in text
@@ -122,14 +122,14 @@ def test_scores_are_stacked_to_one(tmp_path: Path) -> None:
     polygons = re.findall(r'<polygon points="([^"]+)" fill="([^"]+)"', page)
     assert len(polygons) == 7
     heights = {}
-    for points, colour in polygons:
+    for points, color in polygons:
         ys = [float(point.split(",")[1]) for point in points.split()]
-        heights[colour] = max(ys) - min(ys)
+        heights[color] = max(ys) - min(ys)
     assert sum(heights.values()) == pytest.approx(150.0, abs=1.0)
-    assert heights[hex_colour("happy")] == pytest.approx(0.9 * 150.0, abs=1.0)
+    assert heights[hex_color("happy")] == pytest.approx(0.9 * 150.0, abs=1.0)
 
 
-def test_classes_of_other_models_have_their_own_colours(tmp_path: Path) -> None:
+def test_classes_of_other_models_have_their_own_colors(tmp_path: Path) -> None:
     labels = ("drowsy", "awake")
     frames = [
         replace(
@@ -144,13 +144,12 @@ def test_classes_of_other_models_have_their_own_colours(tmp_path: Path) -> None:
     ]
     page, _ = written(tmp_path, frames)
     stacked = re.findall(r'<polygon [^>]*fill="(#\w+)" [^>]*><title>(\w+)</title>', page)
-    assert stacked == [(hex_colour(label, labels), label) for label in labels]
+    assert stacked == [(hex_color(label, labels), label) for label in labels]
     strips = re.findall(r'fill="(#\w+)" fill-opacity="1"><title>awake', page)
-    assert strips == [hex_colour("awake", labels)] * 2
-    # In the legend, in the shares of the face and below its picture.
+    assert strips == [hex_color("awake", labels)] * 2
+    # In the legend, in the shares of the face and below its image.
     assert (
-        page.count(f"color:{hex_colour('awake', labels)}") + page.count(f"background:{hex_colour('awake', labels)}")
-        == 3
+        page.count(f"color:{hex_color('awake', labels)}") + page.count(f"background:{hex_color('awake', labels)}") == 3
     )
 
 
@@ -185,7 +184,7 @@ def test_a_slow_camera_has_pauses_but_no_gaps(tmp_path: Path) -> None:
     assert len(re.findall("<polygon", page)) == 14
 
 
-def test_classes_are_told_by_more_than_their_colours(tmp_path: Path) -> None:
+def test_classes_are_told_by_more_than_their_colors(tmp_path: Path) -> None:
     short = {(label or UNDECIDED)[:2] for label in (*LABELS_WITH_CONTEMPT, "")}
     assert len(short) == len(LABELS_WITH_CONTEMPT) + 1
     # Stretches of a fortieth of the chart have no room for a name.
@@ -212,11 +211,11 @@ def test_text_is_legible_on_everything_it_stands_on(tmp_path: Path, scheme: str,
     ]
     page, _ = written(tmp_path, shown(faces))
     palettes = re.findall(r":root\{([^}]+)\}", page)
-    colours = dict(part.split(":") for part in palettes[scheme == "dark"].replace("\n", "").split(";"))
-    card = rgb(colours["--card"])
+    colors = dict(part.split(":") for part in palettes[scheme == "dark"].replace("\n", "").split(";"))
+    card = rgb(colors["--card"])
     for name in ("--text", "--dim", "--alarm"):
-        assert contrast(rgb(colours[name]), card) >= 4.5
-        assert contrast(rgb(colours[name]), rgb(colours["--ground"])) >= 4.5
+        assert contrast(rgb(colors[name]), card) >= 4.5
+        assert contrast(rgb(colors[name]), rgb(colors["--ground"])) >= 4.5
     strips = re.findall(
         r'fill="(#\w+)" fill-opacity="([\d.]+)"><title>([a-z ]+),[^<]+</title></rect><text [^>]*style="fill:([^"]+)"',
         page,
@@ -226,14 +225,14 @@ def test_text_is_legible_on_everything_it_stands_on(tmp_path: Path, scheme: str,
         grounds = [card]
         if name == "not seen":
             # The veil lies over the curves of the scores.
-            grounds = [mixed(np.array(colour_of(other)), card, 0.88) for other in LABELS]
-        written_in = rgb(colours[ink[4:-1]] if ink.startswith("var(") else ink)
+            grounds = [mixed(np.array(color_of(other)), card, 0.88) for other in LABELS]
+        written_in = rgb(colors[ink[4:-1]] if ink.startswith("var(") else ink)
         for ground in grounds:
             assert contrast(written_in, mixed(rgb(fill), ground, float(opacity))) >= 4.5, (fill, name)
 
 
-def rgb(colour: str) -> np.ndarray:
-    digits = colour.lstrip("#")
+def rgb(color: str) -> np.ndarray:
+    digits = color.lstrip("#")
     digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
     return np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)], dtype=float)
 

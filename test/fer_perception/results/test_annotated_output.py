@@ -14,9 +14,9 @@ from fer_perception.results.annotated_output import AnnotatedOutput
 IMAGE = np.full((48, 64, 3), (10, 120, 230), np.uint8)
 
 
-def test_pictures_keep_their_names(tmp_path: Path) -> None:
+def test_images_keep_their_names(tmp_path: Path) -> None:
     with AnnotatedOutput(tmp_path / "new" / "out") as output:
-        names = [output.add_picture(name, IMAGE).name for name in ("a.png", "b.JPG", "c.gif", "d")]
+        names = [output.add_image(name, IMAGE).name for name in ("a.png", "b.JPG", "c.gif", "d")]
     assert names == ["a_annotated.png", "b_annotated.jpg", "c.gif_annotated.png", "d_annotated.png"]
     np.testing.assert_array_equal(cv2.imread(str(output.files[0])), IMAGE)
 
@@ -53,8 +53,8 @@ def test_a_file_in_the_way(tmp_path: Path) -> None:
 
 def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:
     with AnnotatedOutput(tmp_path) as output:
-        output.add_picture("a.png", np.zeros((4, 4, 3), np.uint8))
-        output.add_picture("a.PNG", np.full((4, 4, 3), 255, np.uint8))
+        output.add_image("a.png", np.zeros((4, 4, 3), np.uint8))
+        output.add_image("a.PNG", np.full((4, 4, 3), 255, np.uint8))
     assert len(set(output.files)) == 2
     assert [int(cv2.imread(str(path)).max()) for path in output.files] == [0, 255]
 

@@ -10,12 +10,12 @@ from made_results import make_face, make_result
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_perception.pipeline_types import FrameResult, Phase
-from fer_perception.results.drawing import COLOURS, OTHER_COLOUR, colour_of, draw_faces, hex_colour, layout
+from fer_perception.results.drawing import COLORS, OTHER_COLOR, color_of, draw_faces, hex_color, layout
 
 SIZES = [(320, 240), (640, 480), (3840, 2160)]
 
 
-def gray_picture(width: int, height: int) -> np.ndarray:
+def gray_image(width: int, height: int) -> np.ndarray:
     return np.full((height, width, 3), 128, np.uint8)
 
 
@@ -34,9 +34,9 @@ def mask_of(image: np.ndarray, result: FrameResult) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-class TestEveryPictureSize:
+class TestEveryImagesize:
     def test_draws_inside_its_places_and_nowhere_else(self, width: int, height: int) -> None:
-        image, result = gray_picture(width, height), two_faces(width, height)
+        image, result = gray_image(width, height), two_faces(width, height)
         drawn = draw_faces(image, result)
         changed = (drawn != image).any(axis=2)
         assert not (changed & ~mask_of(image, result)).any()
@@ -47,7 +47,7 @@ class TestEveryPictureSize:
             assert changed[y : y + h, x : x + w].any()
 
     def test_the_input_stays_as_it_is(self, width: int, height: int) -> None:
-        image = gray_picture(width, height)
+        image = gray_image(width, height)
         image.flags.writeable = False
         drawn = draw_faces(image, two_faces(width, height))
         assert drawn is not image
@@ -55,33 +55,33 @@ class TestEveryPictureSize:
 
     def test_text_is_large_enough_to_read(self, width: int, height: int) -> None:
         for _, place in layout(width, height, two_faces(width, height)):
-            # On a screen that shows the whole picture 800 pixels high, capitals are at least 10 pixels high.
+            # On a screen that shows the whole image 800 pixels high, capitals are at least 10 pixels high.
             assert place.text_height * 800 / height >= 10
             assert place.plate[2] <= 0.4 * width
 
     def test_the_bar_is_as_long_as_the_confidence(self, width: int, height: int) -> None:
         result = two_faces(width, height)
-        drawn = draw_faces(gray_picture(width, height), result)
+        drawn = draw_faces(gray_image(width, height), result)
         for face, place in layout(width, height, result):
             x, y, w, h = place.plate
-            colour = np.array(colour_of(face.emotion)[::-1])
-            hits = (np.abs(drawn[y : y + h, x : x + w].astype(int) - colour) < 3).all(axis=2)
+            color = np.array(color_of(face.emotion)[::-1])
+            hits = (np.abs(drawn[y : y + h, x : x + w].astype(int) - color) < 3).all(axis=2)
             longest = hits.sum(axis=1).max() / w
             assert longest == pytest.approx(face.confidence, abs=0.12)
 
 
-def test_gray_pictures_become_colour() -> None:
+def test_gray_images_become_color() -> None:
     drawn = draw_faces(np.zeros((480, 640), np.uint8), two_faces(640, 480))
     assert drawn.shape == (480, 640, 3)
     assert (drawn[..., 2] != drawn[..., 0]).any()
 
 
 def test_nobody_changes_nothing() -> None:
-    image = gray_picture(320, 240)
+    image = gray_image(320, 240)
     np.testing.assert_array_equal(draw_faces(image, make_result(width=320, height=240)), image)
 
 
-def test_boxes_follow_a_picture_of_another_size() -> None:
+def test_boxes_follow_a_image_of_another_size() -> None:
     result = make_result(make_face("f1", "sad", (100, 100, 200, 200)), width=640, height=480)
     (_, place), *_ = layout(1280, 960, result)
     x, y, w, h = place.frame
@@ -131,32 +131,32 @@ def test_faces_at_the_border_stay_legible(roi: tuple[int, int, int, int]) -> Non
     assert y + h <= 480
     assert w > 60
     assert h > 25
-    assert (draw_faces(gray_picture(640, 480), result) != 128).any()
+    assert (draw_faces(gray_image(640, 480), result) != 128).any()
 
 
 def test_carried_over_faces_look_different() -> None:
-    image = gray_picture(640, 480)
+    image = gray_image(640, 480)
     roi = (200, 200, 120, 150)
     seen = draw_faces(image, make_result(make_face("f1", "happy", roi)))
     carried = draw_faces(image, make_result(make_face("f1", "happy", roi, observed=False)))
-    happy = np.array(COLOURS["happy"][::-1])
+    happy = np.array(COLORS["happy"][::-1])
     top_edge = slice(197, 204), slice(215, 305)
     assert (seen[top_edge] == happy).all(axis=2).sum() > 1.5 * (carried[top_edge] == happy).all(axis=2).sum() > 0
 
 
 def test_phase_and_id_are_written() -> None:
-    image = gray_picture(640, 480)
+    image = gray_image(640, 480)
     roi = (200, 200, 120, 150)
-    pictures = [
+    images = [
         draw_faces(image, make_result(make_face(name, "happy", roi, phase=phase)))
         for name, phase in (("f00001", Phase.APEX), ("f00001", Phase.ONSET), ("f00002", Phase.APEX))
     ]
-    assert (pictures[0] != pictures[1]).any()
-    assert (pictures[0] != pictures[2]).any()
+    assert (images[0] != images[1]).any()
+    assert (images[0] != images[2]).any()
 
 
 def test_text_without_glyphs_is_replaced() -> None:
-    drawn = draw_faces(gray_picture(640, 480), make_result(make_face("gesicht_ä", "", (200, 200, 90, 90))))
+    drawn = draw_faces(gray_image(640, 480), make_result(make_face("gesicht_ä", "", (200, 200, 90, 90))))
     assert (drawn != 128).any()
 
 
@@ -171,34 +171,34 @@ def test_labels_are_legible_over_any_ground(label: str, ground: int) -> None:
     # The left half of the upper row: the label, nothing else.
     row = drawn[y : y + place.text_height, x : x + w // 2, ::-1].reshape(-1, 3)
     plate = drawn[y + 1, x + 1, ::-1]
-    assert max(contrast(colour, plate) for colour in np.unique(row, axis=0)) >= 4.5
+    assert max(contrast(color, plate) for color in np.unique(row, axis=0)) >= 4.5
 
 
-def test_every_class_has_its_own_colour() -> None:
-    colours = [colour_of(label) for label in LABELS_WITH_CONTEMPT]
-    assert len(set(colours)) == len(LABELS_WITH_CONTEMPT)
-    assert colour_of("") == OTHER_COLOUR
-    assert hex_colour("happy") == "#ffc42e"
+def test_every_class_has_its_own_color() -> None:
+    colors = [color_of(label) for label in LABELS_WITH_CONTEMPT]
+    assert len(set(colors)) == len(LABELS_WITH_CONTEMPT)
+    assert color_of("") == OTHER_COLOR
+    assert hex_color("happy") == "#ffc42e"
 
 
 @pytest.mark.parametrize("count", [2, 3, 8, 22, 40])
-def test_classes_of_other_models_have_their_own_colours_too(count: int) -> None:
+def test_classes_of_other_models_have_their_own_colors_too(count: int) -> None:
     labels = ("neutral", *(f"class {number}" for number in range(count)))
-    colours = np.array([colour_of(label, labels) for label in labels])
-    assert colours[0].tolist() == list(COLOURS["neutral"])
-    assert colour_of("", labels) == colour_of("class of another model", labels) == OTHER_COLOUR
-    lab = cv2.cvtColor((colours[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    colors = np.array([color_of(label, labels) for label in labels])
+    assert colors[0].tolist() == list(COLORS["neutral"])
+    assert color_of("", labels) == color_of("class of another model", labels) == OTHER_COLOR
+    lab = cv2.cvtColor((colors[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
     distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
     assert distances.min() > (25 if count <= 8 else 5)
     # As names are written on strips of the report, and beside bars on the plate.
-    assert min(contrast(colour, np.array([23, 25, 29])) for colour in colours) >= 4.5
+    assert min(contrast(color, np.array([23, 25, 29])) for color in colors) >= 4.5
 
 
-def test_the_colour_of_a_face_is_that_of_its_class() -> None:
+def test_the_color_of_a_face_is_that_of_its_class() -> None:
     face = replace(make_face("f1", "happy", (160, 100, 60, 70)), emotion="awake")
     result = replace(make_result(face, width=640, height=480), labels=("drowsy", "awake"))
     drawn = draw_faces(np.zeros((480, 640, 3), np.uint8), result)
-    assert (drawn == np.array(colour_of("awake", ("drowsy", "awake"))[::-1])).all(axis=2).any()
+    assert (drawn == np.array(color_of("awake", ("drowsy", "awake"))[::-1])).all(axis=2).any()
 
 
 @pytest.mark.parametrize("written", ["wütend", "wu\u0308tend"])
@@ -210,7 +210,7 @@ def test_accents_are_left_out(written: str) -> None:
 
 #: What people see who lack one kind of cones, as matrices of linear RGB (Machado, Oliveira and Fernandes 2009,
 #: severity 1).
-COLOUR_BLINDNESS = {
+COLOR_BLINDNESS = {
     "none": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
     "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
@@ -218,11 +218,11 @@ COLOUR_BLINDNESS = {
 }
 
 
-@pytest.mark.parametrize("kind", COLOUR_BLINDNESS)
-def test_colours_are_told_apart_by_the_colour_blind(kind: str) -> None:
-    share = np.array([colour_of(label) for label in LABELS_WITH_CONTEMPT]) / 255
+@pytest.mark.parametrize("kind", COLOR_BLINDNESS)
+def test_colors_are_told_apart_by_the_color_blind(kind: str) -> None:
+    share = np.array([color_of(label) for label in LABELS_WITH_CONTEMPT]) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(linear @ np.array(COLOUR_BLINDNESS[kind]).T, 0, 1)
+    seen = np.clip(linear @ np.array(COLOR_BLINDNESS[kind]).T, 0, 1)
     srgb = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
     lab = cv2.cvtColor(srgb.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0]
     distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]

@@ -1,4 +1,4 @@
-"""A running node under test, a probe beside it, and pictures of real faces."""
+"""A running node under test, a probe beside it, and images of real faces."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Probe:
         self.until(lambda: self.dropped(topic).get(cause, 0) == before + 1)
 
     def send(self, image: Any, stamp_s: float, topic: str = "/image_raw") -> Any:
-        """Publish a picture (or a message as it is) with a stamp."""
+        """Publish an image (or a message as it is) with a stamp."""
         message = image if hasattr(image, "header") else image_message(image)
         message.header.stamp.sec = int(stamp_s)
         message.header.stamp.nanosec = round(stamp_s % 1 * 1e9)
@@ -147,7 +147,7 @@ class Probe:
         return message
 
     def ask(self, image: Any, stamp_s: float, topic: str = "/image_raw") -> Any:
-        """Publish a picture and wait for the answer to it."""
+        """Publish an image and wait for the answer to it."""
         sent = self.send(image, stamp_s, topic)
         return self.until(lambda: self.answer(sent, topic))
 
@@ -268,7 +268,7 @@ def interrupt() -> Callable[[subprocess.Popen[str]], None]:
 
 @pytest.fixture
 def as_message() -> Callable[..., Any]:
-    """Picture -> sensor_msgs/Image."""
+    """Image -> sensor_msgs/Image."""
     return image_message
 
 
@@ -276,8 +276,8 @@ def as_message() -> Callable[..., Any]:
 def astronaut() -> np.ndarray:
     """(240, 320, 3) BGR: one smiling face."""
     data = pytest.importorskip("skimage.data")
-    picture = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
-    return np.ascontiguousarray(cv2.resize(picture[0:300, 50:450], (320, 240), interpolation=cv2.INTER_AREA))
+    image = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    return np.ascontiguousarray(cv2.resize(image[0:300, 50:450], (320, 240), interpolation=cv2.INTER_AREA))
 
 
 @pytest.fixture(scope="session")

@@ -183,12 +183,12 @@ def test_publish_announces_the_faces_and_their_topics_come_and_go(
     tracked: list[Any] = []
     rois: list[Any] = []
     expressions: list[Any] = []
-    pictures: dict[str, list[Any]] = {"cropped": [], "aligned": []}
+    images: dict[str, list[Any]] = {"cropped": [], "aligned": []}
     probe.subscribe(hri_msgs.IdsList, "/humans/faces/tracked", tracked)
     base = "/humans/faces/f00001"
     probe.subscribe(hri_msgs.NormalizedRegionOfInterest2D, f"{base}/roi", rois)
     probe.subscribe(hri_msgs.Expression, f"{base}/expression", expressions)
-    for name, into in pictures.items():
+    for name, into in images.items():
         probe.subscribe(Image, f"{base}/{name}", into)
     probe.start(ros4hri="publish", track_timeout=5.0)
 
@@ -202,7 +202,7 @@ def test_publish_announces_the_faces_and_their_topics_come_and_go(
         nonlocal stamp
         stamp += 0.1
         probe.ask(astronaut, stamp)
-        return bool(expressions and rois and all(pictures.values()))
+        return bool(expressions and rois and all(images.values()))
 
     probe.until(another)
     assert list(tracked[-1].ids) == ["f00001"]
@@ -214,7 +214,7 @@ def test_publish_announces_the_faces_and_their_topics_come_and_go(
     assert expressions[-1].header == answer.header
     assert rois[-1].xmin * 320 == pytest.approx(emotion.roi.x_offset, abs=0.01)
     assert rois[-1].ymax * 240 == pytest.approx(emotion.roi.y_offset + emotion.roi.height, abs=0.01)
-    for name, into in pictures.items():
+    for name, into in images.items():
         assert (into[-1].width, into[-1].height, into[-1].encoding) == (128, 128, "bgr8"), name
         assert np.std(np.frombuffer(into[-1].data, np.uint8)) > 20
 
@@ -277,7 +277,7 @@ def test_consume_reads_another_nodes_faces_and_publishes_only_expressions(
     assert expressions[-1].header.frame_id == "camera_optical_frame"
     assert expressions[-1].confidence > 0.5
     assert probe.emotions == []
-    # A busy machine may say overloaded or stale; nothing may be wrong with the pictures.
+    # A busy machine may say overloaded or stale; nothing may be wrong with the images.
     status = probe.fresh_status("faces /humans/faces/tracked")
     assert status.level != b"\x02", status.message
     assert "bad images" not in status.message

@@ -1,4 +1,4 @@
-"""The picture source, as its own process: videos, pictures, and sources that are none."""
+"""The image source, as its own process: videos, images, and sources that are none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start(*parameters: str) -> subprocess.Popen[str]:
     [
         ([], "source is empty; expected a webcam's index"),
         (["source:=/no/such/video.mp4"], "/no/such/video.mp4 does not exist"),
-        (["source:={empty}"], "holds no pictures"),
+        (["source:={empty}"], "holds no images"),
         (["source:=x", "rate:=fast"], "rate is 'fast'"),
         (["source:=x", "rate:=-1.0"], "expected a number from 0.0"),
         (["source:=77"], "webcam 77 cannot be opened"),
@@ -56,10 +56,10 @@ def test_what_cannot_be_published_is_one_sentence_and_exit_1(
     assert "Traceback" not in error
 
 
-def test_a_directory_of_pictures_is_shown_over_and_over_until_told_to_end(probe: Any, tmp_path: Path) -> None:
+def test_a_directory_of_images_is_shown_over_and_over_until_told_to_end(probe: Any, tmp_path: Path) -> None:
     from sensor_msgs.msg import Image
 
-    # Different sizes and colours, one damaged: all others must come.
+    # Different sizes and colors, one damaged: all others must come.
     cv2.imwrite(str(tmp_path / "b.png"), np.full((40, 60, 3), (10, 20, 30), np.uint8))
     cv2.imwrite(str(tmp_path / "a.jpg"), np.full((30, 30), 99, np.uint8))
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n")

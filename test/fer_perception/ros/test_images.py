@@ -1,4 +1,4 @@
-"""What the node makes of pictures: encodings, compressed ones, and those it cannot use."""
+"""What the node makes of images: encodings, compressed ones, and those it cannot use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node as a managed node: autostart, transitions, failures that are mended, nothing that leaks."""
+"""The node as a managed node: autostart, transitions, failures that are fixed, nothing that leaks."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_bad_parameter_fails_configure_with_the_reason_until_it_is_mended(
     assert not probe.change_state(CONFIGURE)
     assert probe.state == "unconfigured"
     assert probe.until_status("fer: node", reason).level == b"\x02"
-    assert not probe.change_state(CONFIGURE), "nothing was mended"
+    assert not probe.change_state(CONFIGURE), "nothing was fixed"
 
     assert all(result.successful for result in probe.set(**good))
     assert probe.change_state(CONFIGURE)

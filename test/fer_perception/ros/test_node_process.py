@@ -26,7 +26,7 @@ def test_a_signal_ends_it_cleanly_while_it_works(probe: Any, astronaut: Any, num
     process = start("-p", "threads:=1")
     publisher = probe.node.create_publisher(Image, "/image_raw", 1)
     probe.until(lambda: publisher.get_subscription_count() > 0)
-    message = picture(astronaut)
+    message = made_image(astronaut)
     stamp = 0
 
     def answered() -> bool:
@@ -98,7 +98,7 @@ def parameter(probe: Any, node: str, name: str) -> Any:
     return value
 
 
-def picture(image: Any) -> Any:
+def made_image(image: Any) -> Any:
     import array
 
     from sensor_msgs.msg import Image

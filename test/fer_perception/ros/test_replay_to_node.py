@@ -109,7 +109,7 @@ def test_replayed_bags_are_answered_frame_by_frame(
     assert stale.level == b"\x01"
     assert DEAD not in {message.camera for message in probe.emotions}
 
-    # How a picture was stored makes no difference.
+    # How an image was stored makes no difference.
     for one, other in zip(answers_of["mcap", False], answers_of["sqlite3", False], strict=True):
         assert len(one.emotions) == len(other.emotions)
         for face, same in zip(one.emotions, other.emotions, strict=True):
@@ -144,11 +144,11 @@ def check_story(answers: list[Any]) -> None:
             any(first + 0.3 <= t < last - 0.01 for first, last in spans) for spans in (ASTRONAUT_SPANS, HOPPER_SPANS)
         )
         if astronaut and t < ASTRONAUT_SPANS[0][1]:
-            face = next(face for face in answer.emotions if centre(face) < 215)
+            face = next(face for face in answer.emotions if center(face) < 215)
             people["astronaut"].add(face.face_id)
             labels.append(face.emotion)
         if hopper:
-            people["hopper"].add(next(face for face in answer.emotions if centre(face) > 215).face_id)
+            people["hopper"].add(next(face for face in answer.emotions if center(face) > 215).face_id)
         if (
             ASTRONAUT_SPANS[0][1] + timeout + 0.05 < t < ASTRONAUT_SPANS[1][0] - 0.01
             or t < ASTRONAUT_SPANS[0][0] - 0.01
@@ -159,5 +159,5 @@ def check_story(answers: list[Any]) -> None:
     assert labels.count("happy") > 0.9 * len(labels)
 
 
-def centre(face: Any) -> float:
+def center(face: Any) -> float:
     return float(face.roi.x_offset + face.roi.width / 2)

@@ -92,13 +92,13 @@ def test_a_camera_that_never_sent_anything_is_called_stale_and_why(probe: Any) -
 
 
 @pytest.mark.parametrize(
-    ("name", "mend"),
+    ("name", "fix"),
     [
         ("CompressedImage", "remap it, or set image_transports"),
         ("CameraInfo", "name a topic of raw or compressed images"),
     ],
 )
-def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int, name: str, mend: str) -> None:
+def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int, name: str, fix: str) -> None:
     import sensor_msgs.msg
     from rclpy.context import Context
     from rclpy.node import Node
@@ -111,7 +111,7 @@ def test_a_publisher_of_another_type_is_named(probe: Any, ros_domain_id: int, na
     try:
         camera.create_publisher(getattr(sensor_msgs.msg, name), "/image_raw", 1)
         status = probe.until_status("camera /image_raw", f"the topic carries sensor_msgs/msg/{name}")
-        assert status.message.endswith(f"expected sensor_msgs/msg/Image: {mend}")
+        assert status.message.endswith(f"expected sensor_msgs/msg/Image: {fix}")
     finally:
         camera.destroy_node()
         elsewhere.try_shutdown()

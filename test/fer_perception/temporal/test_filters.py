@@ -31,7 +31,7 @@ def hmm(dwell: float = 1.75, correlation: float = 0.3) -> HmmFilter:
 
 
 def independent(rng: np.random.Generator, label: int, count: int) -> np.ndarray:
-    """Frames of one expression that err independently: noisy log-probabilities that favour `label` a little."""
+    """Frames of one expression that err independently: noisy log-probabilities that favor `label` a little."""
     logits = np.log(PRIOR) + rng.normal(0.0, 1.2, (count, len(LABELS)))
     logits[:, label] += 1.0
     exp = np.exp(logits)

@@ -150,7 +150,7 @@ def test_a_smile_goes_through_the_phases() -> None:
     assert changes == [Phase.UNKNOWN, Phase.NEUTRAL, Phase.ONSET, Phase.APEX, Phase.OFFSET, Phase.NEUTRAL]
 
 
-def test_the_prior_is_that_of_the_training_pictures() -> None:
+def test_the_prior_is_that_of_the_training_images() -> None:
     prior = dict(zip(LABELS, training_prior(LABELS) * 28709, strict=True))
     counts = {"angry": 3995, "disgusted": 436, "scared": 4097, "happy": 7215, "sad": 4830, "surprised": 3171}
     assert prior == pytest.approx(counts | {"neutral": 4965})
@@ -163,7 +163,7 @@ def test_the_default_filter_is_the_hidden_markov_one() -> None:
 
 @pytest.mark.parametrize("name", FILTERS)
 def test_the_benchmark_measures_this_very_code(name: str) -> None:
-    outputs, _ = synthetic(pictures=500, views=3, seed=0)
+    outputs, _ = synthetic(images=500, views=3, seed=0)
     sequences = make_sequences(outputs, faces=3, seconds=8.0, rate=20.0, scale=0.5, seed=1)
     settings = replace(PipelineSettings(), filter=name)
     labels, scores = contestants(settings)[name](sequences)

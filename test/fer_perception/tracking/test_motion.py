@@ -26,7 +26,7 @@ def test_one_long_prediction_is_two_short_ones() -> None:
     once, twice = motion.predict(0.5), motion.predict(0.2).predict(0.3)
     for name in ("position_variance", "covariance", "velocity_variance", "size_variance"):
         assert getattr(once, name) == pytest.approx(getattr(twice, name))
-    assert once.centre == pytest.approx(twice.centre)
+    assert once.center == pytest.approx(twice.center)
     assert once.velocity == pytest.approx(twice.velocity)
 
 
@@ -90,6 +90,6 @@ def test_a_face_grows_in_the_direction_in_which_it_was_found_larger() -> None:
     assert taller.box[2:] == pytest.approx([80, 120 * 1.2**0.5], rel=1e-5)
 
 
-def test_both_axes_of_a_picture_scale_on_their_own() -> None:
+def test_both_axes_of_a_image_scale_on_their_own() -> None:
     motion = FaceMotion.begin(Detection(np.array([50, 30, 80, 120], np.float32), None, 0.9)).scaled(2.0, 0.5)
     np.testing.assert_allclose(motion.box, [100, 15, 160, 60], rtol=1e-5)

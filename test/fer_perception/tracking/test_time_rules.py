@@ -70,16 +70,16 @@ def place_of(box: np.ndarray) -> int:
     origin=st.sampled_from([0, 1_763_000_009_058]),
     birth=st.sampled_from([0, 50, 250, 1000]),
     timeout=st.sampled_from([50, 200, 1000, 5000]),
-    pictures=st.lists(st.tuples(STEPS, st.none() | st.sets(st.integers(0, PLACES - 1))), min_size=1, max_size=25),
+    images=st.lists(st.tuples(STEPS, st.none() | st.sets(st.integers(0, PLACES - 1))), min_size=1, max_size=25),
 )
 @settings(max_examples=100, deadline=None)
 def test_who_is_reported_and_who_is_observed(
-    origin: int, birth: int, timeout: int, pictures: list[tuple[int, set[int] | None]]
+    origin: int, birth: int, timeout: int, images: list[tuple[int, set[int] | None]]
 ) -> None:
     rules = Rules(birth, timeout, {}, [])
     tracker = Tracker(FaceIds(deterministic=True), birth_time=birth * 1e-3, track_timeout=timeout * 1e-3)
     now = origin
-    for step, seen in pictures:
+    for step, seen in images:
         now += step
         stamp = now * 1_000_000 * 1e-9
         rules.advance(now)

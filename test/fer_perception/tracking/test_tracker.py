@@ -71,7 +71,7 @@ class TestBirth:
         track = new_tracker(birth_time=0.0).update([face(100)], 3.0)[0]
         assert (track.confirmed, track.observed, track.first_seen, track.detection_index) == (True, True, 3.0, 0)
 
-    def test_a_still_picture_reports_at_once_whatever_the_birth_time(self) -> None:
+    def test_a_still_image_reports_at_once_whatever_the_birth_time(self) -> None:
         tracks = new_tracker(birth_time=5.0).update([face(0), face(300)], 0.0, immediate=True)
         assert [t.detection_index for t in tracks] == [0, 1]
 
@@ -168,7 +168,7 @@ class TestLoss:
         tracker.update([face(100)], 0.0)
         assert [t.id for t in tracker.update([face(100)], 0.6)] == ["f00002"]
 
-    def test_a_lost_face_that_walked_out_of_the_picture_is_gone(self) -> None:
+    def test_a_lost_face_that_walked_out_of_the_image_is_gone(self) -> None:
         tracker = new_tracker(birth_time=0.0, track_timeout=5.0)
         for i in range(25):
             tracker.update([face(20.0 * i)], i / 30, image_size=(640, 480))
@@ -217,7 +217,7 @@ class TestTime:
         assert len(tracker.predict(0.4)) == 1
         assert tracker.predict(0.6) == []
 
-    def test_pictures_rarer_than_the_timeout_still_show_the_face(self) -> None:
+    def test_images_rarer_than_the_timeout_still_show_the_face(self) -> None:
         tracker = new_tracker(track_timeout=1.0)
         shown = [[t.id for t in tracker.update([face(100)], 2.0 * i)] for i in range(8)]
         assert shown[4:] == [shown[4]] * 4
@@ -244,19 +244,19 @@ class TestTime:
 
 
 class TestResolution:
-    def test_tracks_scale_with_the_picture(self) -> None:
+    def test_tracks_scale_with_the_image(self) -> None:
         tracker = new_tracker(birth_time=0.0)
         tracker.update([face(100), face(250)], 0.0, image_size=(640, 480))
         tracks = tracker.update([face(500, 200, 160), face(200, 200, 160)], 0.033, image_size=(1280, 960))
         assert {t.id: t.detection_index for t in tracks} == {"f00001": 1, "f00002": 0}
 
-    def test_a_lost_face_is_reported_in_pixels_of_the_new_picture(self) -> None:
+    def test_a_lost_face_is_reported_in_pixels_of_the_new_image(self) -> None:
         tracker = new_tracker(birth_time=0.0)
         tracker.update([face(100)], 0.0, image_size=(640, 480))
         (track,) = tracker.update([], 0.033, image_size=(320, 240))
         np.testing.assert_allclose(track.box, [50, 50, 40, 40], atol=0.1)
 
-    def test_another_aspect_is_another_picture(self) -> None:
+    def test_another_aspect_is_another_image(self) -> None:
         tracker = new_tracker(birth_time=0.0)
         tracker.update([face(100)], 0.0, image_size=(640, 480))
         assert [t.id for t in tracker.update([face(100)], 0.033, image_size=(1280, 720))] == ["f00002"]
@@ -337,7 +337,7 @@ class TestBorder:
             (200, 480, False),
         ],
     )
-    def test_it_stays_while_a_part_of_it_is_in_the_picture(self, x: float, y: float, stays: bool) -> None:
+    def test_it_stays_while_a_part_of_it_is_in_the_image(self, x: float, y: float, stays: bool) -> None:
         searched, predicted = new_tracker(birth_time=0.0), new_tracker(birth_time=0.0)
         for tracker in (searched, predicted):
             tracker.update([face(x, y)], 0.0, image_size=(640, 480))

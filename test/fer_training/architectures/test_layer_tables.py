@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from fer_training.architectures.registry import create
-from fer_training.report.layer_table import LayerRow, summarise
+from fer_training.report.layer_table import LayerRow, summarize
 
 #: ARCH-1, Table 1. The paper prints 32 for the first convolution (8 x 9 = 72) and counts four numbers a channel for
-#: batch normalisation.
+#: batch normalization.
 ARCH1 = [
     ("Conv2d", (8, 48, 48), 72),
     ("BatchNorm2d", (8, 48, 48), 32),
@@ -86,7 +86,7 @@ DENSE_HEAD = [
 
 
 def rows(name: str) -> list[tuple[str, tuple[int, ...], int]]:
-    return [(row.type, row.output_shape, row.parameters) for row in summarise(create(name)).layers]
+    return [(row.type, row.output_shape, row.parameters) for row in summarize(create(name)).layers]
 
 
 def arch3_features() -> list[tuple[str, tuple[int, ...], int]]:
@@ -108,7 +108,7 @@ def test_arch1_row_by_row() -> None:
 
 
 def test_arch1_rows_add_up() -> None:
-    result = summarise(create("arch1"))
+    result = summarize(create("arch1"))
     assert sum(row.parameters for row in result.layers) == result.total == 293_951
 
 
@@ -136,7 +136,7 @@ def test_bias_begins_after_the_sum_in_arch1() -> None:
 
 
 def test_blocks_of_ires_separable() -> None:
-    layers = {row.name: row for row in summarise(create("ires_separable")).layers}
+    layers = {row.name: row for row in summarize(create("ires_separable")).layers}
     # expanded channels, side after the depthwise convolution, channels out
     expected = [(16, 24, 16), (32, 12, 24), (64, 12, 24), (64, 6, 40), (72, 6, 40), (88, 6, 40)]
     for index, (expanded, side, out) in enumerate(expected):
@@ -165,7 +165,7 @@ def test_depthwise_kernels_of_ires_separable() -> None:
 
 
 def test_sides_of_mini_xception_follow_the_original() -> None:
-    layers = {row.name: row for row in summarise(create("mini_xception")).layers}
+    layers = {row.name: row for row in summarize(create("mini_xception")).layers}
     assert layers["conv2d_2"].output_shape == (8, 44, 44)
     assert [layers[f"blocks.{index}.pool"].output_shape for index in range(4)] == [
         (16, 22, 22),
@@ -176,13 +176,13 @@ def test_sides_of_mini_xception_follow_the_original() -> None:
 
 
 def test_multiply_adds_of_arch1() -> None:
-    assert round(summarise(create("arch1")).multiply_adds / 1e6) == 27
+    assert round(summarize(create("arch1")).multiply_adds / 1e6) == 27
 
 
 def test_mode_is_left_as_it_was() -> None:
     network = create("arch1").train()
     before = network.features.bn_1.running_mean.clone()
-    summarise(network)
+    summarize(network)
     assert network.training
     assert torch.equal(network.features.bn_1.running_mean, before)
     assert not network.features.bn_1._forward_hooks

@@ -10,7 +10,7 @@ from torch import nn
 from fer_training import architectures
 from fer_training.architectures.layers import StridedPointwiseConv2d, drop_path
 from fer_training.architectures.registry import ArchitectureError, create, head_tensors
-from fer_training.report.layer_table import count_parameters, summarise
+from fer_training.report.layer_table import count_parameters, summarize
 
 TOTALS = {
     "arch1": (293_951, 292_863),
@@ -55,15 +55,15 @@ def test_logits_are_finite_and_every_parameter_learns(name: str) -> None:
     network = create(name).train()
     logits = network(torch.randn(4, 1, 48, 48))
     assert logits.isfinite().all()
-    assert logits.std(dim=0).max() > 0, "the logits do not depend on the picture"
+    assert logits.std(dim=0).max() > 0, "the logits do not depend on the image"
     nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_conv_bias_counts_as_in_the_paper_with_colour() -> None:
+def test_conv_bias_counts_as_in_the_paper_with_color() -> None:
     gray, _ = count_parameters(create("arch1"))
-    colour, _ = count_parameters(create("arch1", in_channels=3))
-    assert colour - gray == 2 * 8 * 9
+    color, _ = count_parameters(create("arch1", in_channels=3))
+    assert color - gray == 2 * 8 * 9
 
 
 def test_classes_change_only_the_last_layer() -> None:
@@ -91,7 +91,7 @@ def test_every_network_has_a_head() -> None:
 def test_teacher_stays_within_its_budget() -> None:
     with torch.device("meta"):
         network = create("teacher")
-    assert summarise(network).multiply_adds < 150_000_000
+    assert summarize(network).multiply_adds < 150_000_000
 
 
 def test_teacher_width_and_depth_are_options() -> None:
@@ -101,28 +101,28 @@ def test_teacher_width_and_depth_are_options() -> None:
     assert gated > TOTALS["teacher"][0]
 
 
-def test_stochastic_depth_drops_whole_pictures_in_training_only() -> None:
+def test_stochastic_depth_drops_whole_images_in_training_only() -> None:
     x = torch.ones(400, 2, 3, 3)
     torch.manual_seed(0)
     dropped = drop_path(x, 0.25, training=True)
-    per_picture = dropped.flatten(1)
-    assert (per_picture == per_picture[:, :1]).all()
-    kept = per_picture[:, 0] > 0
+    per_image = dropped.flatten(1)
+    assert (per_image == per_image[:, :1]).all()
+    kept = per_image[:, 0] > 0
     assert 0.65 < kept.float().mean() < 0.85
-    assert torch.allclose(per_picture[kept][:, 0], torch.tensor(1 / 0.75))
+    assert torch.allclose(per_image[kept][:, 0], torch.tensor(1 / 0.75))
     assert drop_path(x, 0.25, training=False) is x
 
 
 def test_dropout_of_arch1_acts_in_training_only() -> None:
     torch.manual_seed(0)
     network = create("arch1", dropout=0.5).eval()
-    picture = torch.randn(2, 1, 48, 48)
+    image = torch.randn(2, 1, 48, 48)
     with torch.no_grad():
-        assert torch.equal(network(picture), network(picture))
+        assert torch.equal(network(image), network(image))
         for module in network.modules():
             if isinstance(module, nn.Dropout):
                 module.train()
-        assert not torch.equal(network(picture), network(picture))
+        assert not torch.equal(network(image), network(image))
 
 
 def test_heads_of_arch2_and_arch4_drop_half_by_default() -> None:
@@ -131,7 +131,7 @@ def test_heads_of_arch2_and_arch4_drop_half_by_default() -> None:
         assert rates == [0.5, 0.5]
 
 
-def test_batch_normalisation_constants() -> None:
+def test_batch_normalization_constants() -> None:
     norms = [module for module in create("arch1").modules() if isinstance(module, nn.BatchNorm2d)]
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-5, 0.1)}
     keras = create("arch1", bn_eps=1e-3, bn_momentum=0.01)
@@ -157,9 +157,9 @@ def test_gate_of_ires_separable_is_an_option() -> None:
     paper = create("ires_separable").eval()
     other = create("ires_separable", gate="hard_sigmoid").eval()
     other.load_state_dict(paper.state_dict())
-    picture = torch.randn(1, 1, 48, 48)
+    image = torch.randn(1, 1, 48, 48)
     with torch.no_grad():
-        assert not torch.allclose(paper(picture), other(picture))
+        assert not torch.allclose(paper(image), other(image))
     with pytest.raises(Exception, match="no gate 'relu'; expected one of hswish, hard_sigmoid"):
         create("ires_separable", gate="relu")
 
@@ -206,13 +206,13 @@ def test_what_every_network_must_take_is_named(monkeypatch: pytest.MonkeyPatch) 
         create("of_one_size")
 
 
-def test_outputs_follow_the_picture_not_the_batch() -> None:
+def test_outputs_follow_the_image_not_the_batch() -> None:
     torch.manual_seed(0)
     network = create("sepconv_attention").eval()
-    pictures = torch.randn(3, 1, 48, 48)
+    images = torch.randn(3, 1, 48, 48)
     with torch.no_grad():
-        together = network(pictures).numpy()
-        alone = np.concatenate([network(picture[None]).numpy() for picture in pictures])
+        together = network(images).numpy()
+        alone = np.concatenate([network(image[None]).numpy() for image in images])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
 
 

@@ -52,7 +52,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def class_folders(root: Path, *, each: int = 3, classes: tuple[str, ...] = CLASSES) -> Path:
-    """Noise pictures, the same number of each class, no split."""
+    """Noise images, the same number of each class, no split."""
     random = np.random.default_rng(0)
     for name in classes:
         (root / name).mkdir(parents=True)
@@ -64,7 +64,7 @@ def class_folders(root: Path, *, each: int = 3, classes: tuple[str, ...] = CLASS
 def test_a_subject_split_needs_subjects(fails: Failure, recipe: Path, tmp_path: Path) -> None:
     data = class_folders(tmp_path / "set")
     said = fails("fit", "--recipe", recipe, "--data", data, "split_by=subject")
-    assert "21 of 21 pictures have no subject" in said
+    assert "21 of 21 images have no subject" in said
     assert "manifest with a subject column" in said
 
 
@@ -72,17 +72,17 @@ def test_a_subject_split_of_what_is_split_already(fails: Failure, recipe: Path, 
     said = fails("fit", "--recipe", recipe, "--data", tiny_npz, "split_by=subject")
     assert "has a split of its own" in said
     said = fails("fit", "--recipe", recipe, "--data", tiny_npz, "split_by=face")
-    assert "split_by is 'face'; expected one of: , subject, video, picture" in said
+    assert "split_by is 'face'; expected one of: , subject, video, image" in said
 
 
-def test_damaged_pictures_are_left_out_and_counted(
+def test_damaged_images_are_left_out_and_counted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recipe: Path, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     data = class_folders(tmp_path / "set")
     whole = (data / "happy" / "0.png").read_bytes()
     (data / "happy" / "torn.png").write_bytes(whole[:100])
-    (data / "sad" / "text.jpg").write_text("not a picture")
+    (data / "sad" / "text.jpg").write_text("not an image")
     words = ["fer-train", "fit", "--recipe", str(recipe), "--data", str(data), "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", words)
     caplog.set_level("INFO")
@@ -90,7 +90,7 @@ def test_damaged_pictures_are_left_out_and_counted(
         main()
     assert ending.value.code == 0
     notes = [message for message in caplog.messages if "left out" in message]
-    assert any(note.startswith("2 pictures left out: ") for note in notes), notes
+    assert any(note.startswith("2 images left out: ") for note in notes), notes
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["train_pictures"] == 10
     assert "validation accuracy" in capsys.readouterr().out
 
@@ -100,7 +100,7 @@ def test_unknown_and_missing_classes(fails: Failure, recipe: Path, tmp_path: Pat
     assert "class 'bored'" in fails("fit", "--recipe", recipe, "--data", bored)
     few = class_folders(tmp_path / "few", classes=CLASSES[:5])
     said = fails("fit", "--recipe", recipe, "--data", few)
-    assert "no training picture shows surprised, neutral" in said
+    assert "no training image shows surprised, neutral" in said
     # What it says to write is what helps.
     (entry,) = re.findall(r"`(- \{path: .*?\})`", said)
     (tmp_path / "few.yaml").write_text(entry.replace("...", str(few)), encoding="utf-8")
@@ -110,7 +110,7 @@ def test_unknown_and_missing_classes(fails: Failure, recipe: Path, tmp_path: Pat
 def test_classes_that_yaml_would_take_for_something_else(fails: Failure, recipe: Path, tmp_path: Path) -> None:
     data = class_folders(tmp_path / "some", classes=("no", "1"))
     said = fails("fit", "--recipe", recipe, "--data", data, "label_map=['no', '1', awake]")
-    assert "no training picture shows awake" in said
+    assert "no training image shows awake" in said
     (entry,) = re.findall(r"`(- \{path: .*?\})`", said)
     (tmp_path / "some.yaml").write_text(entry.replace("...", str(data)), encoding="utf-8")
     assert load_dataset(tmp_path / "some.yaml").label_names == ("no", "1")
@@ -118,7 +118,7 @@ def test_classes_that_yaml_would_take_for_something_else(fails: Failure, recipe:
 
 def test_networks_that_cannot_be_built_are_refused_before_the_data_is_read(fails: Failure, recipe: Path) -> None:
     base = ("fit", "--recipe", recipe, "--data", "nowhere.npz")
-    assert "in_channels is 2; expected 1 (gray) or 3 (colour)" in fails(*base, "in_channels=2")
+    assert "in_channels is 2; expected 1 (gray) or 3 (color)" in fails(*base, "in_channels=2")
     said = fails(*base, "architecture=arch1", "arguments.dropout=7")
     assert "arch1 cannot be built with dropout=7" in said
 

@@ -1,4 +1,4 @@
-"""`fer-train distill`: what teachers say of every training picture, in a small file without pictures."""
+"""`fer-train distill`: what teachers say of every training image, in a small file without images."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import RecipeError, load_recipe, recipe_from_mapping
 
 
-def test_several_teachers_are_averaged_over_picture_and_mirror_image(tiny_npz: Path, tmp_path: Path) -> None:
+def test_several_teachers_are_averaged_over_image_and_mirror_image(tiny_npz: Path, tmp_path: Path) -> None:
     models = [random_teacher(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2)]
     out = tmp_path / "teacher.npz"
     said = distill("--model", models[0], "--model", models[1], "--data", tiny_npz, "--out", out)
-    assert said.startswith(f"{out}  140 pictures, ")
+    assert said.startswith(f"{out}  140 images, ")
     samples = load_dataset(tiny_npz, split="train")
     answers = [
         softmax(run_model(model, np.ascontiguousarray(images)).logits)
@@ -45,7 +45,7 @@ def test_the_same_teachers_give_the_same_bytes(tiny_npz: Path, tmp_path: Path) -
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_the_file_of_a_whole_data_set_is_small_and_holds_no_picture(tmp_path: Path) -> None:
+def test_the_file_of_a_whole_data_set_is_small_and_holds_no_image(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     hashes = [random.bytes(32).hex() for _ in range(28_500)]
     probabilities = random.dirichlet(np.full(7, 0.5), len(hashes))
@@ -59,7 +59,7 @@ def test_the_file_of_a_whole_data_set_is_small_and_holds_no_picture(tmp_path: Pa
     assert [file.name for file in tmp_path.iterdir()] == ["teacher.npz"]
 
 
-def test_repeats_of_a_picture_get_one_row(tmp_path: Path) -> None:
+def test_repeats_of_a_image_get_one_row(tmp_path: Path) -> None:
     path = tmp_path / "teacher.npz"
     hashes = ["aa" * 32, "00" * 32, "aa" * 32]
     write_teacher(path, hashes, np.eye(7)[[1, 2, 1]], labels=LABELS, source="a test")
@@ -68,7 +68,7 @@ def test_repeats_of_a_picture_get_one_row(tmp_path: Path) -> None:
     assert read_teacher(path, hashes, labels=LABELS).argmax(axis=1).tolist() == [1, 2, 1]
 
 
-def test_a_run_finds_the_teachers_answers_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
+def test_a_run_finds_the_teachers_answers_by_image(tiny_npz: Path, tmp_path: Path) -> None:
     samples = load_dataset(tiny_npz, split="train")
     path = tmp_path / "teacher.npz"
     answers = np.random.default_rng(0).dirichlet(np.ones(7), len(samples))
@@ -79,7 +79,7 @@ def test_a_run_finds_the_teachers_answers_by_picture(tiny_npz: Path, tmp_path: P
     assert np.abs(data.train.teacher[1:] - answers[1:]).max() < 1e-3
     assert not data.train.teacher[0].any()
     assert not data.validation.teacher.any()
-    assert f"the teacher {path} knows 139 of 140 training pictures" in data.notes[-1]
+    assert f"the teacher {path} knows 139 of 140 training images" in data.notes[-1]
 
 
 def test_recipes_go_on_without_the_votes_and_the_teacher_and_say_so(tiny_npz: Path, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_recipes_go_on_without_the_votes_and_the_teacher_and_say_so(tiny_npz: Pa
         np.savez(bare, **{name: arrays[name] for name in arrays.files if not name.endswith("votes")})
     taught = load_fit_data(load_recipe("arch1_distilled", [f"data={bare}"]))
     assert "has no FER+ votes" in taught.notes[-2]
-    assert "knows 0 of 140 training pictures" in taught.notes[-1]
+    assert "knows 0 of 140 training images" in taught.notes[-1]
     voted = load_fit_data(load_recipe("arch1_fer2013", [f"data={bare}"]))
     assert "put fer2013new.csv beside fer2013.csv" in voted.notes[-1]
     assert not voted.train.expected.any()
     assert not any("FER+" in note for note in load_fit_data(load_recipe("arch1_fer2013", [f"data={tiny_npz}"])).notes)
 
 
-def test_a_picture_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) -> None:
+def test_a_image_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) -> None:
     """The gradient of its logits is the same as with no teacher at all."""
     loss = {"teacher": "any.npz", "teacher_weight": 0.7, "teacher_temperature": 1.0}
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
@@ -116,8 +116,8 @@ def test_a_picture_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) ->
     assert torch.allclose(gradients[0][:2], expected[:2], atol=1e-6)
 
 
-def test_a_known_picture_mixed_into_an_unknown_one_counts_for_its_share(tiny_npz: Path) -> None:
-    """Nine tenths of a picture that the teacher does not know, one tenth of one it does."""
+def test_a_known_image_mixed_into_an_unknown_one_counts_for_its_share(tiny_npz: Path) -> None:
+    """Nine tenths of an image that the teacher does not know, one tenth of one it does."""
     values = {"architecture": "lenet", "data": str(tiny_npz)}
     values["loss"] = {"teacher": "any.npz", "teacher_weight": 1.0, "teacher_temperature": 1.0}
     module = ExpressionModule(recipe_from_mapping(values), classes=7, in_channels=1, input_size=48, steps_per_epoch=1)
@@ -136,8 +136,8 @@ def test_a_teacher_of_other_classes(tiny_npz: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "teacher.npz").exists()
 
 
-def test_a_teacher_of_larger_pictures_is_found_by_a_student_of_them(tiny_npz: Path, tmp_path: Path) -> None:
-    """Pictures are known by their pixels at the size they are trained at."""
+def test_a_teacher_of_larger_images_is_found_by_a_student_of_them(tiny_npz: Path, tmp_path: Path) -> None:
+    """Images are known by their pixels at the size they are trained at."""
     model = random_teacher(tmp_path / "t.safetensors", 1, size=64)
     out = tmp_path / "teacher.npz"
     distill("--model", model, "--data", tiny_npz, "--out", out)

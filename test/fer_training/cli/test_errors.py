@@ -15,14 +15,14 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_run_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (28, 48, 48), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (28, 48, 48), dtype=np.uint8)
     labels = np.arange(14, dtype=np.uint8) % 7
     data = tmp_path / "data.npz"
     np.savez(
         data,
-        train_images=pictures[:14],
+        train_images=images[:14],
         train_labels=labels,
-        validation_images=pictures[14:],
+        validation_images=images[14:],
         validation_labels=labels,
     )
     (tmp_path / "file").write_text("in the way")

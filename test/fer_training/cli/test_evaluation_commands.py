@@ -69,11 +69,11 @@ def test_int8_is_written_and_both_accuracies_said(
 ) -> None:
     weights = shipped.with_name("weights.safetensors")
     printed = run("export", "--checkpoint", weights, "--out", tmp_path / "m.onnx", "--int8", "--data", drawn_npz)
-    single, quantised = (
+    single, quantized = (
         json.loads(run("evaluate", "--model", tmp_path / name, "--data", drawn_npz, "--json", "-"))
         for name in ("m.onnx", "m_int8.onnx")
     )
-    assert f"accuracy {quantised['accuracy']:.4f} against {single['accuracy']:.4f} in FP32" in printed
+    assert f"accuracy {quantized['accuracy']:.4f} against {single['accuracy']:.4f} in FP32" in printed
     assert (tmp_path / "m_int8.onnx").stat().st_size < 0.4 * (tmp_path / "m.onnx").stat().st_size
 
 
@@ -147,8 +147,8 @@ def test_evaluate_prints_a_table_and_writes_json_and_page(
     assert figures.keys() - explained == set(), "docs/evaluation.md, 'What the JSON holds', lacks them"
     assert f"accuracy {figures['accuracy']:.4f}" in printed
     assert f"cross-fitted ECE {figures['cross_fit']['ece']:.4f}" in printed
-    assert "without 2 pictures that are also in training" in printed
-    assert "1 pictures skipped" in printed
+    assert "without 2 images that are also in training" in printed
+    assert "1 images skipped" in printed
     assert f"<td>{figures['accuracy']:.4f}</td>" in (tmp_path / "report.html").read_text()
 
 
@@ -208,7 +208,7 @@ def test_the_table_and_the_page_say_what_judged(
     page = tmp_path / "page.html"
     words = ("evaluate", "--model", shipped, "--data", drawn_npz, "--report", page)
     printed = run(*words, "--targets", "ferplus_majority")
-    assert printed.startswith("arch1_drawn on drawn.npz, split validation, FER+ majority: 60 pictures")
+    assert printed.startswith("arch1_drawn on drawn.npz, split validation, FER+ majority: 60 images")
     assert "<h1>arch1_drawn on drawn.npz, validation, FER+ majority</h1>" in page.read_text()
     assert "FER+ majority:" not in run(*words)
     assert "<h1>arch1_drawn on drawn.npz, validation</h1>" in page.read_text()
@@ -232,8 +232,8 @@ def test_a_full_disk_leaves_the_earlier_file(
     assert path.read_text() == "by hand"
 
 
-def test_a_missing_crop_picture_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no picture"):
+def test_a_missing_crop_image_is_refused(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no image"):
         run("card", "--model", shipped, "--out", tmp_path / "card.md", "--crop-image", tmp_path / "absent.png")
 
 

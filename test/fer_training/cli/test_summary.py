@@ -43,7 +43,7 @@ def test_table_and_json_file(app: typer.Typer, tmp_path: Path) -> None:
     assert json.loads(file.read_text())["total"] == 54_983
 
 
-def test_colour_and_classes_are_options(app: typer.Typer) -> None:
+def test_color_and_classes_are_options(app: typer.Typer) -> None:
     arguments = ["summary", "arch1", "--in-channels", "3", "--input-size", "96", "--num-classes", "8", "--json", "-"]
     layers = json.loads(CliRunner().invoke(app, arguments).stdout)["layers"]
     assert layers[0]["output_shape"] == [8, 96, 96]

@@ -21,18 +21,18 @@ class Trees:
         self.root = root
 
     @staticmethod
-    def picture(seed: int, size: int = 48) -> NDArray[np.uint8]:
-        """A picture unlike that of any other seed."""
+    def image(seed: int, size: int = 48) -> NDArray[np.uint8]:
+        """An image unlike that of any other seed."""
         return np.random.default_rng(seed).integers(0, 256, (size, size), dtype=np.uint8)
 
-    def write_picture(self, name: str, seed: int, size: int = 48) -> Path:
+    def write_image(self, name: str, seed: int, size: int = 48) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(path), self.picture(seed, size))
+        assert cv2.imwrite(str(path), self.image(seed, size))
         return path
 
     def fer_row(self, emotion: object, seed: int, usage: str) -> list[str]:
-        return [str(emotion), " ".join(map(str, self.picture(seed).ravel())), usage]
+        return [str(emotion), " ".join(map(str, self.image(seed).ravel())), usage]
 
     def fer_csv(
         self,
@@ -60,7 +60,7 @@ class Trees:
             stem = video.replace("/", "_")
             for frame in range(1, frames + 1):
                 name = f"cohn-kanade-images/{video}/{stem}_{frame:08d}.png"
-                self.write_picture(name, seed=1000 * number + frame)
+                self.write_image(name, seed=1000 * number + frame)
             folder = self.root / "Emotion" / video
             folder.mkdir(parents=True, exist_ok=True)
             if label is not None:

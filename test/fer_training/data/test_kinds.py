@@ -30,6 +30,6 @@ def test_prepare_names_all_it_takes(option: str, names: tuple[str, ...]) -> None
 
 
 def test_an_unknown_kind_lists_all(trees: Any) -> None:
-    trees.write_picture("happy/1.png", 1)
+    trees.write_image("happy/1.png", 1)
     with pytest.raises(DatasetError, match="no kind of data set 'folders'; expected one of npz, fer_csv, manifest"):
         load_dataset(trees.root, kind="folders")

@@ -49,20 +49,20 @@ def test_codes_of_jaffe() -> None:
     }  # fmt: skip
 
 
-def test_pictures_keep_their_labels_and_order() -> None:
+def test_images_keep_their_labels_and_order() -> None:
     mapped = apply_label_map(samples("sadness", "anger", "neutral", "sadness"), "fer7")
     assert [LABELS[label] for label in mapped.labels] == ["sad", "angry", "neutral", "sad"]
     assert mapped.images[:, 0, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_left_out_pictures_are_listed_one_by_one() -> None:
+def test_left_out_images_are_listed_one_by_one() -> None:
     mapped = apply_label_map(samples("happy", "contempt", "contempt"), "fer7")
     assert [skip.source for skip in mapped.skipped] == ["1.png", "2.png"]
     assert mapped.skip_summary() == {"class 'contempt' is not in the label map fer7": 2}
 
 
 def test_nothing_left_is_an_error() -> None:
-    why = "no picture is left after the label map fer7: 1 x class 'contempt' is not in the label map"
+    why = "no image is left after the label map fer7: 1 x class 'contempt' is not in the label map"
     with pytest.raises(DatasetError, match=why):
         apply_label_map(samples("contempt"), "fer7")
 

@@ -78,7 +78,7 @@ def test_a_small_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(npz_file, "SMALL", 500_000)
     with pytest.raises(ValueError, match="would unpack to"):
         read_arrays(path)
-    # Pictures, which hardly get smaller, may be as many as there are.
+    # Images, which hardly get smaller, may be as many as there are.
     path = archive(
         tmp_path / "a.npz", zipfile.ZIP_DEFLATED, images_dot_npy=npy(np.random.default_rng(0).random(99_999))
     )

@@ -1,4 +1,4 @@
-"""`fer-train prepare` on real photographs: the right face, upright, where the training pictures have it."""
+"""`fer-train prepare` on real photographs: the right face, upright, where the training images have it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_faces_are_cut_out_and_the_rest_listed(raw: Path) -> None:
 
 @needs_yunet
 @pytest.mark.parametrize("turn", [0, 25])
-def test_landmarks_come_where_the_training_pictures_have_them(astronaut: NDArray[np.uint8], turn: int) -> None:
+def test_landmarks_come_where_the_training_images_have_them(astronaut: NDArray[np.uint8], turn: int) -> None:
     matrix = cv2.getRotationMatrix2D((256, 256), turn, 1.0)
     turned = cv2.warpAffine(astronaut, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE)
     detector = make_detector("yunet_ort")
@@ -117,7 +117,7 @@ def test_the_largest_face_counts(astronaut: NDArray[np.uint8], hopper: NDArray[n
 
 
 @needs_yunet
-def test_small_pictures_are_enlarged_for_the_detector(astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]) -> None:
+def test_small_images_are_enlarged_for_the_detector(astronaut: NDArray[np.uint8], hopper: NDArray[np.uint8]) -> None:
     detector = make_detector("yunet_ort")
     face = astronaut[20:220, 120:320]
     tiny = cv2.resize(face, (48, 48), interpolation=cv2.INTER_AREA)
@@ -131,10 +131,10 @@ def test_size_of_the_crops(astronaut: NDArray[np.uint8]) -> None:
     assert face_crop(astronaut, make_detector("auto"), size=96).shape == (96, 96)
 
 
-def test_no_usable_picture_is_an_error(tmp_path: Path) -> None:
+def test_no_usable_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "happy").mkdir()
     cv2.imwrite(str(tmp_path / "happy" / "wall.png"), np.full((300, 300), 180, np.uint8))
-    with pytest.raises(DatasetError, match="not one picture of the data set is usable: no face found"):
+    with pytest.raises(DatasetError, match="not one image of the data set is usable: no face found"):
         prepare(load_index(tmp_path), make_detector("auto"))
 
 
@@ -169,7 +169,7 @@ class TestCommand:
     def test_manifest_with_absolute_paths(
         self, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, astronaut: NDArray[np.uint8]
     ) -> None:
-        """Pictures below the manifest's folder keep their place in it, others their name: nothing of this machine."""
+        """Images below the manifest's folder keep their place in it, others their name: nothing of this machine."""
         elsewhere = tmp_path / "elsewhere" / "face.png"
         elsewhere.parent.mkdir()
         cv2.imwrite(str(elsewhere), astronaut)

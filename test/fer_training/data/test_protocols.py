@@ -34,7 +34,7 @@ def make(
     videos: list[str] | None = None,
     labels: list[int] | None = None,
 ) -> Samples:
-    """One picture for each number; equal numbers give equal pictures."""
+    """One image for each number; equal numbers give equal images."""
     count = len(pixels)
     return Samples(
         images=np.stack([np.random.default_rng(p).integers(0, 256, (48, 48), dtype=np.uint8) for p in pixels]),
@@ -63,13 +63,13 @@ class TestPixelHash:
 
 
 class TestClean:
-    def test_validation_pictures_leave_training(self) -> None:
+    def test_validation_images_leave_training(self) -> None:
         fold = clean_split(make([1, 2, 3, 2, 4]), make([5, 2, 6]))
         assert sources(fold.train) == ["0.png", "2.png", "4.png"]
         assert len(fold.validation) == 3
         assert fold.leaked.tolist() == [False, True, False]
         assert fold.dropped == 2
-        assert "2 training pictures left out because 1 validation pictures equal them" in fold.description
+        assert "2 training images left out because 1 validation images equal them" in fold.description
 
     def test_make_folds_uses_the_split_of_the_set(self) -> None:
         samples = make([1, 2, 3, 2], splits=["train", "train", "validation", "validation"])
@@ -111,13 +111,13 @@ class TestFolds:
             assert fold.validation.videos is not None
             assert not set(fold.train.videos) & set(fold.validation.videos)
 
-    def test_identical_pictures_are_never_cut(self) -> None:
+    def test_identical_images_are_never_cut(self) -> None:
         pixels = [index // 2 for index in range(20)]
         for fold in clean_folds(make(pixels), folds=5):
             assert not np.isin(fold.train.hashes(), fold.validation.hashes()).any()
             assert fold.dropped == 0
 
-    def test_identical_pictures_of_two_subjects_leave_training(self) -> None:
+    def test_identical_images_of_two_subjects_leave_training(self) -> None:
         folds = clean_folds(make([1, 2, 1, 3], subjects=["a", "a", "b", "b"]), folds=2)
         assert [fold.dropped for fold in folds] == [1, 1]
 
@@ -147,9 +147,9 @@ class TestFolds:
         assert first != other
 
     def test_missing_subjects_are_an_error(self) -> None:
-        with pytest.raises(DatasetError, match="4 of 4 pictures have no subject; a split by subject needs it for all"):
+        with pytest.raises(DatasetError, match="4 of 4 images have no subject; a split by subject needs it for all"):
             clean_folds(make([1, 2, 3, 4]), folds=2, by="subject")
-        with pytest.raises(DatasetError, match="1 of 4 pictures have no subject"):
+        with pytest.raises(DatasetError, match="1 of 4 images have no subject"):
             clean_folds(make([1, 2, 3, 4], subjects=["a", "b", "", "c"]), folds=2)
 
     def test_fewer_groups_than_folds_is_an_error(self) -> None:
@@ -160,7 +160,7 @@ class TestFolds:
 
 
 class TestOfficial:
-    def test_targets_of_the_votes_go_with_their_pictures(self) -> None:
+    def test_targets_of_the_votes_go_with_their_images(self) -> None:
         shares = np.eye(7, dtype=np.float32)[[6, 5, 4, 3]] * 0.75 + 0.25 / 7
         samples = replace(make([1, 2, 3, 4], splits=["test", "train", "test", "train"]), soft=shares)
         fold = official_split(samples, held_out=["test"])
@@ -174,9 +174,9 @@ class TestOfficial:
         assert sources(fold.train) == ["0.png", "1.png"]
         assert sources(fold.validation) == ["2.png"]
         assert fold.leaked.tolist() == [True]
-        assert "1 of which are byte-identical to training pictures" in fold.description
+        assert "1 of which are byte-identical to training images" in fold.description
 
-    def test_all_held_out_pictures(self) -> None:
+    def test_all_held_out_images(self) -> None:
         samples = make([1, 2, 3], splits=["train", "validation", "test"])
         assert len(official_split(samples, held_out=("validation", "test")).validation) == 2
 
@@ -185,9 +185,9 @@ class TestOfficial:
         with pytest.raises(DatasetError, match=r"it has test, train: measure on them \('held_out=\[test\]'\)"):
             make_folds("clean", samples)
 
-    def test_pictures_of_no_part_are_not_lost_in_silence(self) -> None:
+    def test_images_of_no_part_are_not_lost_in_silence(self) -> None:
         samples = make([1, 2, 3], splits=["train", "validation", ""])
-        with pytest.raises(DatasetError, match="1 of 3 pictures belong to no part; say what they are for"):
+        with pytest.raises(DatasetError, match="1 of 3 images belong to no part; say what they are for"):
             make_folds("clean", samples)
 
     def test_a_set_with_its_training_part_alone_is_cut_into_folds(self) -> None:
@@ -282,7 +282,7 @@ def test_clean_protocol_of_a_prepared_file_with_leaks_repeats_and_unknown_labels
     (fold,) = make_folds("clean", load_dataset(tmp_path / "set.npz"))
     assert fold.validation.labels.tolist() == [3, 4, 4, 5]
     assert fold.leaked.tolist() == [True, False, False, False]
-    # The picture whose label only training knows stays there: nothing is measured on its copy.
+    # The image whose label only training knows stays there: nothing is measured on its copy.
     assert fold.train.labels.tolist() == [0, 0, 1, 2]
     assert fold.dropped == 2
     assert not np.isin(fold.train.hashes(), fold.validation.hashes()).any()
@@ -299,7 +299,7 @@ class TestFer2013:
         assert int(np.isin(train, validation).sum()) == 340
         assert len(train) - len(np.unique(train)) == 1_224
 
-    def test_clean_protocol_of_the_labelled_pictures(self) -> None:
+    def test_clean_protocol_of_the_labelled_images(self) -> None:
         (fold,) = make_folds("clean", load_dataset(FER2013))
         assert len(fold.validation) == 3_575
         assert int(fold.leaked.sum()) == 277

@@ -1,4 +1,4 @@
-"""Samples: what is known of a picture goes where the picture goes."""
+"""Samples: what is known of an image goes where the image goes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES = ("images", "labels", "splits", "sources", "votes", "soft", "subjects", "
 
 
 def samples(count: int = 6) -> Samples:
-    """No two pictures have anything in common."""
+    """No two images have anything in common."""
     random = np.random.default_rng(0)
     return Samples(
         images=random.integers(0, 256, (count, 4, 4), dtype=np.uint8),
@@ -35,7 +35,7 @@ def samples(count: int = 6) -> Samples:
         (np.arange(6)[::-1], [5, 4, 3, 2, 1, 0]),
     ],
 )
-def test_pictures_are_taken_with_all_that_is_known_of_them(chosen: np.ndarray | list[int], expected: list[int]) -> None:
+def test_images_are_taken_with_all_that_is_known_of_them(chosen: np.ndarray | list[int], expected: list[int]) -> None:
     whole = samples()
     taken = whole.take(chosen)
     for name in NAMES:

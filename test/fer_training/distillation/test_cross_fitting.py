@@ -1,4 +1,4 @@
-"""Cross-fitted teachers: none is asked about a picture it has trained on, and votes make their answers better."""
+"""Cross-fitted teachers: none is asked about an image it has trained on, and votes make their answers better."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from random_teacher import distill, random_teacher
 from fer_perception.labels import LABELS
 from fer_training.checkpoint import load_checkpoint
 from fer_training.data.load import load_dataset
-from fer_training.distillation.cross_fitting import may_answer, part_of_pictures
+from fer_training.distillation.cross_fitting import may_answer, part_of_images
 from fer_training.distillation.teacher_file import read_teacher
 from fer_training.distillation.vote_model import label_given_votes, label_given_votes_and_teacher
 from fer_training.evaluation.calibration import softmax
@@ -36,18 +36,18 @@ def teacher(path: Path, part: int | None) -> Path:
     return random_teacher(path, part, recipe=recipe_to_yaml(recipe))
 
 
-def test_parts_depend_on_the_picture_alone() -> None:
+def test_parts_depend_on_the_image_alone() -> None:
     hashes = hashes_of(3000)
-    parts = part_of_pictures(hashes, 3)
+    parts = part_of_images(hashes, 3)
     assert np.bincount(parts).min() > 900
     order = np.random.default_rng(1).permutation(3000)
-    assert np.array_equal(part_of_pictures(hashes[order], 3), parts[order])
+    assert np.array_equal(part_of_images(hashes[order], 3), parts[order])
 
 
 def test_the_first_four_digits_decide_the_part() -> None:
-    """Dealt out differently, the teachers of earlier runs would be asked about pictures that they have seen."""
+    """Dealt out differently, the teachers of earlier runs would be asked about images that they have seen."""
     hashes = [digits + "5555" + "3" * 56 for digits in ("1234", "fffe", "a001")]
-    assert part_of_pictures(hashes, 3).tolist() == [0x1234 % 3, 0xFFFE % 3, 0xA001 % 3] == [1, 2, 2]
+    assert part_of_images(hashes, 3).tolist() == [0x1234 % 3, 0xFFFE % 3, 0xA001 % 3] == [1, 2, 2]
 
 
 def test_a_run_leaves_its_part_out_and_says_so(tiny_npz: Path) -> None:
@@ -57,11 +57,11 @@ def test_a_run_leaves_its_part_out_and_says_so(tiny_npz: Path) -> None:
         values = {"data": str(tiny_npz), "cross_fit_parts": 3, "cross_fit_part": part}
         data = load_fit_data(recipe_from_mapping(values))
         remaining.append({image.tobytes() for image in data.train.images})
-        assert f"cross-fitting: {140 - len(data.train)} training pictures left out (part {part} of 3" in data.notes[-1]
+        assert f"cross-fitting: {140 - len(data.train)} training images left out (part {part} of 3" in data.notes[-1]
         assert len(data.validation) == 42
     whole = {image.tobytes() for image in everything}
     assert all(len(own) < len(whole) for own in remaining)
-    assert not set.intersection(*remaining), "a picture that every network saw has no teacher"
+    assert not set.intersection(*remaining), "an image that every network saw has no teacher"
     assert set.union(*remaining) == whole
 
 
@@ -70,10 +70,10 @@ def test_the_weights_of_a_run_know_what_it_has_not_seen(tiny_npz: Path, tmp_path
     fit(recipe, data=tiny_npz, out=tmp_path / "run", progress=False)
     hashes = load_dataset(tiny_npz, split="train").hashes()
     mine = may_answer(load_checkpoint(tmp_path / "run" / "weights.safetensors").recipe, hashes)
-    assert np.array_equal(mine, part_of_pictures(hashes, 2) == 1)
+    assert np.array_equal(mine, part_of_images(hashes, 2) == 1)
 
 
-def test_each_picture_is_answered_by_the_network_that_has_not_seen_it(tiny_npz: Path, tmp_path: Path) -> None:
+def test_each_image_is_answered_by_the_network_that_has_not_seen_it(tiny_npz: Path, tmp_path: Path) -> None:
     models = [teacher(tmp_path / f"{part}.safetensors", part) for part in (0, 1)]
     out = tmp_path / "teacher.npz"
     # The order on the command line does not matter.
@@ -85,15 +85,15 @@ def test_each_picture_is_answered_by_the_network_that_has_not_seen_it(tiny_npz: 
         / 2
         for m in models
     ]
-    parts = part_of_pictures(samples.hashes(), 2)
+    parts = part_of_images(samples.hashes(), 2)
     expected = np.where(parts[:, None] == 0, answers[0], answers[1])
     assert np.abs(found - expected).max() < 1e-3
     assert np.abs(answers[0] - answers[1]).max() > 1e-2, "the teachers agree: this test shows nothing"
 
 
-def test_a_picture_that_every_teacher_has_seen(tiny_npz: Path, tmp_path: Path) -> None:
+def test_a_image_that_every_teacher_has_seen(tiny_npz: Path, tmp_path: Path) -> None:
     model = teacher(tmp_path / "0.safetensors", 0)
-    with pytest.raises(RecipeError, match=r"of 140 pictures were seen by every teacher .*cross_fit_part=0, 1"):
+    with pytest.raises(RecipeError, match=r"of 140 images were seen by every teacher .*cross_fit_part=0, 1"):
         distill("--model", model, "--data", tiny_npz, "--out", tmp_path / "teacher.npz")
     # One that was not cross-fitted may answer for all.
     other = teacher(tmp_path / "all.safetensors", None)
@@ -136,7 +136,7 @@ def test_votes_and_teacher_together_foresee_more_than_either() -> None:
     assert (both.argmax(axis=1) == labels).mean() > 0.95
 
 
-def test_a_pictures_own_label_does_not_decide_its_answer() -> None:
+def test_a_images_own_label_does_not_decide_its_answer() -> None:
     """Without votes, and with a teacher that knows nothing, memory would be the only way to be right."""
     random = np.random.default_rng(0)
     count = 2000
@@ -147,9 +147,9 @@ def test_a_pictures_own_label_does_not_decide_its_answer() -> None:
     assert abs((both.argmax(axis=1) == labels).mean() - 1 / 7) < 0.04
 
 
-def test_few_pictures() -> None:
+def test_few_images() -> None:
     votes, answers = np.ones((1, 10), dtype=np.uint8), np.full((1, 7), 1 / 7)
-    with pytest.raises(RecipeError, match=r"too few pictures \(1 whose labels may be used\)"):
+    with pytest.raises(RecipeError, match=r"too few images \(1 whose labels may be used\)"):
         label_given_votes_and_teacher(votes, answers, np.zeros(1, dtype=np.int64), hashes_of(1))
     few = label_given_votes_and_teacher(votes.repeat(3, axis=0), answers.repeat(3, axis=0), np.arange(3), hashes_of(3))
     assert np.allclose(few.sum(axis=1), 1, atol=1e-5)

@@ -32,7 +32,7 @@ def test_it_is_found_by_the_names_that_recipes_and_pages_give_it(
 
 
 @pytest.mark.skipif(not FER2013.is_file(), reason=f"{FER2013} is not here")
-def test_the_teacher_knows_every_training_picture() -> None:
+def test_the_teacher_knows_every_training_image() -> None:
     samples = read_npz(FER2013)
     samples = samples.take((samples.splits == "train") & (samples.labels >= 0))
     found = read_teacher(Path("teacher_fer2013.npz"), samples.hashes(), labels=LABELS)

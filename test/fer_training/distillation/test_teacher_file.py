@@ -1,4 +1,4 @@
-"""A teacher file that is not what it says: one sentence, and never a picture learnt from a wrong answer."""
+"""A teacher file that is not what it says: one sentence, and never an image learnt from a wrong answer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_damage_anywhere(tmp_path: Path) -> None:
             continue
 
 
-def test_a_teacher_of_nothing_knows_no_picture(tmp_path: Path) -> None:
+def test_a_teacher_of_nothing_knows_no_image(tmp_path: Path) -> None:
     path = tmp_path / "teacher.npz"
     write_teacher(path, [], np.zeros((0, 3)), labels=LABELS, source="a test")
     assert read_teacher(path, HASHES, labels=LABELS).tolist() == [[0, 0, 0], [0, 0, 0]]

@@ -1,4 +1,4 @@
-"""Teacher networks: asked about the very pictures the student sees, each about its share of them."""
+"""Teacher networks: asked about the very images the student sees, each about its share of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from fer_training.deployed_network import DeployedNetwork, load_network, standardise
+from fer_training.deployed_network import DeployedNetwork, load_network, standardize
 from fer_training.distillation.teacher_networks import TeacherNetworks
 from fer_training.fit.fit import fit
 from fer_training.fit.module import ExpressionModule
@@ -23,7 +23,7 @@ from fer_training.recipe import RecipeError, recipe_from_mapping
 SHAPE = (1, 48, 48)
 
 
-def pictures(count: int) -> Tensor:
+def made_images(count: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, *SHAPE)).astype(np.float32))
 
 
@@ -34,7 +34,7 @@ def answers(path: Path, images: Tensor) -> Tensor:
 
 def test_over_many_draws_the_answer_is_the_mean_of_all_networks_and_both_views(tmp_path: Path) -> None:
     paths = [random_teacher(tmp_path / f"{seed}.safetensors", seed) for seed in (1, 2, 3)]
-    images = pictures(10)
+    images = made_images(10)
     single = torch.stack([answers(path, view) for path in paths for view in (images, images.flip(3))])
     teachers = TeacherNetworks([str(path) for path in paths], labels=LABELS, shape=SHAPE)
     draws = torch.stack([teachers(images, seed) for seed in range(600)])
@@ -47,10 +47,10 @@ def test_over_many_draws_the_answer_is_the_mean_of_all_networks_and_both_views(t
     assert float((single[0] - single[2]).abs().max()) > 1e-2, "the teachers agree: this test shows nothing"
 
 
-def test_the_same_seed_gives_the_same_answers_and_more_networks_than_pictures_do_no_harm(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_answers_and_more_networks_than_images_do_no_harm(tmp_path: Path) -> None:
     paths = [str(random_teacher(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2, 3)]
     teachers = TeacherNetworks(paths, labels=LABELS, shape=SHAPE)
-    images = pictures(2)
+    images = made_images(2)
     assert torch.equal(teachers(images, 7), teachers(images, 7))
     assert torch.allclose(teachers(images, 7).sum(dim=1), torch.ones(2))
 
@@ -60,14 +60,14 @@ def test_a_teacher_answers_at_its_own_temperature(tmp_path: Path) -> None:
     sharp = random_teacher(tmp_path / "sharp.safetensors", 1)
     mild = tmp_path / "mild.safetensors"
     save_checkpoint(mild, replace(load_checkpoint(sharp), temperature=3.0))
-    images = pictures(6)
+    images = made_images(6)
     one, three = (TeacherNetworks([str(path)], labels=LABELS, shape=SHAPE)(images, 0) for path in (sharp, mild))
     roots = one ** (1 / 3)
     assert torch.allclose(three, roots / roots.sum(dim=1, keepdim=True), atol=1e-5)
     assert float((three - one).abs().max()) > 1e-2, "the teacher is unsure anyway: this test shows nothing"
 
 
-def test_a_step_asks_about_the_mixed_picture_and_trains_the_student_alone(tiny_npz: Path, tmp_path: Path) -> None:
+def test_a_step_asks_about_the_mixed_image_and_trains_the_student_alone(tiny_npz: Path, tmp_path: Path) -> None:
     path = random_teacher(tmp_path / "t.safetensors", 1)
     loss = {"teacher_networks": [str(path)], "teacher_weight": 1.0, "teacher_temperature": 1.0}
     seen: list[Tensor] = []
@@ -93,14 +93,14 @@ def test_a_step_asks_about_the_mixed_picture_and_trains_the_student_alone(tiny_n
     module.network.register_forward_pre_hook(lambda _, inputs: student.append(inputs[0]))
     module._record = lambda *_: None  # type: ignore[method-assign]  # it reports to a trainer, which is not here
     batch = {
-        "images": pictures(8),
+        "images": made_images(8),
         "labels": torch.arange(8) % 7,
         "votes": torch.zeros(8, 8),
         "expected": torch.zeros(8, 7),
         "teacher": torch.zeros(8, 7),
     }
     module.training_step(batch, 0).backward()
-    assert torch.allclose(standardise(seen[0]), student[0])
+    assert torch.allclose(standardize(seen[0]), student[0])
     assert not torch.allclose(seen[0], batch["images"])
 
 
@@ -118,7 +118,7 @@ def test_teachers_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"has the classes \['angry'.*the recipe's are"):
         TeacherNetworks([other], labels=LABELS, shape=SHAPE)
     same = str(random_teacher(tmp_path / "s.safetensors", 1))
-    with pytest.raises(RecipeError, match=r"pictures \(C, H, W\) \(1, 48, 48\), the recipe has \(1, 64, 64\)"):
+    with pytest.raises(RecipeError, match=r"images \(C, H, W\) \(1, 48, 48\), the recipe has \(1, 64, 64\)"):
         TeacherNetworks([same], labels=LABELS, shape=(1, 64, 64))
     with pytest.raises(CheckpointError, match="nowhere"):
         TeacherNetworks(["nowhere.safetensors"], labels=LABELS, shape=SHAPE)

@@ -63,7 +63,7 @@ def test_that_there_is_no_best_temperature_is_said(
     caplog: pytest.LogCaptureFixture, logits: np.ndarray, labels: list[int]
 ) -> None:
     fit_temperature(logits, np.array(labels))
-    assert "no temperature is the best for these 3 pictures" in caplog.text
+    assert "no temperature is the best for these 3 images" in caplog.text
     caplog.clear()
     fit_temperature(np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]]), np.array([0, 0, 1]))
     assert not caplog.text
@@ -79,12 +79,12 @@ def test_broken_logits_are_refused() -> None:
         fit_temperature(np.array([[np.nan, 0.0]]), np.array([0]))
 
 
-def pictures(n: int) -> NDArray[np.uint8]:
+def made_images(n: int) -> NDArray[np.uint8]:
     return np.random.default_rng(2).integers(0, 256, (n, 8, 8), dtype=np.uint8)
 
 
 def test_folds_are_stratified_and_do_not_depend_on_the_order() -> None:
-    images, labels = pictures(90), np.repeat([0, 1, 2], [50, 30, 10])
+    images, labels = made_images(90), np.repeat([0, 1, 2], [50, 30, 10])
     folds = two_folds(image_hashes(images), labels)
     for label, half in ((0, 25), (1, 15), (2, 5)):
         assert (folds[labels == label] == 0).sum() == half
@@ -92,9 +92,9 @@ def test_folds_are_stratified_and_do_not_depend_on_the_order() -> None:
     assert np.array_equal(two_folds(image_hashes(images[order]), labels[order]), folds[order])
 
 
-def test_copies_of_a_picture_stay_in_one_fold_even_with_different_labels() -> None:
-    """The first label deals them out, the other labels only the pictures that are left: all shares stay equal."""
-    images, labels = np.concatenate([pictures(20), pictures(40)]), np.repeat([0, 1], [20, 40])
+def test_copies_of_a_image_stay_in_one_fold_even_with_different_labels() -> None:
+    """The first label deals them out, the other labels only the images that are left: all shares stay equal."""
+    images, labels = np.concatenate([made_images(20), made_images(40)]), np.repeat([0, 1], [20, 40])
     folds = two_folds(image_hashes(images), labels)
     assert np.array_equal(folds[:20], folds[20:40])
     assert np.bincount(folds[:20]).tolist() == [10, 10]
@@ -108,7 +108,7 @@ def test_copies_with_one_label_count_once() -> None:
 
 def test_cross_fitting_uses_the_other_folds_temperature() -> None:
     logits, labels = synthetic(2.0, n=400)
-    hashes = image_hashes(pictures(400))
+    hashes = image_hashes(made_images(400))
     fitted = cross_fit(logits, labels, hashes)
     folds = two_folds(hashes, labels)
     other = fit_temperature(logits[folds == 1], labels[folds == 1])
@@ -119,13 +119,13 @@ def test_cross_fitting_uses_the_other_folds_temperature() -> None:
 
 def test_cross_fitting_repairs_calibration() -> None:
     logits, labels = synthetic(3.0)
-    fitted = cross_fit(logits, labels, image_hashes(pictures(len(labels))))
+    fitted = cross_fit(logits, labels, image_hashes(made_images(len(labels))))
     before = metrics.expected_calibration_error(softmax(logits), labels)
     after = metrics.expected_calibration_error(fitted.probabilities, labels)
     assert before > 0.1
     assert after < metrics.perfect_calibration_error(fitted.probabilities) + 0.01
 
 
-def test_a_single_picture_makes_no_folds() -> None:
+def test_a_single_image_makes_no_folds() -> None:
     with pytest.raises(CalibrationError, match="two folds"):
         cross_fit(np.zeros((1, 2)), np.array([0]), ["a"])

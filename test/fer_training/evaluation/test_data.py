@@ -1,4 +1,4 @@
-"""Which pictures are judged, and which of them training holds too."""
+"""Which images are judged, and which of them training holds too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation of files on data sets: the JSON, the page, the choice of classes and pictures."""
+"""Evaluation of files on data sets: the JSON, the page, the choice of classes and images."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ def test_unknown_labels_are_counted(figures: dict[str, Any]) -> None:
     assert list(figures["skipped"].values()) == [1]
 
 
-def test_pictures_that_are_also_in_training_are_set_apart(figures: dict[str, Any]) -> None:
+def test_images_that_are_also_in_training_are_set_apart(figures: dict[str, Any]) -> None:
     assert figures["training_duplicates"] == 2
     assert figures["without_training_duplicates"]["n"] == 57
 
 
-def test_figures_without_duplicates_are_of_the_other_pictures(exported: Path, validation: EvaluationData) -> None:
+def test_figures_without_duplicates_are_of_the_other_images(exported: Path, validation: EvaluationData) -> None:
     assert validation.in_training is not None
     whole = evaluate_model(exported, validation)
     fresh = ~validation.in_training
@@ -152,7 +152,7 @@ def doubted(untrained: Untrained, validation: EvaluationData) -> EvaluationData:
 def test_recorded_figures_are_at_the_temperatures_of_the_other_half(
     untrained: Untrained, doubted: EvaluationData
 ) -> None:
-    """Those at the temperature that was fitted on the very same pictures would be too good."""
+    """Those at the temperature that was fitted on the very same images would be too good."""
     calibrated = calibrate_checkpoint(untrained(), doubted)
     recorded = calibrated.metrics["validation"]
     logits, labels = run_checkpoint(untrained(), doubted.images).logits[1:], doubted.labels[1:]
@@ -168,9 +168,7 @@ def test_recorded_figures_are_at_the_temperatures_of_the_other_half(
     assert recorded["skipped_unknown"] == 1
 
 
-def test_a_picture_without_a_label_takes_no_part_in_cross_fitting(
-    untrained: Untrained, doubted: EvaluationData
-) -> None:
+def test_a_image_without_a_label_takes_no_part_in_cross_fitting(untrained: Untrained, doubted: EvaluationData) -> None:
     output = run_checkpoint(untrained(), doubted.images)
     known = doubted.labels >= 0
     alone = replace(doubted, images=doubted.images[known], labels=doubted.labels[known], votes=None, in_training=None)
@@ -217,7 +215,7 @@ def data_of(class_names: tuple[str, ...], labels: list[int]) -> EvaluationData:
     return EvaluationData(np.zeros((len(labels), 4, 4), np.uint8), np.array(labels), class_names, "drawn", "validation")
 
 
-def test_contempt_is_left_out_on_seven_classes_and_the_rest_renormalised() -> None:
+def test_contempt_is_left_out_on_seven_classes_and_the_rest_renormalized() -> None:
     logits = np.random.default_rng(0).normal(size=(5, 8))
     output = ModelOutput(logits, LABELS_WITH_CONTEMPT, 1.5, "m")
     data = data_of(LABELS, [0, 1, 2, 3, 4])
@@ -235,12 +233,12 @@ def test_classes_are_matched_by_name() -> None:
     assert evaluate_output(output, data)["accuracy"] == 1.0
 
 
-def test_pictures_of_a_class_the_model_lacks_are_skipped_and_said() -> None:
+def test_images_of_a_class_the_model_lacks_are_skipped_and_said() -> None:
     output = ModelOutput(np.eye(3), ("sad", "happy", "angry"), 1.0, "m")
     data = data_of(("sad", "happy", "contempt"), [0, 1, 2])
     result = evaluate_output(output, data)
     assert result["n"] == 2
-    assert any("1 pictures of contempt skipped" in note for note in result["notes"])
+    assert any("1 images of contempt skipped" in note for note in result["notes"])
 
 
 def test_nothing_in_common_is_refused() -> None:
@@ -283,7 +281,7 @@ def test_votes_are_shares_of_the_models_classes_in_its_order() -> None:
 
 
 def test_votes_are_compared_with_all_classes_of_the_model_at_its_temperature() -> None:
-    """Also with contempt, which the labels of the set do not know, and for a picture whose label is unknown."""
+    """Also with contempt, which the labels of the set do not know, and for an image whose label is unknown."""
     names = ("contempt", "sad", "happy")
     probabilities = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.2, 0.3, 0.5]])
     votes = np.zeros((3, 10), np.uint8)
@@ -336,11 +334,11 @@ def test_a_graph_that_contradicts_its_metadata_is_refused(
     exported: Path, validation: EvaluationData, tmp_path: Path
 ) -> None:
     model = with_metadata(exported, tmp_path / "m.onnx", "fer.input_shape", [3, 48, 48])
-    with pytest.raises(ModelError, match=r"m\.onnx takes pictures of shape \[1, 48, 48\], but was given \[3, 48, 48\]"):
+    with pytest.raises(ModelError, match=r"m\.onnx takes images of shape \[1, 48, 48\], but was given \[3, 48, 48\]"):
         run_model(model, validation.images)
 
 
-def test_another_picture_size(drawn_npz: Path) -> None:
+def test_another_image_size(drawn_npz: Path) -> None:
     assert load_evaluation_data(drawn_npz, split="train", size=64).images.shape == (40, 64, 64)
 
 
@@ -378,13 +376,13 @@ def test_the_page_is_self_contained(figures: dict[str, Any], exported: Path, val
     assert "http" not in page
     assert page.count("data:image/png;base64,") == 3
     assert f"{figures['ece_perfect']:.4f}" in page
-    for picture in re.findall(r"base64,([^']+)'", page):
-        decoded = cv2.imdecode(np.frombuffer(base64.b64decode(picture), np.uint8), cv2.IMREAD_COLOR)
+    for image in re.findall(r"base64,([^']+)'", page):
+        decoded = cv2.imdecode(np.frombuffer(base64.b64decode(image), np.uint8), cv2.IMREAD_COLOR)
         assert decoded is not None
         assert decoded.std() > 5
 
 
-def test_what_the_pictures_of_the_page_show_stands_in_tables(
+def test_what_the_images_of_the_page_show_stands_in_tables(
     figures: dict[str, Any], exported: Path, validation: EvaluationData
 ) -> None:
     page = write_report(figures, run_model(exported, validation.images), validation, faces=False)
@@ -397,7 +395,7 @@ def test_what_the_pictures_of_the_page_show_stands_in_tables(
         [["".join(cell.itertext()) for cell in row] for row in table.findall("tr")] for table in body.iter("table")
     ]
     _, per_class, confusion, _ = tables
-    assert per_class[0] == ["class", "precision", "recall", "F1", "pictures"]
+    assert per_class[0] == ["class", "precision", "recall", "F1", "images"]
     assert [(row[0], row[-1]) for row in per_class[1:]] == [
         (name, str(row["support"])) for name, row in figures["per_class"].items()
     ]
@@ -409,9 +407,9 @@ def test_faces_are_shown_only_on_request(figures: dict[str, Any], exported: Path
     output = run_model(exported, validation.images)
     page = write_report(figures, output, validation, faces=True)
     wrong = round(figures["n"] * (1 - figures["accuracy"]))
-    pictures = re.findall(r"alt='picture (\d+)' src='data:image/png;base64,([^']+)'", page)
-    assert len(pictures) == min(wrong, 24)
-    number, first = pictures[0]
+    images = re.findall(r"alt='image (\d+)' src='data:image/png;base64,([^']+)'", page)
+    assert len(images) == min(wrong, 24)
+    number, first = images[0]
     decoded = cv2.imdecode(np.frombuffer(base64.b64decode(first), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert np.array_equal(decoded, validation.images[int(number)])
 
@@ -428,5 +426,5 @@ def test_another_number_of_classes_than_named_is_refused(
     exported: Path, validation: EvaluationData, tmp_path: Path
 ) -> None:
     model = with_metadata(exported, tmp_path / "m.onnx", "fer.labels", ["happy", "sad"])
-    with pytest.raises(ModelError, match=r"m\.onnx gives \(7\) numbers a picture but names 2 classes"):
+    with pytest.raises(ModelError, match=r"m\.onnx gives \(7\) numbers an image but names 2 classes"):
         run_model(model, validation.images)

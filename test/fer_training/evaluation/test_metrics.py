@@ -10,7 +10,7 @@ import pytest
 
 from fer_training.evaluation import metrics
 
-# Five pictures, three classes; predictions are 0, 1, 1, 2, 0 and the truth is 0, 1, 0, 2, 2.
+# Five images, three classes; predictions are 0, 1, 1, 2, 0 and the truth is 0, 1, 0, 2, 2.
 PROBABILITIES = np.array(
     [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.6, 0.1], [0.0, 0.0, 1.0], [0.5, 0.25, 0.25]], dtype=np.float64
 )
@@ -44,7 +44,7 @@ def test_per_class_figures() -> None:
     assert figures["c"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
 
 
-def test_a_class_without_pictures_has_no_recall() -> None:
+def test_a_class_without_images_has_no_recall() -> None:
     figures = metrics.per_class_figures(np.array([[1, 0], [0, 0]]), ["a", "b"])
     assert figures["b"] == {"precision": None, "recall": None, "f1": None, "support": 0}
 
@@ -82,7 +82,7 @@ def test_calibration_error_by_hand() -> None:
     assert metrics.expected_calibration_error(PROBABILITIES, LABELS, bins=2) == pytest.approx((low + high) / 5)
 
 
-def test_reliability_counts_every_picture_once() -> None:
+def test_reliability_counts_every_image_once() -> None:
     diagram = metrics.reliability(PROBABILITIES, LABELS, bins=4)
     assert diagram.count.tolist() == [0, 1, 2, 2]
     assert np.isnan(diagram.accuracy[0])
@@ -120,7 +120,7 @@ def test_labels_drawn_from_the_probabilities_show_the_perfect_error() -> None:
     assert metrics.perfect_calibration_error(probabilities) == pytest.approx(np.mean(errors), rel=0.08)
 
 
-def test_the_interval_holds_the_error_and_narrows_with_more_pictures() -> None:
+def test_the_interval_holds_the_error_and_narrows_with_more_images() -> None:
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet([0.6, 0.8, 1.0], size=4000)
     labels = np.zeros(4000, dtype=np.int64)
@@ -132,7 +132,7 @@ def test_the_interval_holds_the_error_and_narrows_with_more_pictures() -> None:
 
 
 @pytest.mark.parametrize("level", [0.95, 0.5])
-def test_the_interval_is_that_of_the_errors_of_resampled_pictures(level: float) -> None:
+def test_the_interval_is_that_of_the_errors_of_resampled_images(level: float) -> None:
     rng = np.random.default_rng(2)
     probabilities = rng.dirichlet([0.6, 0.8, 1.0], size=150)
     # The truth is often the second choice: too sure in some bins, not sure enough in others.

@@ -22,7 +22,7 @@ from fer_perception.labels import LABELS
 from fer_perception.model_files.metadata import ModelMetadata
 from fer_training import architectures
 from fer_training.checkpoint import Checkpoint, CheckpointError
-from fer_training.deployed_network import standardise
+from fer_training.deployed_network import standardize
 from fer_training.export.export import ExportError, check_contract, export_checkpoint, probe_images
 from fer_training.export.fp16 import export_fp16
 from fer_training.export.graph_passes import constants_to_initializers, fold_batch_norms
@@ -43,7 +43,7 @@ def expected_probabilities(checkpoint: Checkpoint, images: np.ndarray) -> np.nda
     network = architectures.create(checkpoint.architecture, **checkpoint.arguments)
     network.load_state_dict(checkpoint.state)
     with torch.no_grad():
-        logits = network.eval()(standardise(torch.from_numpy(images)))
+        logits = network.eval()(standardize(torch.from_numpy(images)))
         return torch.softmax(logits / checkpoint.temperature, dim=1).numpy()
 
 
@@ -84,12 +84,12 @@ def test_probabilities_equal_pytorch_at_any_batch(exported: Path, untrained: Unt
     assert measured.sum(axis=1) == pytest.approx(np.ones(count), abs=1e-5)
 
 
-def test_pictures_of_any_contrast_give_probabilities(exported: Path, untrained: Untrained) -> None:
+def test_images_of_any_contrast_give_probabilities(exported: Path, untrained: Untrained) -> None:
     images = probe_images((1, 48, 48))
     measured = run_onnx(exported, images)
     assert np.isfinite(measured).all()
     assert measured == pytest.approx(expected_probabilities(untrained(), images), abs=1e-5)
-    # Different pictures get different answers: the comparison above is not one of constants.
+    # Different images get different answers: the comparison above is not one of constants.
     assert np.ptp(measured, axis=0).max() > 0.05
 
 
@@ -152,7 +152,7 @@ def test_other_networks_and_their_fp16_version(untrained: Untrained, tmp_path: P
     assert {node.op_type for file in (path, half.path) for node in onnx.load(file).graph.node} <= PARSED
 
 
-def test_real_pictures_of_another_size_are_refused(untrained: Untrained, tmp_path: Path) -> None:
+def test_real_images_of_another_size_are_refused(untrained: Untrained, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"\(1, 40, 40\).*expected \(1, 48, 48\)"):
         export_checkpoint(untrained(), tmp_path / "m.onnx", name="m", images=np.zeros((2, 40, 40), np.uint8))
     assert list(tmp_path.iterdir()) == []
@@ -203,7 +203,7 @@ def test_a_folder_for_temporary_files_that_cannot_be_used_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("fault", ["opset", "ir", "batch norm", "foreign"])
+@pytest.mark.parametrize("fault", ["opset", "ir", "batch norm", "other"])
 def test_the_contract_is_checked(exported: Path, fault: str) -> None:
     model = onnx.load(exported)
     check_contract(model, labels=7, shape=(1, 48, 48))

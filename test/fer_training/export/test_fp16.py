@@ -130,7 +130,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
         export_fp16(tmp_path / "absent.onnx")
 
 
-def test_synthetic_pictures_hold_more_than_noise() -> None:
+def test_synthetic_images_hold_more_than_noise() -> None:
     spread = probe_images((1, 48, 48)).std(axis=(1, 2, 3))
     assert spread.min() == 0
     assert spread.max() > 120

@@ -16,12 +16,12 @@ from fer_perception.model_files.onnx_file import read_metadata, version_path
 from fer_training.architectures.registry import create
 from fer_training.checkpoint import Checkpoint
 from fer_training.export.export import export_checkpoint
-from fer_training.export.int8 import full_precision_nodes, quantise_int8, rectify_before_pooling
+from fer_training.export.int8 import full_precision_nodes, quantize_int8, rectify_before_pooling
 from fer_training.onnx_file import get_metadata, onnx_sha256
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     """(80, 48, 48) uint8: blobs at random places, of random size and contrast."""
     random = np.random.default_rng(0)
     y, x = np.mgrid[0:48, 0:48]
@@ -30,8 +30,8 @@ def pictures() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, pictures):
-    """An arch1 with random weights whose batch norms have seen pictures."""
+def exported(tmp_path_factory, images):
+    """An arch1 with random weights whose batch norms have seen images."""
     torch.manual_seed(0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine two threads wait for each other most of the time
@@ -39,7 +39,7 @@ def exported(tmp_path_factory, pictures):
     network = create("arch1", **arguments).train()
     with torch.no_grad():
         for _ in range(10):
-            images = torch.from_numpy(pictures[:, None].astype(np.float32))
+            images = torch.from_numpy(images[:, None].astype(np.float32))
             network((images - images.mean((1, 2, 3), keepdim=True)) / 40)
     torch.set_num_threads(threads)
     path = tmp_path_factory.mktemp("export") / "arch1.onnx"
@@ -51,14 +51,14 @@ def exported(tmp_path_factory, pictures):
 
 
 @pytest.fixture(scope="module")
-def out(exported, pictures):
+def out(exported, images):
     path = version_path(exported, "int8")
-    quantise_int8(exported, path, pictures)
+    quantize_int8(exported, path, images)
     return path
 
 
-def test_the_int8_version_answers_nearly_the_same(exported, out, pictures):
-    batch = pictures[:, None].astype(np.float32)
+def test_the_int8_version_answers_nearly_the_same(exported, out, images):
+    batch = images[:, None].astype(np.float32)
     expected = create_classifier(exported, backend="onnxruntime", threads=1).classify(batch)
     actual = create_classifier(out, backend="onnxruntime", threads=1).classify(batch)
     assert np.abs(actual - expected).mean() < 0.02
@@ -67,16 +67,16 @@ def test_the_int8_version_answers_nearly_the_same(exported, out, pictures):
 
 
 def test_the_file_keeps_its_metadata_and_form(exported, out):
-    quantised, single = onnx.load(out), onnx.load(exported)
-    onnx.checker.check_model(quantised)
+    quantized, single = onnx.load(out), onnx.load(exported)
+    onnx.checker.check_model(quantized)
     assert read_metadata(out).to_props() == read_metadata(exported).to_props()
     added = {"fer.precision": "int8", "fer.fp32_sha256": onnx_sha256(exported.read_bytes())}
-    assert get_metadata(quantised) == get_metadata(single) | added
-    assert quantised.ir_version == single.ir_version
-    assert {entry.domain: entry.version for entry in quantised.opset_import}[""] == 17
+    assert get_metadata(quantized) == get_metadata(single) | added
+    assert quantized.ir_version == single.ir_version
+    assert {entry.domain: entry.version for entry in quantized.opset_import}[""] == 17
     assert out.stat().st_size < exported.stat().st_size / 2
-    producers = {output: node.op_type for node in quantised.graph.node for output in node.output}
-    weights = [producers.get(node.input[1], "") for node in quantised.graph.node if node.op_type == "Conv"]
+    producers = {output: node.op_type for node in quantized.graph.node for output in node.output}
+    weights = [producers.get(node.input[1], "") for node in quantized.graph.node if node.op_type == "Conv"]
     assert len(weights) == 15
     assert weights.count("DequantizeLinear") == 15 - 4  # the first, the two depthwise ones and the last stay in FP32
     assert producers["probabilities"] == "Softmax"
@@ -92,14 +92,14 @@ def test_which_nodes_stay_in_full_precision(exported):
     assert "MaxPool" not in kinds
 
 
-def test_rectifying_first_changes_nothing(exported, pictures, tmp_path):
+def test_rectifying_first_changes_nothing(exported, images, tmp_path):
     model = onnx.load(exported)
     rectify_before_pooling(model)
     producers = {output: node.op_type for node in model.graph.node for output in node.output}
     assert all(producers[n.input[0]] != "MaxPool" for n in model.graph.node if n.op_type == "Relu")
     changed = tmp_path / "changed.onnx"
     onnx.save(model, changed)
-    batch = pictures[:8, None].astype(np.float32)
+    batch = images[:8, None].astype(np.float32)
     before, after = (
         create_classifier(p, backend="onnxruntime", threads=1).classify(batch) for p in (exported, changed)
     )
@@ -107,26 +107,26 @@ def test_rectifying_first_changes_nothing(exported, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(0, 48, 48), (4, 32, 32), (4, 3, 48, 48)])
-def test_pictures_that_do_not_fit(exported, tmp_path, shape):
-    with pytest.raises(ModelError, match=r"arch1.onnx is calibrated on pictures of shape \[1, 48, 48\]"):
-        quantise_int8(exported, tmp_path / "out.onnx", np.zeros(shape, np.uint8))
+def test_images_that_do_not_fit(exported, tmp_path, shape):
+    with pytest.raises(ModelError, match=r"arch1.onnx is calibrated on images of shape \[1, 48, 48\]"):
+        quantize_int8(exported, tmp_path / "out.onnx", np.zeros(shape, np.uint8))
     assert not (tmp_path / "out.onnx").exists()
 
 
-def test_gray_pictures_calibrate_a_model_of_three_channels(pictures, tmp_path):
+def test_gray_images_calibrate_a_model_of_three_channels(images, tmp_path):
     torch.manual_seed(0)
     arguments = {"in_channels": 3, "input_size": 48, "num_classes": 7}
     state = create("lenet", **arguments).state_dict()
     checkpoint = Checkpoint(architecture="lenet", arguments=arguments, labels=LABELS, state=state)
     export_checkpoint(checkpoint, tmp_path / "m.onnx", name="m")
-    quantise_int8(tmp_path / "m.onnx", tmp_path / "gray.onnx", pictures)
-    quantise_int8(tmp_path / "m.onnx", tmp_path / "repeated.onnx", np.repeat(pictures[:, None], 3, axis=1))
+    quantize_int8(tmp_path / "m.onnx", tmp_path / "gray.onnx", images)
+    quantize_int8(tmp_path / "m.onnx", tmp_path / "repeated.onnx", np.repeat(images[:, None], 3, axis=1))
     assert (tmp_path / "gray.onnx").read_bytes() == (tmp_path / "repeated.onnx").read_bytes()
     assert read_metadata(tmp_path / "gray.onnx").input_shape == (3, 48, 48)
 
 
 @pytest.mark.parametrize("kept", [0, 100_000])
-def test_a_folder_for_temporary_files_that_runs_full_is_named(exported, pictures, tmp_path, monkeypatch, kept):
+def test_a_folder_for_temporary_files_that_runs_full_is_named(exported, images, tmp_path, monkeypatch, kept):
     """ONNX Runtime writes what fits and says nothing."""
     whole = onnxruntime.quantization.shape_inference.quant_pre_process
 
@@ -138,5 +138,5 @@ def test_a_folder_for_temporary_files_that_runs_full_is_named(exported, pictures
     monkeypatch.setattr(onnxruntime.quantization.shape_inference, "quant_pre_process", truncated)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(SourceError, match=rf"temporary files {tmp_path} cannot be used \(.*came back truncated\)"):
-        quantise_int8(exported, tmp_path / "out.onnx", pictures)
+        quantize_int8(exported, tmp_path / "out.onnx", images)
     assert list(tmp_path.iterdir()) == []

@@ -26,26 +26,26 @@ def networks():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     noise = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(2)) * 255
     chess = ((torch.arange(48)[:, None] + torch.arange(48)) % 2 * 255.0)[None, None]
     return torch.cat([noise, chess, torch.zeros(1, *SHAPE), torch.full((1, *SHAPE), 255.0), noise[:1] / 50])
 
 
-def test_the_same_answers_as_the_exported_network(networks, pictures):
+def test_the_same_answers_as_the_exported_network(networks, images):
     deployed, safe = networks
     with torch.no_grad():
-        torch.testing.assert_close(safe(pictures), deployed(pictures), atol=1e-5, rtol=0)
+        torch.testing.assert_close(safe(images), deployed(images), atol=1e-5, rtol=0)
 
 
-def test_nothing_overflows_half_precision_before_the_network(pictures):
+def test_nothing_overflows_half_precision_before_the_network(images):
     seen = []
     probe = torch.nn.Identity()
     probe.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     safe = HalfSafeNetwork(torch.nn.Sequential(probe, torch.nn.Flatten()), 1.0)
     with torch.no_grad():
-        safe(pictures.half())
-        safe(pictures)
+        safe(images.half())
+        safe(images)
     assert seen[0].dtype == torch.float16
     assert seen[0].isfinite().all()
     torch.testing.assert_close(seen[0].float(), seen[1], atol=0.02, rtol=0.02)

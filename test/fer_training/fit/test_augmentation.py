@@ -1,4 +1,4 @@
-"""Every change of a picture does what it is called, as often as it shall, and nothing else."""
+"""Every change of an image does what it is called, as often as it shall, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def squares(count: int) -> Tensor:
     return images
 
 
-def centres(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Centre of what is white, in pixels from the middle: to the right and down."""
+def centers(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Center of what is white, in pixels from the middle: to the right and down."""
     weight = images[:, 0] / images.sum(dim=(1, 2, 3))[:, None, None]
     place = torch.arange(48) - 23.5
     return (weight.sum(dim=1) * place).sum(dim=1), (weight.sum(dim=2) * place).sum(dim=1)
@@ -45,7 +45,7 @@ def test_a_flip_is_a_mirror_image() -> None:
 
 
 @pytest.mark.parametrize("change", ["flip", "blur", "erasing"])
-def test_a_probability_of_a_half_leaves_about_half_of_the_pictures_alone(change: str) -> None:
+def test_a_probability_of_a_half_leaves_about_half_of_the_images_alone(change: str) -> None:
     images = noise(100)
     # The slightest blur is none.
     same = ((augment(images, **{change: 0.5}) - images).abs().amax(dim=(1, 2, 3)) < 1e-3).sum()
@@ -61,7 +61,7 @@ def test_zoom_goes_in_and_out_by_as_much_as_asked_for() -> None:
 
 
 def test_shift_goes_everywhere_by_as_much_as_asked_for() -> None:
-    for place in centres(augment(squares(200), shift=0.1)):
+    for place in centers(augment(squares(200), shift=0.1)):
         assert -4.9 < float(place.min()) < -4.0
         assert 4.0 < float(place.max()) < 4.9
 
@@ -69,7 +69,7 @@ def test_shift_goes_everywhere_by_as_much_as_asked_for() -> None:
 def test_rotation_goes_both_ways_around_the_middle() -> None:
     images = torch.zeros(200, 1, 48, 48)
     images[:, :, 22:26, 34:40] = 255.0  # to the right of the middle
-    across, down = centres(augment(images, rotation=20.0))
+    across, down = centers(augment(images, rotation=20.0))
     angle = torch.rad2deg(torch.atan2(down, across))
     assert -20.5 < float(angle.min()) < -17.0
     assert 17.0 < float(angle.max()) < 20.5

@@ -119,7 +119,7 @@ def test_fine_tuning_keeps_the_features_and_renews_the_head(tiny_npz: Path, tmp_
         fit({**QUICK, "architecture": "arch1", "initial": initial}, data=tiny_npz, out=tmp_path / "x", progress=False)
 
 
-def test_teacher_is_found_by_picture(tiny_npz: Path, tmp_path: Path) -> None:
+def test_teacher_is_found_by_image(tiny_npz: Path, tmp_path: Path) -> None:
     from fer_training.data.load import load_dataset
     from fer_training.distillation.teacher_file import read_teacher, write_teacher
 

@@ -35,7 +35,7 @@ def torchrun(data: Path, out: Path, recipe: dict[str, Any], *options: str) -> su
 def test_two_processes_train_one_network(
     npz_of: Callable[[int, int], Path], tmp_path: Path, train: int, validation: int
 ) -> None:
-    """Also where the pictures cannot be shared out evenly."""
+    """Also where the images cannot be shared out evenly."""
     data = npz_of(train, validation)
     out = tmp_path / "run"
     done = torchrun(data, out, TWO_EPOCHS)
@@ -52,11 +52,11 @@ def test_two_processes_train_one_network(
     assert float(last["validation_loss"]) == pytest.approx(figures["nll"], abs=1e-4)
 
 
-def test_more_processes_than_pictures_is_an_error(npz_of: Callable[[int, int], Path], tmp_path: Path) -> None:
+def test_more_processes_than_images_is_an_error(npz_of: Callable[[int, int], Path], tmp_path: Path) -> None:
     data = npz_of(140, 1)
     done = torchrun(data, tmp_path / "run", TWO_EPOCHS)
     assert done.returncode != 0
-    assert "2 processes cannot share 140 training and 1 validation pictures" in done.stderr
+    assert "2 processes cannot share 140 training and 1 validation images" in done.stderr
     fit(TWO_EPOCHS, data=data, out=tmp_path / "one", progress=False)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
-from fer_training.deployed_network import load_network, standardise
+from fer_training.deployed_network import load_network, standardize
 from fer_training.fit.fit import fit
 from fer_training.fit.mirror_symmetry import asymmetry, make_symmetric, start_symmetric
 from fer_training.fit.module import ExpressionModule
@@ -21,7 +21,7 @@ from fer_training.recipe import RecipeError, recipe_from_mapping
 SYMMETRIC_RUN = {**QUICK, "architecture": "arch3", "epochs": 1, "mirror_symmetry": True}
 
 
-def pictures(count: int = 4) -> torch.Tensor:
+def made_images(count: int = 4) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, 1, 48, 48)).astype(np.float32))
 
 
@@ -33,7 +33,7 @@ def head_of(name: str) -> set[str]:
 def test_a_network_without_strides_answers_a_face_and_its_mirror_image_alike(name: str) -> None:
     torch.manual_seed(0)
     network = architectures.create(name)
-    images = standardise(pictures())
+    images = standardize(made_images())
     network(images)  # in training mode: batch statistics that are not those of the start
     start_symmetric(network, head_of(name))
     network.eval()
@@ -49,7 +49,7 @@ def test_arch1_does_so_but_for_its_strided_residual_branch() -> None:
     start_symmetric(network, head_of("arch1"))
     network.get_submodule("features.conv2d_6").get_parameter("weight").data.zero_()
     network.eval()
-    images = standardise(pictures())
+    images = standardize(made_images())
     with torch.inference_mode():
         assert torch.allclose(network(images), network(images.flip(3)), atol=1e-5)
 
@@ -62,7 +62,7 @@ def test_every_map_holds_mirrored_pairs() -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(lambda _, inputs, output: maps.append(output))
-    images = standardise(pictures())
+    images = standardize(made_images())
     with torch.inference_mode():
         network(images)
         network(images.flip(3))
@@ -92,7 +92,7 @@ def test_a_run_keeps_the_symmetry_with_an_auxiliary_output_and_averaged_weights(
     network = load_network(checkpoint)
     fresh = architectures.create("arch3", **checkpoint.arguments).state_dict()
     assert any(not torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
-    images = standardise(pictures())
+    images = standardize(made_images())
     with torch.inference_mode():
         assert torch.allclose(network(images), network(images.flip(3)), atol=1e-4)
 

@@ -1,4 +1,4 @@
-"""What a training step minimises and how far it goes, against numbers worked out by hand."""
+"""What a training step minimizes and how far it goes, against numbers worked out by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fer_training.fit.batches import Batch
 from fer_training.fit.module import ExpressionModule
 from fer_training.recipe import recipe_from_mapping
 
-#: No change of the pictures.
+#: No change of the images.
 AS_THEY_ARE = {"flip": 0.0, "rotation": 0.0, "zoom": 0.0, "shift": 0.0, "blur": 0.0, "erasing": 0.0}
 
 
@@ -34,7 +34,7 @@ class TestTarget:
         target = module._target(labelled([2, 0], [[0.0] * 3] * 2))
         assert torch.allclose(target, torch.tensor([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]))
 
-    def test_votes_have_their_share_and_a_picture_without_them_keeps_its_label(self) -> None:
+    def test_votes_have_their_share_and_a_image_without_them_keeps_its_label(self) -> None:
         module = module_of(loss={"votes_weight": 0.25})
         target = module._target(labelled([0, 1], [[0.2, 0.8, 0.0], [0.0, 0.0, 0.0]]))
         assert torch.allclose(target, torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0]]))
@@ -60,7 +60,7 @@ class TestLoss:
 
     def test_the_auxiliary_outputs_learn_the_votes_among_themselves(self) -> None:
         module = module_of(loss={"auxiliary_votes": 0.4})
-        # They say 1/10 seven times and 3/10 once; the second picture has no votes and adds nothing.
+        # They say 1/10 seven times and 3/10 once; the second image has no votes and adds nothing.
         extra = torch.tensor([[0.0] * 7 + [math.log(3.0)]])
         logits = torch.cat([self.student, extra], dim=1).repeat(2, 1)
         votes = torch.zeros(2, 8)
@@ -74,7 +74,7 @@ class TestMixup:
     count = 8
 
     def step(self, **augmentation: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Shares of each picture in each one seen; the loss; what it would be with mixed and with unmixed targets."""
+        """Shares of each image in each one seen; the loss; what it would be with mixed and with unmixed targets."""
         module = module_of(
             augmentation={**AS_THEY_ARE, **augmentation},
             loss={"auxiliary_votes": 0.5, "teacher": "any.npz", "teacher_weight": 0.5},
@@ -84,7 +84,7 @@ class TestMixup:
         module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         answers: list[Tensor] = []
         module.register_forward_hook(lambda _, inputs, output: answers.append(output))
-        # Picture i is black but for its pixel i, which shows its share.
+        # Image i is black but for its pixel i, which shows its share.
         images = torch.zeros(self.count, 1, 48, 48)
         images[torch.arange(self.count), 0, 0, torch.arange(self.count)] = 100.0
         labels = torch.arange(self.count) % 3
@@ -102,7 +102,7 @@ class TestMixup:
         plain = module._loss(answers[0], targets, votes, teacher)
         return shares, loss, mixed, plain
 
-    def test_targets_votes_and_teacher_are_mixed_as_the_pictures_are(self) -> None:
+    def test_targets_votes_and_teacher_are_mixed_as_the_images_are(self) -> None:
         shares, loss, mixed, plain = self.step(mixup=1.0, mixup_probability=1.0)
         assert torch.allclose(shares.sum(dim=1), torch.ones(self.count), atol=1e-4)
         own = shares.diagonal()
@@ -111,7 +111,7 @@ class TestMixup:
         assert loss.item() != pytest.approx(plain.item(), rel=1e-3)
 
     @pytest.mark.parametrize("settings", [{"mixup": 0.0}, {"mixup": 1.0, "mixup_probability": 0.0}])
-    def test_without_it_every_picture_keeps_its_own_target(self, settings: dict[str, float]) -> None:
+    def test_without_it_every_image_keeps_its_own_target(self, settings: dict[str, float]) -> None:
         shares, loss, _, plain = self.step(**settings)
         assert torch.allclose(shares, torch.eye(self.count), atol=1e-4)
         assert loss.item() == pytest.approx(plain.item(), rel=1e-5)

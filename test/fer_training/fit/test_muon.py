@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from fer_training.fit.module import ExpressionModule
-from fer_training.fit.muon import Muon, orthogonalised
+from fer_training.fit.muon import Muon, orthogonalized
 from fer_training.recipe import recipe_from_mapping
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (8, 72), (72, 8), (1, 5)])
 def test_every_singular_value_comes_near_one_and_the_directions_stay(shape: tuple[int, int]) -> None:
     matrix = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
-    left, values, right = torch.linalg.svd(orthogonalised(matrix), full_matrices=False)
+    left, values, right = torch.linalg.svd(orthogonalized(matrix), full_matrices=False)
     assert float(values.min()) > 0.6
     assert float(values.max()) < 1.3
     before = torch.linalg.svd(matrix, full_matrices=False)
@@ -24,8 +24,8 @@ def test_every_singular_value_comes_near_one_and_the_directions_stay(shape: tupl
 
 def test_the_size_of_a_matrix_does_not_matter_and_zero_stays_zero() -> None:
     matrix = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(orthogonalised(matrix), orthogonalised(1e-6 * matrix), atol=1e-5)
-    assert torch.equal(orthogonalised(torch.zeros(3, 2)), torch.zeros(3, 2))
+    assert torch.allclose(orthogonalized(matrix), orthogonalized(1e-6 * matrix), atol=1e-5)
+    assert torch.equal(orthogonalized(torch.zeros(3, 2)), torch.zeros(3, 2))
 
 
 def _one_step(weight: nn.Parameter, gradient: torch.Tensor, **settings: float) -> torch.Tensor:
@@ -46,7 +46,7 @@ def test_an_update_is_as_large_as_one_of_adamw(layout: torch.memory_format) -> N
     gradient = torch.randn(16, 8, 3, 3, generator=random).to(memory_format=layout)
     moved = _one_step(weight, gradient, lr=0.1, momentum=0.9, weight_decay=0.0)
     assert float(moved.square().mean().sqrt()) == pytest.approx(0.1 * 0.2, rel=0.25)
-    expected = -orthogonalised(gradient.flatten(1)).view_as(gradient)
+    expected = -orthogonalized(gradient.flatten(1)).view_as(gradient)
     assert float(torch.cosine_similarity(moved.flatten(), expected.flatten(), dim=0)) > 0.999
 
 

@@ -44,7 +44,7 @@ def module_and_batch() -> tuple[ExpressionModule, Batch]:
         "expected": torch.rand(count, 7).softmax(dim=1),
         "teacher": torch.rand(count, 7).softmax(dim=1),
     }
-    # A picture without votes and one that the teacher never saw take other ways through the loss.
+    # An image without votes and one that the teacher never saw take other ways through the loss.
     batch["expected"][0] = 0
     batch["teacher"][1] = 0
     return module, batch

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: the step is the gradient at the worst place nearby, from the weights as they were."""
+"""Sharpness-aware minimization: the step is the gradient at the worst place nearby, from the weights as they were."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_weights_are_moved_by_the_radius_and_come_back_exactly() -> None:
         assert float(torch.stack([s.norm() for s in steps]).norm()) == pytest.approx(0.05, rel=1e-4)
         for parameter, step in zip(parameters, steps, strict=True):
             assert parameter.grad is not None
-            # Uphill, along the gradient; a bias before batch normalisation has none.
+            # Uphill, along the gradient; a bias before batch normalization has none.
             assert float((parameter.grad * step).sum()) >= 0
         network(torch.randn(4, 1, 8, 8))
     for name, value in network.state_dict().items():

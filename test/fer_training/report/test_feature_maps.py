@@ -1,4 +1,4 @@
-"""Feature maps: the layer that was asked for, of the picture that was given."""
+"""Feature maps: the layer that was asked for, of the image that was given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fer_perception.errors import ConfigError, FerError
 from fer_training.architectures.registry import create
 from fer_training.checkpoint import Checkpoint, save_checkpoint
 from fer_training.cli import feature_maps as cli_feature_maps
-from fer_training.deployed_network import standardise
+from fer_training.deployed_network import standardize
 from fer_training.report.feature_maps import feature_map_figure, feature_maps, write_feature_maps
 
 
@@ -36,9 +36,9 @@ def image() -> NDArray[np.uint8]:
 def test_maps_are_the_layers_output(network: nn.Module, image: NDArray[np.uint8]) -> None:
     maps = feature_maps(network, "features.conv2d_1", image)
     assert maps.shape == (8, 48, 48)
-    picture = standardise(torch.from_numpy(image.astype(np.float32))[None, None])
+    image = standardize(torch.from_numpy(image.astype(np.float32))[None, None])
     with torch.no_grad():
-        expected = network.get_submodule("features.conv2d_1")(picture)[0].numpy()
+        expected = network.get_submodule("features.conv2d_1")(image)[0].numpy()
     np.testing.assert_allclose(maps, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -63,15 +63,15 @@ def test_unknown_ambiguous_and_flat_layers_are_errors(network: nn.Module, image:
         feature_maps(create("ires_separable").eval(), "expand", image)
 
 
-def test_picture_holds_input_and_every_channel(network: nn.Module, image: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_image_holds_input_and_every_channel(network: nn.Module, image: NDArray[np.uint8], tmp_path: Path) -> None:
     png = tmp_path / "maps.png"
     write_feature_maps(png, feature_maps(network, "conv2d_4", image), image, title="conv2d_4")
     drawn = cv2.imread(str(png))
     assert drawn is not None
-    # Viridis panels are coloured, the input is gray: count coloured regions.
-    coloured = (drawn.max(axis=2).astype(int) - drawn.min(axis=2) > 40).astype(np.uint8)
-    coloured = cv2.morphologyEx(coloured, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(coloured)
+    # Viridis panels are colored, the input is gray: count colored regions.
+    colored = (drawn.max(axis=2).astype(int) - drawn.min(axis=2) > 40).astype(np.uint8)
+    colored = cv2.morphologyEx(colored, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(colored)
     large = [row for row in stats[1:count] if row[cv2.CC_STAT_AREA] > 2000]
     assert len(large) == 16
 
@@ -95,18 +95,18 @@ class TestCommand:
     def test_draws_the_papers_figure(self, checkpoint: Path, image: NDArray[np.uint8], tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "face.png"), cv2.resize(image, (96, 96)))
         out = tmp_path / "figures" / "conv2d_4.png"
-        arguments = ["--model", str(checkpoint), "--picture", str(tmp_path / "face.png"), "--out", str(out)]
+        arguments = ["--model", str(checkpoint), "--image", str(tmp_path / "face.png"), "--out", str(out)]
         result = CliRunner().invoke(self.app(), ["feature-maps", *arguments])
         assert result.exit_code == 0, result.output
         assert "16 maps of 48x48 pixels" in result.stdout
         assert out.stat().st_size > 1000
 
-    def test_corrupt_picture_is_a_clear_error(self, checkpoint: Path, tmp_path: Path) -> None:
-        (tmp_path / "face.png").write_bytes(b"no picture")
-        arguments = ["--model", str(checkpoint), "--picture", str(tmp_path / "face.png")]
+    def test_corrupt_image_is_a_clear_error(self, checkpoint: Path, tmp_path: Path) -> None:
+        (tmp_path / "face.png").write_bytes(b"no image")
+        arguments = ["--model", str(checkpoint), "--image", str(tmp_path / "face.png")]
         result = CliRunner().invoke(self.app(), ["feature-maps", *arguments])
         assert isinstance(result.exception, FerError)
-        assert "face.png: the picture is corrupt" in str(result.exception)
+        assert "face.png: the image is corrupt" in str(result.exception)
 
 
 def test_the_title_fits_over_few_maps(image: NDArray[np.uint8]) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of results hold what they are given."""
+"""Images of results hold what they are given."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_confusion_cells_show_counts_and_shares() -> None:
     assert [label.get_text() for label in axes.get_xticklabels()] == ["happy", "sad"]
 
 
-def test_a_class_without_pictures_does_not_break_the_confusion_matrix() -> None:
+def test_a_class_without_images_does_not_break_the_confusion_matrix() -> None:
     axes = confusion_figure([[3, 0], [0, 0]], ["happy", "sad"]).axes[0]
     assert axes.texts[3].get_text() == "0\n0%"
 
@@ -54,7 +54,7 @@ def test_cells_are_legible_whatever_their_shade() -> None:
         assert contrast({"white": (255, 255, 255), "black": (0, 0, 0)}[text.get_color()], cell) >= 4.5
 
 
-def test_one_picture_is_no_proof_of_calibration() -> None:
+def test_one_image_is_no_proof_of_calibration() -> None:
     certain = {"confidence": [None, 0.5, 0.9], "accuracy": [None, 0.0, 1.0], "count": [0, 1, 1]}
     above, _ = reliability_figure(certain).axes
     bars = [segment[:, 1] for segment in above.collections[0].get_segments()]
@@ -116,7 +116,7 @@ def test_letters_that_the_font_lacks_are_told_once(tmp_path: Path, caplog: pytes
     assert "lacks letters of the class names" in record.message
 
 
-def test_png_files_are_pictures_and_repeatable(tmp_path: Path) -> None:
+def test_png_files_are_images_and_repeatable(tmp_path: Path) -> None:
     file = tmp_path / "a" / "confusion.png"
     confusion_png(CONFUSION, ["happy", "sad"], file, title="validation")
     first = file.read_bytes()
@@ -125,9 +125,9 @@ def test_png_files_are_pictures_and_repeatable(tmp_path: Path) -> None:
     reliability = png_bytes(reliability_figure(RELIABILITY))
     assert png_bytes(reliability_figure(RELIABILITY)) == reliability
     for png in (first, reliability):
-        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None
-        assert picture.std() > 5
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        assert image.std() > 5
 
 
 def test_training_curves_from_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from fer_training.evaluation.data import load_evaluation_data
 from fer_training.evaluation.evaluate import calibrate_checkpoint, evaluate_model
 from fer_training.export.export import export_checkpoint
 from fer_training.export.fp16 import export_fp16
-from fer_training.export.int8 import quantise_int8
+from fer_training.export.int8 import quantize_int8
 from fer_training.report.model_card import model_card, read_card_source
 
 Untrained = Callable[..., Checkpoint]
@@ -65,7 +65,7 @@ def test_card_from_an_evaluation_file(exported: Path, drawn_npz: Path, tmp_path:
     text = model_card(read_card_source(exported, card=tmp_path / "card.md", evaluations=[tmp_path / "figures.json"]))
     assert "### drawn.npz, train" in text
     assert "(as shipped)" in text
-    assert "| pictures | 40 |" in text
+    assert "| images | 40 |" in text
 
 
 def test_every_calibrated_figure_is_of_the_cross_fitted_temperature(
@@ -96,10 +96,10 @@ def test_figures_by_labels_and_by_votes_stand_side_by_side(exported: Path, drawn
     text = model_card(read_card_source(exported, card=tmp_path / "card.md", evaluations=files))
     by_labels, by_votes = text.split("\n### ")[1:]
     assert by_labels.startswith("drawn.npz, validation\n")
-    assert "| pictures | 59 |" in by_labels
+    assert "| images | 59 |" in by_labels
     assert "Judged by" not in by_labels
     assert by_votes.startswith("drawn.npz, validation, FER+ majority\n")
-    assert "| pictures | 60 |" in by_votes
+    assert "| images | 60 |" in by_votes
     assert "Judged by the FER+ majority of ten votes, not by the data set's own labels." in by_votes
     with pytest.raises(ModelError, match=r"labels\.json is a second evaluation on drawn\.npz, validation; name one"):
         read_card_source(exported, card=tmp_path / "card.md", evaluations=[files[0], files[1], files[0]])
@@ -111,7 +111,7 @@ def test_the_weights_of_versions_are_counted_and_their_origin_is_named(
     data = load_evaluation_data(drawn_npz, split="train")
     single = read_card_source(exported, card=tmp_path / "card.md")
     assert "made from the FP32 file" not in model_card(single)
-    quantise_int8(exported, tmp_path / "quick.onnx", data.images)
+    quantize_int8(exported, tmp_path / "quick.onnx", data.images)
     export_fp16(exported, tmp_path / "half.onnx")
     for name, precision in (("quick", "int8"), ("half", "float16")):
         path, file = tmp_path / f"{name}.onnx", tmp_path / f"{name}.json"
@@ -131,7 +131,7 @@ def test_the_size_of_the_crops_is_the_models(exported: Path, tmp_path: Path) -> 
     assert "Trained on 96x96 gray crops; profile views, faces below about 48 pixels" in model_card(larger)
 
 
-def test_a_picture_is_linked_from_where_the_card_lies(exported: Path, tmp_path: Path) -> None:
+def test_a_image_is_linked_from_where_the_card_lies(exported: Path, tmp_path: Path) -> None:
     source = read_card_source(
         exported, card=tmp_path / "models" / "card.md", crop_image=tmp_path / "docs" / "images" / "crops.png"
     )

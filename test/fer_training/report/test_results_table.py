@@ -77,11 +77,11 @@ def test_half_precision_and_int8_files_are_no_models_of_their_own(shipped: Path,
 
 def test_a_row_says_where_it_was_judged_by_the_votes(shipped: Path) -> None:
     result = read_result(shipped)
-    pictures = f"{result.figures['n']:,} of fer2013_trainval.npz"
-    assert f"| {pictures} |" in results_table([result])
+    images = f"{result.figures['n']:,} of fer2013_trainval.npz"
+    assert f"| {images} |" in results_table([result])
     assert result_json(result)["targets"] == "labels"
     by_votes = replace(result, figures=result.figures | {"targets": "ferplus_majority"})
-    assert f"| {pictures}, FER+ majority |" in results_table([by_votes])
+    assert f"| {images}, FER+ majority |" in results_table([by_votes])
     assert result_json(by_votes)["targets"] == "ferplus_majority"
 
 

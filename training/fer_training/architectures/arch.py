@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import Add, GlobalAveragePooling, SeparableConv2d, conv3x3, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, SeparableConv2d, conv3x3, initialize
 
 
 class SeparableFeatures(nn.Module):
@@ -107,7 +107,7 @@ class Arch1(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         self.conv2d_11 = conv3x3(128, num_classes, bias=True)
         self.global_average_pooling = GlobalAveragePooling()
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""
@@ -133,14 +133,14 @@ class Arch2(nn.Module):
         super().__init__()
         self.features = SeparableFeatures(in_channels=in_channels, input_size=input_size)
         self.head = DenseHead(channels=128, side=self.features.output_size, num_classes=num_classes, dropout=dropout)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""
         return self.head(self.features(x))  # type: ignore[no-any-return]
 
 
-#: Output channels of each convolution and whether a max-pool 2 follows its batch normalisation.
+#: Output channels of each convolution and whether a max-pool 2 follows its batch normalization.
 PLAN: tuple[tuple[int, bool], ...] = (
     (8, False),
     (8, False),
@@ -159,7 +159,7 @@ PLAN: tuple[tuple[int, bool], ...] = (
 def plain_features(in_channels: int) -> nn.Sequential:
     """The convolutional part that ARCH-3 and ARCH-4 share: (B, in_channels, S, S) -> (B, 128, S/8, S/8).
 
-    Every convolution is without bias and followed by batch normalisation and ReLU, with pooling before the ReLU.
+    Every convolution is without bias and followed by batch normalization and ReLU, with pooling before the ReLU.
 
     Args:
         in_channels: channels of the input, 1 or 3.
@@ -199,7 +199,7 @@ class Arch3(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         self.conv2d_12 = conv3x3(128, num_classes, bias=True)
         self.global_average_pooling = GlobalAveragePooling()
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""
@@ -225,7 +225,7 @@ class Arch4(nn.Module):
         super().__init__()
         self.features = plain_features(in_channels)
         self.head = DenseHead(channels=128, side=input_size // 8, num_classes=num_classes, dropout=dropout)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from fer_perception.errors import ConfigError
-from fer_training.architectures.layers import Add, GlobalAveragePooling, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, initialize
 
 #: The gates that close squeeze-and-excitation: h-swish as the paper draws it, hard-sigmoid as in MobileNetV3.
 GATES: dict[str, type[nn.Module]] = {"hswish": nn.Hardswish, "hard_sigmoid": nn.Hardsigmoid}
@@ -66,7 +66,7 @@ class ChannelGate(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise, optional gate between its normalisation and activation, linear projection, shortcut.
+    """Expand 1x1, depthwise, optional gate between its normalization and activation, linear projection, shortcut.
 
     Args:
         in_channels: channels of the input.
@@ -147,7 +147,7 @@ class IresSeparable(nn.Module):
         self.dropout = nn.Dropout(dropout) if dropout > 0 else None
         # On a pooled 1x1 map the paper's last 1x1 convolution is a dense layer.
         self.classifier = nn.Linear(HEAD_CHANNELS, num_classes)
-        initialise(self)
+        initialize(self)
         if gate == "hswish":
             for module in self.modules():
                 if isinstance(module, ChannelGate) and module.excite.bias is not None:

@@ -33,7 +33,7 @@ class SeparableConv2d(nn.Module):
 class StridedPointwiseConv2d(nn.Conv2d):
     """1x1 convolution with stride 2 and without bias that in training leaves out first what the stride skips.
 
-    The numbers are the same. oneDNN's backward pass of such a convolution writes beyond its workspace where the picture
+    The numbers are the same. oneDNN's backward pass of such a convolution writes beyond its workspace where the image
     is in channels-last order and has fewer channels than a vector register has numbers, 16 at most: training would
     crash, or go wrong (uxlfoundation/oneDNN, issue 6035; seen with PyTorch 2.13).
 
@@ -73,8 +73,8 @@ def conv3x3(in_channels: int, out_channels: int, *, bias: bool = False, stride: 
     return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
 
 
-def initialise(network: nn.Module) -> None:
-    """He initialisation (fan out) of every convolution, Xavier of every dense layer, zeros for their biases, in place.
+def initialize(network: nn.Module) -> None:
+    """He initialization (fan out) of every convolution, Xavier of every dense layer, zeros for their biases, in place.
 
     A depthwise kernel has one output channel per group, so its fan is the kernel's area alone.
     """
@@ -92,11 +92,11 @@ def initialise(network: nn.Module) -> None:
 
 
 def drop_path(x: Tensor, rate: float, *, training: bool) -> Tensor:
-    """Stochastic depth: in training a residual branch is left out for a share of the pictures (Huang et al. 2016).
+    """Stochastic depth: in training a residual branch is left out for a share of the images (Huang et al. 2016).
 
     Args:
         x: (B, ...) output of a residual branch.
-        rate: share of pictures whose branch is dropped, [0, 1).
+        rate: share of images whose branch is dropped, [0, 1).
         training: False returns `x` itself.
     """
     if not training or rate <= 0.0:

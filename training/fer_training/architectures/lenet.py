@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import initialise
+from fer_training.architectures.layers import initialize
 
 
 class Lenet(nn.Module):
@@ -33,7 +33,7 @@ class Lenet(nn.Module):
             nn.ReLU(inplace=True),
             nn.Linear(84, num_classes),
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

@@ -14,7 +14,7 @@ from fer_training.architectures.layers import (
     SeparableConv2d,
     StridedPointwiseConv2d,
     conv3x3,
-    initialise,
+    initialize,
 )
 
 STEM_CHANNELS = 8
@@ -75,7 +75,7 @@ class MiniXception(nn.Module):
         self.blocks = nn.Sequential(*modules)
         self.conv2d_3 = conv3x3(channels, num_classes, bias=True)
         self.global_average_pooling = GlobalAveragePooling()
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

@@ -68,19 +68,19 @@ def create(
     bn_momentum: float | None = None,
     **keywords: Any,
 ) -> nn.Module:
-    """Build a network with freshly initialised weights.
+    """Build a network with freshly initialized weights.
 
     Args:
         name: one of `names()`.
         in_channels: channels of the input, 1 (gray) or 3.
         input_size: side of the square input in pixels, at least 32.
         num_classes: K, number of classes, at least 2.
-        bn_eps: added to the variance in batch normalisation, (0, 1]; None keeps 1e-5.
+        bn_eps: added to the variance in batch normalization, (0, 1]; None keeps 1e-5.
         bn_momentum: share by which a step updates the running statistics, (0, 1]; None keeps 0.1.
         **keywords: what the network of that name takes besides (see `options`), e.g. `dropout`.
 
     Returns:
-        A module: normalised float (B, in_channels, input_size, input_size) -> logits (B, K).
+        A module: normalized float (B, in_channels, input_size, input_size) -> logits (B, K).
 
     Raises:
         ArchitectureError: unknown name or option, or a size or a value of an option that makes no network.
@@ -91,7 +91,7 @@ def create(
         msg = f"there is no network {name!r}; expected one of {', '.join(names())}"
         raise ArchitectureError(msg)
     if in_channels not in (1, 3):
-        msg = f"in_channels is {in_channels}; expected 1 (gray) or 3 (colour)"
+        msg = f"in_channels is {in_channels}; expected 1 (gray) or 3 (color)"
         raise ArchitectureError(msg)
     if input_size < MIN_INPUT_SIZE:
         msg = f"input_size is {input_size}; expected at least {MIN_INPUT_SIZE} pixels"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, initialize
 
 #: Inner channels and number of bottlenecks of the four stages.
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -78,7 +78,7 @@ class Resnet50(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.global_average_pooling = GlobalAveragePooling()
         self.dense = nn.Linear(channels, num_classes)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

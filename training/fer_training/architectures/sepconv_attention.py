@@ -1,13 +1,13 @@
 """Separable convolutions and two kinds of attention (Khani Yengikand et al. 2023).
 
-From the paper: six blocks, three of them separable convolution + batch normalisation and three convolution + batch
-normalisation + pooling, with a residual shortcut; h is the map after the sixth, s what two more convolutions make of
+From the paper: six blocks, three of them separable convolution + batch normalization and three convolution + batch
+normalization + pooling, with a residual shortcut; h is the map after the sixth, s what two more convolutions make of
 it; additive attention v.tanh(W[h; s]) and multiplicative attention softmax(h s^T / sqrt d); both pooled,
 concatenated, and a multi-layer perceptron with dropout 0.1 to 0.3.
 
 Inferred, because the paper does not say: the two kinds of block alternate, with 32, 64 and 128 channels; ReLU after
-each normalisation; one strided 1x1 shortcut around each pair; the two further convolutions are 3x3 with
-normalisation, and ReLU between them; tokens are the positions of the map; additive attention weighs h, multiplicative
+each normalization; one strided 1x1 shortcut around each pair; the two further convolutions are 3x3 with
+normalization, and ReLU between them; tokens are the positions of the map; additive attention weighs h, multiplicative
 attention weighs s and is averaged over positions; the hidden layer has 128 units. The paper gives no number of
 parameters.
 """
@@ -19,7 +19,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import Add, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialise
+from fer_training.architectures.layers import Add, SeparableConv2d, StridedPointwiseConv2d, conv3x3, initialize
 
 WIDTHS = (32, 64, 128)
 HIDDEN = 128
@@ -119,7 +119,7 @@ class SepconvAttention(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(HIDDEN, num_classes),
         )
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

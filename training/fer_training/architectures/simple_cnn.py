@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import GlobalAveragePooling, initialise
+from fer_training.architectures.layers import GlobalAveragePooling, initialize
 
 #: Channels and kernel side of the four pairs that end in a pooling.
 PAIRS = ((16, 7), (32, 5), (64, 3), (128, 3))
@@ -46,7 +46,7 @@ class SimpleCnn(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(256, num_classes, 3, padding=1)
         self.global_average_pooling = GlobalAveragePooling()
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""
@@ -98,7 +98,7 @@ class SimplerCnn(nn.Module):
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Conv2d(256, num_classes, 3, stride=2, padding=1)
         self.global_average_pooling = GlobalAveragePooling()
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in_channels, S, S) float -> logits (B, K)."""

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, drop_path, initialise
+from fer_training.architectures.layers import Add, GlobalAveragePooling, conv3x3, drop_path, initialize
 
 
 class SqueezeExcite(nn.Module):
@@ -45,7 +45,7 @@ class ResidualBlock(nn.Module):
         out_channels: channels of the output.
         stride: 1, or 2 to halve height and width (odd sizes round up).
         squeeze_excite: gate the branch's channels.
-        drop_rate: stochastic depth, share of pictures whose branch is left out in training, [0, 1).
+        drop_rate: stochastic depth, share of images whose branch is left out in training, [0, 1).
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Teacher(nn.Module):
         self.global_average_pooling = GlobalAveragePooling()
         self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(channels, num_classes)
-        initialise(self)
+        initialize(self)
         for block in blocks:
             if isinstance(block, ResidualBlock):
                 nn.init.zeros_(block.bn_2.weight)

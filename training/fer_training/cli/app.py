@@ -44,8 +44,8 @@ def main() -> None:
         # `make setup` brings the program, but not what is only needed for training.
         if err.name is None or err.name.partition(".")[0] in {"fer_training", "fer_perception"}:
             raise
-        mend = "`make training`, or without ROS `pip install -e '.[train]'`, brings the packages of fer-train"
-        print(f"fer-train: {err.name} is not installed; {mend}", file=sys.stderr)
+        fix = "`make training`, or without ROS `pip install -e '.[train]'`, brings the packages of fer-train"
+        print(f"fer-train: {err.name} is not installed; {fix}", file=sys.stderr)
         sys.exit(1)
     except SystemExit as end:
         # What typer makes of Ctrl-C.

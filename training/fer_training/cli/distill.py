@@ -1,4 +1,4 @@
-"""`fer-train distill`: a teacher's probabilities of the training pictures, for `loss.teacher` in a recipe."""
+"""`fer-train distill`: a teacher's probabilities of the training images, for `loss.teacher` in a recipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def distill(
     *,
     model: Annotated[list[Path], typer.Option(help="Teacher (.safetensors or .onnx); several are averaged.")],
-    data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
+    data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of images.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str, typer.Option(help="Which split of it.")] = "train",
     label_map: Annotated[str, typer.Option(help="Classes, as in recipes; names with commas between.")] = "fer7",
@@ -29,9 +29,9 @@ def distill(
         bool, typer.Option("--votes", help="Foresee the label from the FER+ votes and the teachers together.")
     ] = False,
 ) -> None:
-    """Write what teachers say of every picture, averaged over the picture and its mirror image.
+    """Write what teachers say of every image, averaged over the image and its mirror image.
 
-    A teacher trained with `cross_fit_parts` is asked only about the part of the pictures that it has not seen.
+    A teacher trained with `cross_fit_parts` is asked only about the part of the images that it has not seen.
     """
     import numpy as np
 
@@ -46,9 +46,9 @@ def distill(
     sides = {path: describe_model(path).side for path in model}
     if len(set(sides.values())) > 1:
         listed = ", ".join(f"{path} {side}" for path, side in sides.items())
-        msg = f"the teachers take pictures of different sizes ({listed} pixels); expected all of the student's size"
+        msg = f"the teachers take images of different sizes ({listed} pixels); expected all of the student's size"
         raise RecipeError(msg)
-    # At the student's size, which must be theirs: pictures are known by their pixels.
+    # At the student's size, which must be theirs: images are known by their pixels.
     classes = [name.strip() for name in label_map.split(",")]
     whole = load_dataset(data, label_map=classes if len(classes) > 1 else label_map, size=next(iter(sides.values())))
     samples = only_split(whole, split, data)
@@ -57,7 +57,7 @@ def distill(
         raise RecipeError(msg)
     hashes = samples.hashes()
     probabilities = _answers(model, samples, hashes)
-    source = ", ".join(path.stem for path in model) + " (mean over each picture and its mirror image)"
+    source = ", ".join(path.stem for path in model) + " (mean over each image and its mirror image)"
     if votes and samples.votes is not None:
         others = whole.take(~np.isin(whole.splits, samples.splits))
         elsewhere = np.isin(hashes, others.hashes())
@@ -67,13 +67,11 @@ def distill(
         source += ", with the FER+ votes"
     write_teacher(out, hashes, probabilities, labels=samples.label_names, source=source)
     right = float((probabilities.argmax(axis=1) == samples.labels).mean())
-    typer.echo(
-        f"{out}  {len(samples)} pictures, {out.stat().st_size / 1e6:.2f} MB, teacher right on {right:.4f} of them"
-    )
+    typer.echo(f"{out}  {len(samples)} images, {out.stat().st_size / 1e6:.2f} MB, teacher right on {right:.4f} of them")
 
 
 def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDArray[Any]:
-    """(N, K) mean of the teachers that may be asked about each picture."""
+    """(N, K) mean of the teachers that may be asked about each image."""
     import numpy as np
 
     from fer_training.distillation.cross_fitting import may_answer
@@ -100,7 +98,7 @@ def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDAr
             total[mine] += softmax(output.logits, output.temperature) / 2
     if not asked.all():
         msg = (
-            f"{int((asked == 0).sum())} of {len(samples)} pictures were seen by every teacher that was given; "
+            f"{int((asked == 0).sum())} of {len(samples)} images were seen by every teacher that was given; "
             "give the networks of all parts (cross_fit_part=0, 1, ...), or one trained without cross_fit_parts"
         )
         raise RecipeError(msg)

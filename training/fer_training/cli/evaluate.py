@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     *,
     model: Annotated[Path, typer.Option(help="The model: .onnx, or a checkpoint (.safetensors).")],
-    data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of pictures.")],
+    data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of images.")],
     split: Annotated[str, typer.Option(help="train, validation, test, or all of it.")] = "validation",
     targets: Annotated[
         str,
@@ -31,7 +31,7 @@ def evaluate(
     ] = "labels",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures here; - is stdout.")] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Write one self-contained HTML page with the pictures here.")
+        Path | None, typer.Option(help="Write one self-contained HTML page with the images here.")
     ] = None,
     faces: Annotated[
         bool,
@@ -73,7 +73,7 @@ def table(figures: dict[str, Any]) -> str:
     low, high = figures["ece_interval"]
     lines = [
         with_judge(f"{figures['model']} on {figures['data']}, split {figures['split']}", figures)
-        + f": {figures['n']} pictures, protocol of training: {figures['protocol']}",
+        + f": {figures['n']} images, protocol of training: {figures['protocol']}",
         f"  accuracy {figures['accuracy']:.4f}   balanced {figures['balanced_accuracy']:.4f}   "
         f"macro F1 {figures['macro_f1']:.4f}",
         f"  NLL {figures['nll']:.4f}   Brier {figures['brier']:.4f}   temperature {figures['temperature']:.4f}",
@@ -89,7 +89,7 @@ def table(figures: dict[str, Any]) -> str:
     if "without_training_duplicates" in figures:
         fresh = figures["without_training_duplicates"]
         lines.append(
-            f"  without {figures['training_duplicates']} pictures that are also in training: accuracy "
+            f"  without {figures['training_duplicates']} images that are also in training: accuracy "
             f"{fresh['accuracy']:.4f}, n {fresh['n']}"
         )
     agreement = figures.get("ferplus", {}).get("agreement")
@@ -104,6 +104,6 @@ def table(figures: dict[str, Any]) -> str:
             f"{'-' if row[key] is None else format(row[key], '.3f'):>10}" for key in ("precision", "recall", "f1")
         )
         lines.append(f"  {name}{' ' * (wide - cell_len(name))}{cells}{row['support']:>8}")
-    lines.extend(f"  {count} pictures skipped: {reason}" for reason, count in figures["skipped"].items())
+    lines.extend(f"  {count} images skipped: {reason}" for reason, count in figures["skipped"].items())
     lines.extend(f"  {note}" for note in figures["notes"])
     return "\n".join(lines)

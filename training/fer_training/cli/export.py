@@ -26,7 +26,7 @@ def export(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Data set (.npz, .csv, or a directory of pictures) for the checks on real pictures, and for INT8."
+            help="Data set (.npz, .csv, or a directory of images) for the checks on real images, and for INT8."
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
@@ -48,7 +48,7 @@ def export(
     from fer_training.output_files import ready_for
 
     if (int8 or calibrate) and data is None:
-        msg = "--int8 and --calibrate need pictures; name a data set with --data"
+        msg = "--int8 and --calibrate need images; name a data set with --data"
         raise typer.BadParameter(msg)
     # Not over the checkpoint, and so that every command knows the file for what it is.
     ready_for(out, ".onnx")
@@ -83,24 +83,24 @@ def export(
 
 
 def _export_int8(model: Path, data: Path, judged: EvaluationData) -> None:
-    """Write the INT8 version, calibrated on training pictures where the data set has them, and compare accuracies."""
+    """Write the INT8 version, calibrated on training images where the data set has them, and compare accuracies."""
     from fer_perception.model_files.onnx_file import version_path
     from fer_training.data.samples import DatasetError
     from fer_training.evaluation.data import load_evaluation_data
     from fer_training.evaluation.evaluate import evaluate_model
-    from fer_training.export.int8 import quantise_int8
+    from fer_training.export.int8 import quantize_int8
 
     try:
         calibration = load_evaluation_data(data, split="train", size=judged.images.shape[1]).images
     except DatasetError:
         calibration = judged.images
-        typer.echo(f"{data} has no split 'train': INT8 is calibrated on the pictures it is judged by", err=True)
+        typer.echo(f"{data} has no split 'train': INT8 is calibrated on the images it is judged by", err=True)
     out = version_path(model, "int8")
-    quantise_int8(model, out, calibration)
+    quantize_int8(model, out, calibration)
     single = evaluate_model(model, judged)
-    quantised = evaluate_model(out, judged)
+    quantized = evaluate_model(out, judged)
     typer.echo(
-        f"{out}  {out.stat().st_size / 1e6:.2f} MB  accuracy {quantised['accuracy']:.4f} against "
+        f"{out}  {out.stat().st_size / 1e6:.2f} MB  accuracy {quantized['accuracy']:.4f} against "
         f"{single['accuracy']:.4f} in FP32 on {judged.split} (n {single['n']}), "
-        f"ECE {quantised['ece']:.4f} against {single['ece']:.4f}"
+        f"ECE {quantized['ece']:.4f} against {single['ece']:.4f}"
     )

@@ -1,4 +1,4 @@
-"""`fer-train feature-maps`: what a layer of a trained network sees in a picture."""
+"""`fer-train feature-maps`: what a layer of a trained network sees in an image."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def register(app: typer.Typer) -> None:
 def feature_maps_command(
     *,
     model: Annotated[Path, typer.Option(help="Checkpoint (.safetensors) of a trained network.")],
-    picture: Annotated[Path, typer.Option(help="Picture of a face, cut out as in training; gray is made of colour.")],
+    image: Annotated[Path, typer.Option(help="Image of a face, cut out as in training; gray is made of color.")],
     layer: Annotated[str, typer.Option(help="Layer as `fer-train summary` lists it, e.g. conv2d_4.")] = "conv2d_4",
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("feature_maps.png"),
 ) -> None:
-    """Draw all channels of one layer's answer to one picture."""
+    """Draw all channels of one layer's answer to one image."""
     import numpy as np
 
     from fer_training.checkpoint import load_checkpoint
@@ -36,11 +36,11 @@ def feature_maps_command(
     checkpoint = load_checkpoint(model)
     channels, side, _ = input_shape(checkpoint)
     try:
-        image = fit_square(read_gray(picture), side)
+        pixels = fit_square(read_gray(image), side)
     except DatasetError as err:
-        msg = f"{picture}: {err}"
+        msg = f"{image}: {err}"
         raise SourceError(msg) from err
-    stacked = np.repeat(image[None], channels, axis=0)
+    stacked = np.repeat(pixels[None], channels, axis=0)
     maps = feature_maps(load_network(checkpoint), layer, stacked)
-    write_feature_maps(out, maps, image, title=f"{checkpoint.architecture}, {layer}: {len(maps)} channels")
+    write_feature_maps(out, maps, pixels, title=f"{checkpoint.architecture}, {layer}: {len(maps)} channels")
     typer.echo(f"{out}: {maps.shape[0]} maps of {maps.shape[2]}x{maps.shape[1]} pixels")

@@ -22,7 +22,7 @@ def fit(
     *,
     recipe: Annotated[str, typer.Option(help="YAML file, or the name of a recipe that comes with the package.")],
     data: Annotated[
-        Path | None, typer.Option(help="Data set: .npz, .csv, or a directory of pictures; default: the recipe's.")
+        Path | None, typer.Option(help="Data set: .npz, .csv, or a directory of images; default: the recipe's.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; default runs/<recipe name>.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with the directory.")] = False,
@@ -55,8 +55,8 @@ def fit(
     without = figures["validation_accuracy_without_leaks"]
     typer.echo(
         f"validation accuracy {figures['validation_accuracy']:.4f}"
-        + ("" if without is None else f" ({without:.4f} without pictures that the training part repeats)")
-        + f", {figures['n']} pictures, after {figures['epochs']} epochs; {directory}"
+        + ("" if without is None else f" ({without:.4f} without images that the training part repeats)")
+        + f", {figures['n']} images, after {figures['epochs']} epochs; {directory}"
     )
     if json_file is not None:
         write_atomically(json_file, json.dumps(figures, indent=2, sort_keys=True) + "\n")

@@ -1,4 +1,4 @@
-"""`fer-train prepare`: raw pictures of a data set to aligned 48x48 gray faces in one npz file."""
+"""`fer-train prepare`: raw images of a data set to aligned 48x48 gray faces in one npz file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare_command(
     detector: Annotated[str, typer.Option(help="Face detector: auto, yunet_ort, yunet_cv2 or haar.")] = "auto",
     size: Annotated[int, typer.Option(help="Side of the faces in pixels.", min=16, max=512)] = 48,
 ) -> None:
-    """Find the face in every picture, align it as on the robot, and write all of them as one data set."""
+    """Find the face in every image, align it as on the robot, and write all of them as one data set."""
     from dataclasses import replace
 
     import numpy as np

@@ -27,7 +27,7 @@ def reproduce_command(
     architecture: Annotated[
         list[str] | None, typer.Option(help="Network to train; may be repeated. Default: arch1 to arch4.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Directory for runs, table, chart and pictures.")] = Path("runs/reproduce"),
+    out: Annotated[Path, typer.Option(help="Directory for runs, table, chart and images.")] = Path("runs/reproduce"),
     max_folds: Annotated[int, typer.Option(help="Train at most so many folds; 0 = all.", min=0)] = 0,
     threads: Annotated[int, typer.Option(help="Processor threads; 0 = all.", min=0)] = 0,
 ) -> None:

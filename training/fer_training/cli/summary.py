@@ -26,13 +26,13 @@ def summary(
     from fer_perception.system.files import write_atomically
     from fer_training.architectures.registry import create
     from fer_training.output_files import ready_for
-    from fer_training.report.layer_table import summarise
+    from fer_training.report.layer_table import summarize
 
     to_stdout = str(json_file) == "-"
     if json_file is not None and not to_stdout:
         ready_for(json_file)
     network = create(name, in_channels=in_channels, input_size=input_size, num_classes=num_classes)
-    result = summarise(network, in_channels=in_channels, input_size=input_size)
+    result = summarize(network, in_channels=in_channels, input_size=input_size)
     text = json.dumps(result.as_dict(), indent=2) + "\n"
     if to_stdout:
         typer.echo(text, nl=False)

@@ -26,7 +26,7 @@ from fer_training.data.readers.affectnet import find_affectnet, labels_beside, l
 from fer_training.data.readers.ck_plus import IMAGES_FOLDER, LABELS_FOLDER, find_folder, read_ck48, read_ck_plus
 from fer_training.data.readers.ck_plus import NAME as CK_NAME
 from fer_training.data.readers.class_folders import read_class_folders
-from fer_training.data.readers.folders import pictures_below, wrapped
+from fer_training.data.readers.folders import images_below, wrapped
 from fer_training.data.readers.jaffe import NAME as JAFFE_NAME
 from fer_training.data.readers.jaffe import read_jaffe
 from fer_training.data.readers.kdef import NAME as KDEF_NAME
@@ -36,7 +36,7 @@ from fer_training.data.readers.raf_db import find_list, list_beside, read_raf_db
 from fer_training.data.records import Index, short_names
 from fer_training.data.samples import DatasetError
 
-#: What lists the picture files of each kind of data set whose pictures come as files.
+#: What lists the image files of each kind of data set whose images come as files.
 _TREE_READERS: dict[str, Callable[[Path], Index]] = {
     "manifest": read_manifest,
     "ck_plus": read_ck_plus,
@@ -56,15 +56,15 @@ KINDS = ("npz", "fer_csv", *TREE_KINDS, "combination")
 #: The files that hold FER2013; FER+ votes beside one of them are taken without being named.
 FER_FILES = ("fer2013.csv", "icml_face_data.csv")
 
-#: Where the tools of FER+ put the training pictures, beside a list of votes.
+#: Where the tools of FER+ put the training images, beside a list of votes.
 FERPLUS_FOLDER = "FER2013Train"
 
-#: Sets that are told by the names of their pictures (without the last ending), wherever these lie.
+#: Sets that are told by the names of their images (without the last ending), wherever these lie.
 _NAMES: dict[str, re.Pattern[str]] = {"jaffe": JAFFE_NAME, "kdef": KDEF_NAME, "ck48": CK_NAME}
 
 
 def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> Index:
-    """List the picture files of a data set without reading them.
+    """List the image files of a data set without reading them.
 
     Args:
         path: folder or manifest.
@@ -72,13 +72,13 @@ def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> 
         neutral: CK+: take the first frame of each sequence as neutral.
 
     Raises:
-        DatasetError: not a data set of picture files, or nothing usable in it.
+        DatasetError: not a data set of image files, or nothing usable in it.
     """
     kind = kind or detect_kind(path)
     if kind == "ck_plus" and not neutral:
         return read_ck_plus(path, neutral_frames=0)
     if kind not in _TREE_READERS:
-        msg = f"{path} is of the kind {kind!r}; expected picture files: {', '.join(TREE_KINDS)}"
+        msg = f"{path} is of the kind {kind!r}; expected image files: {', '.join(TREE_KINDS)}"
         raise DatasetError(msg)
     return _TREE_READERS[kind](path)
 
@@ -108,28 +108,28 @@ def _detect_folder(path: Path) -> str:
     if find_folder(path, IMAGES_FOLDER).is_dir():
         return "ck_plus"
     if path.name == IMAGES_FOLDER:
-        msg = f"{path} holds the pictures of CK+ without their labels; give the folder above it, beside {LABELS_FOLDER}"
+        msg = f"{path} holds the images of CK+ without their labels; give the folder above it, beside {LABELS_FOLDER}"
         raise DatasetError(msg)
     if fer_file(path) is not None:
         return "fer_csv"
     if find_list(path) is not None:
         return "raf_db"
     if (beside := list_beside(path)) is not None:
-        msg = f"{path} holds the pictures of RAF-DB without their labels; give {beside}, which holds EmoLabel, too"
+        msg = f"{path} holds the images of RAF-DB without their labels; give {beside}, which holds EmoLabel, too"
         raise DatasetError(msg)
     if find_affectnet(path):
         return "affectnet"
     if (above := labels_beside(path)) is not None:
-        msg = f"{path} holds the pictures of AffectNet without their labels; give {above}, which has them, too"
+        msg = f"{path} holds the images of AffectNet without their labels; give {above}, which has them, too"
         raise DatasetError(msg)
     if any(find_folder(path, FERPLUS_FOLDER).glob("fer[0-9]*.png")):
         msg = (
-            f"{path} holds the pictures of FER+ without the labels of FER2013; give fer2013.csv, which has the same "
-            "pictures, with fer2013new.csv (the votes) beside it"
+            f"{path} holds the images of FER+ without the labels of FER2013; give fer2013.csv, which has the same "
+            "images, with fer2013new.csv (the votes) beside it"
         )
         raise DatasetError(msg)
-    # A few pictures of such a set among others are no reason to leave out the others.
-    stems = [file.stem for file in pictures_below(path)]
+    # A few images of such a set among others are no reason to leave out the others.
+    stems = [file.stem for file in images_below(path)]
     named = (kind for kind, name in _NAMES.items() if 2 * sum(map(bool, map(name.match, stems))) > len(stems))
     return next(named, "class_folders")
 

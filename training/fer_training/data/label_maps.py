@@ -51,7 +51,7 @@ class LabelMap:
     Attributes:
         name: name in `LABEL_MAPS`, or "custom".
         labels: K target classes in output order; empty: the data set's own.
-        skip_unknown: leave out pictures of classes that are no known single emotion; False raises instead.
+        skip_unknown: leave out images of classes that are no known single emotion; False raises instead.
         renamed: additional names of the data set (as `folded` gives them) and the target class of each, None to leave
             it out.
     """
@@ -125,7 +125,7 @@ def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
 
 
 def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> Samples:
-    """Give samples the classes of a label map; pictures of other classes and without a label are left out and listed.
+    """Give samples the classes of a label map; images of other classes and without a label are left out and listed.
 
     Args:
         samples: as read, with the data set's own class names.
@@ -168,7 +168,7 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
     if len(samples) and not len(kept):
         counts = Counter(skip.reason for skip in skipped).most_common()
         why = "; ".join(f"{count} x {reason}" for reason, count in counts)
-        msg = f"no picture is left after the label map {mapping.name}: {why}"
+        msg = f"no image is left after the label map {mapping.name}: {why}"
         raise DatasetError(msg)
     return replace(kept, skipped=(*samples.skipped, *skipped))
 
@@ -200,7 +200,7 @@ def with_common_names(parts: Sequence[Samples]) -> list[Samples]:
         parts: without soft targets.
 
     Returns:
-        The same pictures; the known classes come first in our order, others as they are met.
+        The same images; the known classes come first in our order, others as they are met.
     """
     met = dict.fromkeys(name for part in parts for name in part.label_names)
     names = (

@@ -53,7 +53,7 @@ def load_dataset(
     Args:
         spec: a path; or a mapping with "path" and any of the options below, which then hold for that data set; or a
             sequence of either, which are combined; or a YAML file with such a sequence, its paths relative to the file.
-            A mapping may also have "use_as" ("train", "validation" or "test": what all of its pictures are for) and
+            A mapping may also have "use_as" ("train", "validation" or "test": what all of its images are for) and
             "rename" (names of its classes, in any spelling, and what they shall be called, null to leave them out).
         split: "train", "validation" or "test" (or "Training", "PublicTest", ...); "all" or None reads all.
         label_map: name in `label_maps.LABEL_MAPS`, or the class names wanted, in output order.
@@ -61,7 +61,7 @@ def load_dataset(
             the label map has contempt, else 7.
         kind: one of `KINDS`; None finds out.
         votes: fer2013new.csv, for `fer_csv`.
-        size: side of the pictures in pixels; others are cut to the central square and resized.
+        size: side of the images in pixels; others are cut to the central square and resized.
 
     Returns:
         Samples with known labels only; what was left out is listed in `skipped`.
@@ -170,15 +170,15 @@ def _fer_csv(path: Path, votes: Path | None) -> Samples:
 
 
 def only_split(samples: Samples, split: str | None, where: Path | str) -> Samples:
-    """The pictures of one split.
+    """The images of one split.
 
     Args:
-        samples: all pictures of a data set.
+        samples: all images of a data set.
         split: as in `load_dataset`.
         where: the data set: its name in errors, and the split that it is, where it is named after one and knows none.
 
     Raises:
-        DatasetError: no such split, or it has no pictures.
+        DatasetError: no such split, or it has no images.
     """
     if split is None or split.lower() == "all":
         return samples

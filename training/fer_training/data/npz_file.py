@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 #: Bytes that any file may unpack to.
 SMALL = 2**30
-#: How many times its own size a file may unpack to beyond that. Pictures pack to a half; zeros to a thousandth.
+#: How many times its own size a file may unpack to beyond that. Images pack to a half; zeros to a thousandth.
 LARGEST_RATIO = 50
 
 _LARGEST_SMALL_ARRAY = 2**16
 
-#: What NumPy and zipfile raise at damaged, encrypted or foreign archives and array headers.
+#: What NumPy and zipfile raise at damaged, encrypted or other archives and array headers.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -63,9 +63,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except _DAMAGE as err:
         raise ValueError(" ".join(str(err).split()) or type(err).__name__) from err
-    foreign = [name for name, value in values.items() if not isinstance(value, np.ndarray) and "." not in name]
-    if foreign:
-        msg = f"the entry {foreign[0]!r} is no array"
+    other = [name for name, value in values.items() if not isinstance(value, np.ndarray) and "." not in name]
+    if other:
+        msg = f"the entry {other[0]!r} is no array"
         raise ValueError(msg)
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
@@ -102,7 +102,7 @@ def _check_size(path: Path) -> None:
     packed = path.stat().st_size
     if unpacked > max(SMALL, LARGEST_RATIO * packed):
         msg = (
-            f"its {packed / 1e6:.0f} MB would unpack to {unpacked / 1e9:.1f} GB, which no set of pictures does; if it "
+            f"its {packed / 1e6:.0f} MB would unpack to {unpacked / 1e9:.1f} GB, which no set of images does; if it "
             "is one, write it with numpy.savez"
         )
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""From raw pictures to training pictures: find the face, align it, gray, 48x48."""
+"""From raw images to training images: find the face, align it, gray, 48x48."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fer_perception.detection.base import FaceDetector
 from fer_perception.errors import SourceError
 from fer_perception.imaging.crops import CROP_SIZE, crop_faces
-from fer_perception.imaging.image_files import read_picture
+from fer_perception.imaging.image_files import read_image
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_perception.pipeline_types import Detection
 from fer_perception.system.files import write_atomically
@@ -22,33 +22,33 @@ from fer_training.data.label_maps import canonical, numbering
 from fer_training.data.records import Index, Record, label_indices
 from fer_training.data.samples import DatasetError, Samples, Skip
 
-#: Pictures whose shorter side is below this (pixels) are enlarged for the detector, which misses faces of their size.
+#: Images whose shorter side is below this (pixels) are enlarged for the detector, which misses faces of their size.
 ENLARGE_BELOW = 160
 ENLARGED_SIDE = 240
 
-#: Called after every picture with the number done and the number of all.
+#: Called after every image with the number done and the number of all.
 Progress = Callable[[int, int], None]
 
 
 def prepare(
     index: Index, detector: FaceDetector, *, size: int = CROP_SIZE, progress: Progress | None = None
 ) -> Samples:
-    """Cut the face out of every picture of an index, aligned as on the robot.
+    """Cut the face out of every image of an index, aligned as on the robot.
 
-    Of several faces the largest is taken. Pictures that cannot be read or show no face are left out and listed.
+    Of several faces the largest is taken. Images that cannot be read or show no face are left out and listed.
 
     Args:
         index: files and labels.
         detector: finds the faces.
         size: side of the crops in pixels.
-        progress: called after each picture.
+        progress: called after each image.
 
     Returns:
         Samples with our class names: the seven of FER2013 in their order, then contempt and others where there are any;
         of a set without any of these its own alone.
 
     Raises:
-        DatasetError: no picture was usable.
+        DatasetError: no image was usable.
     """
     names = class_order([record.label for record in index.records if record.label])
     crops: list[NDArray[np.uint8]] = []
@@ -56,7 +56,7 @@ def prepare(
     skipped = list(index.skipped)
     for done, record in enumerate(index.records, start=1):
         try:
-            crops.append(face_crop(read_picture(record.path), detector, size=size))
+            crops.append(face_crop(read_image(record.path), detector, size=size))
             kept.append(record)
         except SourceError as err:
             reason = str(err).removeprefix(str(record.path)).lstrip(": ")
@@ -64,8 +64,8 @@ def prepare(
         if progress is not None:
             progress(done, len(index.records))
     if not kept:
-        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it holds no picture"
-        msg = f"not one picture of the data set is usable: {reasons}"
+        reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "it holds no image"
+        msg = f"not one image of the data set is usable: {reasons}"
         raise DatasetError(msg)
     subjects = [record.subject for record in kept]
     videos = [record.video for record in kept]
@@ -82,7 +82,7 @@ def prepare(
 
 
 def face_crop(image: NDArray[np.uint8], detector: FaceDetector, *, size: int = CROP_SIZE) -> NDArray[np.uint8]:
-    """The largest face of a picture, aligned.
+    """The largest face of an image, aligned.
 
     Args:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.

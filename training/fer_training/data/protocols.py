@@ -1,9 +1,9 @@
 """How a data set is cut into training and validation, with the words that are printed beside every result.
 
 `official`: the data set's own split. `paper`: as the papers did, augment twofold, then split at random; copies of one
-picture end up on both sides, so its figures are too high and only good for a comparison with theirs. Where the data set
+image end up on both sides, so its figures are too high and only good for a comparison with theirs. Where the data set
 has a split (FER2013), the paper's training part is augmented and everything else is measured on. `clean`: ours, split
-first: whole subjects, whole videos, no picture of the validation part in training, repeats in one fold.
+first: whole subjects, whole videos, no image of the validation part in training, repeats in one fold.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Fold:
     """One division into training and validation.
 
     Attributes:
-        train: pictures to train on.
-        validation: pictures to measure on.
-        leaked: (N_validation,) bool: byte-identical to a picture of the original training part.
-        dropped: how many training pictures were left out because validation has them too.
+        train: images to train on.
+        validation: images to measure on.
+        leaked: (N_validation,) bool: byte-identical to an image of the original training part.
+        dropped: how many training images were left out because validation has them too.
         description: the protocol in words, to be printed with the result.
     """
 
@@ -41,9 +41,9 @@ class Fold:
 
 
 def clean_split(train: Samples, validation: Samples, *, description: str = "clean") -> Fold:
-    """Drop from training every picture whose pixels occur in validation.
+    """Drop from training every image whose pixels occur in validation.
 
-    Validation stays whole, so that its figure compares with others'; `Fold.leaked` says which of its pictures the
+    Validation stays whole, so that its figure compares with others'; `Fold.leaked` says which of its images the
     original training part repeats, so that the figure can be given with and without them.
 
     Args:
@@ -57,7 +57,7 @@ def clean_split(train: Samples, validation: Samples, *, description: str = "clea
     dropped = int(doubled.sum())
     words = (
         f"{description}: {len(train) - dropped} to train, {len(validation)} to validate; {dropped} training "
-        f"pictures left out because {int(leaked.sum())} validation pictures equal them"
+        f"images left out because {int(leaked.sum())} validation images equal them"
         f"{_shared_subjects(train, validation)}"
     )
     return Fold(train=train.take(~doubled), validation=validation, leaked=leaked, dropped=dropped, description=words)
@@ -68,7 +68,7 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
 
     Args:
         samples: with splits.
-        held_out: which splits to measure on; the papers' 7,178 FER2013 pictures are ("validation", "test").
+        held_out: which splits to measure on; the papers' 7,178 FER2013 images are ("validation", "test").
 
     Raises:
         DatasetError: the data set has no such splits.
@@ -78,20 +78,20 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
     if not len(train) or not len(validation):
         present = sorted(set(samples.splits.tolist()) - {""})
         others = [name for name in present if name != "train"]
-        mend = f"measure on them ('held_out=[{', '.join(others)}]')" if others else "use the clean protocol with folds"
+        fix = f"measure on them ('held_out=[{', '.join(others)}]')" if others else "use the clean protocol with folds"
         msg = (
             f"a split by the data set's own parts needs train and {' or '.join(held_out)}; it has "
-            f"{', '.join(present) or 'no parts'}: {mend}"
+            f"{', '.join(present) or 'no parts'}: {fix}"
         )
         raise DatasetError(msg)
     lost = int((samples.splits == "").sum())
     if lost:
-        msg = f"{lost} of {len(samples)} pictures belong to no part; say what they are for, e.g. use_as: train"
+        msg = f"{lost} of {len(samples)} images belong to no part; say what they are for, e.g. use_as: train"
         raise DatasetError(msg)
     leaked = np.isin(validation.hashes(), train.hashes())
     words = (
         f"official: {len(train)} to train, {len(validation)} to validate, {int(leaked.sum())} of which are "
-        f"byte-identical to training pictures{_shared_subjects(train, validation)}"
+        f"byte-identical to training images{_shared_subjects(train, validation)}"
     )
     return Fold(train=train, validation=validation, leaked=leaked, dropped=0, description=words)
 
@@ -106,32 +106,32 @@ def _shared_subjects(train: Samples, validation: Samples) -> str:
 
 
 def paper_split(samples: Samples, *, train_share: float = 0.87, seed: int = 0) -> Fold:
-    """As in the papers: every picture once more, augmented, and then a random split of all of them.
+    """As in the papers: every image once more, augmented, and then a random split of all of them.
 
     A data set with a training part of its own (FER2013) is measured on all that is not in it, as the papers did with
-    the 7,178 pictures of validation and test; only the training part is augmented.
+    the 7,178 images of validation and test; only the training part is augmented.
 
     Args:
-        samples: all pictures.
+        samples: all images.
         train_share: share that goes to training; the papers used 0.86 to 0.88.
         seed: of the augmentation and of the split.
 
     Raises:
-        DatasetError: a share outside (0, 1), or too few pictures.
+        DatasetError: a share outside (0, 1), or too few images.
     """
     if not 0.0 < train_share < 1.0 or len(samples) < 2:
         msg = (
-            f"cannot split {len(samples)} pictures with a share of {train_share}; "
-            "expected a share between 0 and 1 and at least two pictures"
+            f"cannot split {len(samples)} images with a share of {train_share}; "
+            "expected a share between 0 and 1 and at least two images"
         )
         raise DatasetError(msg)
     held_out = sorted(set(samples.splits.tolist()) - {"train", ""})
     if held_out and (samples.splits == "train").any():
         fold = official_split(samples, held_out=held_out)
         words = (
-            f"paper: {len(fold.train)} training pictures augmented twofold, {len(fold.validation)} of "
+            f"paper: {len(fold.train)} training images augmented twofold, {len(fold.validation)} of "
             f"{' and '.join(held_out)} to validate, {int(fold.leaked.sum())} of which are byte-identical to "
-            "training pictures"
+            "training images"
         )
         train = concatenate([fold.train, augmented_copy(fold.train, seed=seed)])
         return replace(fold, train=train, description=words)
@@ -142,25 +142,25 @@ def paper_split(samples: Samples, *, train_share: float = 0.87, seed: int = 0) -
     leaked = np.isin(rest % len(samples), chosen % len(samples))
     words = (
         f"paper: augmented twofold, then split at random with {train_share:.0%} to train (seed {seed}); "
-        f"{int(leaked.sum())} of {len(rest)} validation pictures have their other copy in training"
+        f"{int(leaked.sum())} of {len(rest)} validation images have their other copy in training"
     )
     return Fold(train=doubled.take(chosen), validation=doubled.take(rest), leaked=leaked, dropped=0, description=words)
 
 
 def augmented_copy(samples: Samples, *, seed: int) -> Samples:
-    """Every picture once, mirrored at random, rotated up to 20 degrees, shifted and zoomed up to 10 %.
+    """Every image once, mirrored at random, rotated up to 20 degrees, shifted and zoomed up to 10 %.
 
     Args:
-        samples: pictures.
+        samples: images.
         seed: of the random numbers.
     """
     rng = np.random.default_rng(seed)
     size = samples.images.shape[1]
-    centre = (size - 1) / 2
+    center = (size - 1) / 2
     copies = np.empty_like(samples.images)
     for index, image in enumerate(samples.images):
         source = image[:, ::-1] if rng.random() < 0.5 else image
-        turn = cv2.getRotationMatrix2D((centre, centre), rng.uniform(-20.0, 20.0), rng.uniform(0.9, 1.1))
+        turn = cv2.getRotationMatrix2D((center, center), rng.uniform(-20.0, 20.0), rng.uniform(0.9, 1.1))
         turn[:, 2] += rng.uniform(-0.1, 0.1, size=2) * size
         copies[index] = cv2.warpAffine(
             np.ascontiguousarray(source), turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -179,22 +179,22 @@ def augmented_copy(samples: Samples, *, seed: int) -> Samples:
 
 
 def clean_folds(samples: Samples, *, folds: int = 10, by: str | None = None, seed: int = 0) -> list[Fold]:
-    """k-fold cross-validation that never cuts a subject, a video or a set of identical pictures.
+    """k-fold cross-validation that never cuts a subject, a video or a set of identical images.
 
-    The groups are dealt out so that every fold gets about its share of each class. Identical pictures of two groups are
+    The groups are dealt out so that every fold gets about its share of each class. Identical images of two groups are
     dropped from the training part.
 
     Args:
-        samples: all pictures.
+        samples: all images.
         folds: k, at least 2.
-        by: "subject", "video" or "picture" (identical pixels); None takes the first of them that the data set knows.
+        by: "subject", "video" or "image" (identical pixels); None takes the first of them that the data set knows.
         seed: of the order in which groups of equal size are dealt out.
 
     Raises:
-        DatasetError: the data set does not know subjects or videos, knows them for a part of its pictures only, or has
+        DatasetError: the data set does not know subjects or videos, knows them for a part of its images only, or has
             fewer groups than folds.
     """
-    by = by or ("subject" if samples.subjects is not None else "video" if samples.videos is not None else "picture")
+    by = by or ("subject" if samples.subjects is not None else "video" if samples.videos is not None else "image")
     groups = _groups(samples, by)
     names = sorted(set(groups.tolist()))
     if folds < 2 or len(names) < folds:
@@ -250,18 +250,18 @@ def make_folds(
 
 
 def _groups(samples: Samples, by: str) -> NDArray[np.str_]:
-    if by == "picture":
+    if by == "image":
         return samples.hashes()
     known = {"subject": samples.subjects, "video": samples.videos}
     if by not in known:
-        msg = f"cannot keep {by!r} together; expected subject, video or picture"
+        msg = f"cannot keep {by!r} together; expected subject, video or image"
         raise DatasetError(msg)
     groups = known[by]
     if groups is None or (groups == "").any():
         lacking = len(samples) if groups is None else int((groups == "").sum())
         msg = (
-            f"{lacking} of {len(samples)} pictures have no {by}; a split by {by} needs it for all: "
-            f"use a manifest with a {by} column, or split by picture"
+            f"{lacking} of {len(samples)} images have no {by}; a split by {by} needs it for all: "
+            f"use a manifest with a {by} column, or split by image"
         )
         raise DatasetError(msg)
     return groups
@@ -270,7 +270,7 @@ def _groups(samples: Samples, by: str) -> NDArray[np.str_]:
 def _deal(
     groups: NDArray[np.str_], labels: NDArray[np.int64], classes: int, folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Fold of every picture: the largest group first, each to the fold that has least of what it brings."""
+    """Fold of every image: the largest group first, each to the fold that has least of what it brings."""
     members: dict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(groups.tolist()):
         members[name].append(index)

@@ -1,4 +1,4 @@
-"""Picture files of a data set before their pixels are read: what the tree readers return."""
+"""Image files of a data set before their pixels are read: what the tree readers return."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def known_split(name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Record:
-    """One picture file.
+    """One image file.
 
     Attributes:
         path: the file.
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Index:
-    """All picture files of a data set.
+    """All image files of a data set.
 
     Attributes:
         records: the files, sorted by path.
@@ -72,22 +72,22 @@ class Index:
 
 
 def short_names(columns: Iterable[str]) -> list[str]:
-    """Column names for an error message: of a file without a header they are a picture's pixels."""
+    """Column names for an error message: of a file without a header they are an image's pixels."""
     names = [name if len(name) <= 20 else f"{name[:20]}..." for name in columns]
     return names if len(names) <= 20 else [*names[:20], "..."]
 
 
 def load_pixels(index: Index, *, size: int) -> Samples:
-    """Read the pictures of an index, each cut to its central square and brought to `size` pixels.
+    """Read the images of an index, each cut to its central square and brought to `size` pixels.
 
-    Corrupt pictures are left out and listed.
+    Corrupt images are left out and listed.
 
     Args:
         index: files and labels.
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
 
     Raises:
-        DatasetError: not one picture could be read.
+        DatasetError: not one image could be read.
     """
     images: list[NDArray[np.uint8]] = []
     kept: list[Record] = []
@@ -104,11 +104,11 @@ def load_pixels(index: Index, *, size: int) -> Samples:
         kept.append(record)
     if not kept:
         where = index.records[0].path.parent if index.records else "the data set"
-        msg = f"not one picture could be read from {where} ({len(skipped)} left out); expected png, jpg or tiff"
+        msg = f"not one image could be read from {where} ({len(skipped)} left out); expected png, jpg or tiff"
         raise DatasetError(msg)
     if large:
         LOG.warning(
-            "%d pictures are much larger than %dx%d: if they show more than the face, run `fer-train prepare` first",
+            "%d images are much larger than %dx%d: if they show more than the face, run `fer-train prepare` first",
             large,
             size,
             size,

@@ -1,4 +1,4 @@
-"""What every reader returns: pictures with labels and whatever else the data set knows about them."""
+"""What every reader returns: images with labels and whatever else the data set knows about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fer_perception.errors import SourceError
 #: Training images with a longer side than this, pixels, are no crops of faces, and would fill the memory.
 LARGEST_SIDE = 1024
 
-#: `Samples.labels` of a picture whose class is not known.
+#: `Samples.labels` of an image whose class is not known.
 UNKNOWN = -1
 
 #: FER+ votes, in the order of the columns of fer2013new.csv.
@@ -35,12 +35,12 @@ FERPLUS_COLUMNS: tuple[str, ...] = (
 
 
 class DatasetError(SourceError):
-    """A data set that is missing, damaged or cannot do what was asked; says what was expected and how to mend it."""
+    """A data set that is missing, damaged or cannot do what was asked; says what was expected and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Skip:
-    """One picture that was left out.
+    """One image that was left out.
 
     Attributes:
         source: where it is: a path, or "file:split[index]".
@@ -53,7 +53,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures of faces and their labels.
+    """Images of faces and their labels.
 
     Attributes:
         images: (N, H, W) uint8 gray.
@@ -63,7 +63,7 @@ class Samples:
         sources: (N,) str: path, or "file:split[index]".
         votes: (N, 10) uint8 FER+ votes in the order of `FERPLUS_COLUMNS`, or None.
         soft: (N, K) float32 target distributions, rows sum to 1, or None.
-        subjects: (N,) str, who is in the picture, or None where the data set does not say.
+        subjects: (N,) str, who is in the image, or None where the data set does not say.
         videos: (N,) str, which recording it comes from, or None.
         skipped: what was left out while reading.
     """
@@ -93,7 +93,7 @@ class Samples:
         return len(self.images)
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> Samples:
-        """The chosen pictures, in that order.
+        """The chosen images, in that order.
 
         Args:
             chosen: (N,) bool, or indices.
@@ -114,21 +114,21 @@ class Samples:
         )
 
     def class_counts(self) -> dict[str, int]:
-        """Number of pictures of each class, zeros included."""
+        """Number of images of each class, zeros included."""
         counts = Counter(self.labels.tolist())
         return {name: counts.get(index, 0) for index, name in enumerate(self.label_names)}
 
     def skip_summary(self) -> dict[str, int]:
-        """How many pictures were left out, by reason, the most frequent first."""
+        """How many images were left out, by reason, the most frequent first."""
         return dict(Counter(skip.reason for skip in self.skipped).most_common())
 
     def hashes(self) -> NDArray[np.str_]:
-        """`pixel_hash` of every picture, (N,) str."""
+        """`pixel_hash` of every image, (N,) str."""
         return np.array([pixel_hash(image) for image in self.images], dtype=np.str_)
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 of a picture's raw pixels, as 64 hex digits.
+    """SHA-256 of an image's raw pixels, as 64 hex digits.
 
     Args:
         image: (H, W) uint8.
@@ -137,7 +137,7 @@ def pixel_hash(image: NDArray[np.uint8]) -> str:
 
 
 def concatenate(parts: Sequence[Samples]) -> Samples:
-    """Several data sets as one; they must have the same classes and picture size.
+    """Several data sets as one; they must have the same classes and image size.
 
     Votes, subjects and videos that only some parts have are filled with zeros or "" in the others; soft targets with
     the one-hot label.
@@ -158,7 +158,7 @@ def concatenate(parts: Sequence[Samples]) -> Samples:
             raise DatasetError(msg)
         if part.images.shape[1:] != first.images.shape[1:]:
             msg = (
-                f"cannot combine pictures of {first.images.shape[1:]} and {part.images.shape[1:]} pixels; "
+                f"cannot combine images of {first.images.shape[1:]} and {part.images.shape[1:]} pixels; "
                 "read both with one size"
             )
             raise DatasetError(msg)

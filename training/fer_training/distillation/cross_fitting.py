@@ -1,4 +1,4 @@
-"""Which teacher may be asked about which picture: one that has not learnt its label by heart."""
+"""Which teacher may be asked about which image: one that has not learnt its label by heart."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fer_training.recipe import RecipeError, recipe_from_mapping
 _DIGITS = 4
 
 
-def part_of_pictures(hashes: Sequence[str] | NDArray[np.str_], parts: int) -> NDArray[np.int64]:
-    """Deal pictures out by their pixels, so that exact repeats stay together and no order matters.
+def part_of_images(hashes: Sequence[str] | NDArray[np.str_], parts: int) -> NDArray[np.int64]:
+    """Deal images out by their pixels, so that exact repeats stay together and no order matters.
 
     Args:
         hashes: N SHA-256 of the raw pixels, hexadecimal.
@@ -28,14 +28,14 @@ def part_of_pictures(hashes: Sequence[str] | NDArray[np.str_], parts: int) -> ND
 
 
 def may_answer(recipe: str, hashes: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bool_]:
-    """The pictures a network may be asked about.
+    """The images a network may be asked about.
 
     Args:
         recipe: YAML text of the recipe it was trained with, "" where unknown.
         hashes: N SHA-256 of the raw pixels, hexadecimal.
 
     Returns:
-        (N,) bool: the part that a cross-fitted network has not seen; all pictures for any other network.
+        (N,) bool: the part that a cross-fitted network has not seen; all images for any other network.
 
     Raises:
         RecipeError: the text is no recipe.
@@ -48,5 +48,5 @@ def may_answer(recipe: str, hashes: Sequence[str] | NDArray[np.str_]) -> NDArray
     if not isinstance(values, dict) or not values.get("cross_fit_parts"):
         return np.ones(len(hashes), dtype=np.bool_)
     trained = recipe_from_mapping(values)
-    mine: NDArray[np.bool_] = part_of_pictures(hashes, trained.cross_fit_parts) == trained.cross_fit_part
+    mine: NDArray[np.bool_] = part_of_images(hashes, trained.cross_fit_parts) == trained.cross_fit_part
     return mine

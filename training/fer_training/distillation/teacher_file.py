@@ -1,4 +1,4 @@
-"""Teacher probabilities on disk: half precision, found by the hash of the picture, no picture inside."""
+"""Teacher probabilities on disk: half precision, found by the hash of the image, no image inside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_perception.system.files import write_atomically
 from fer_training.data.npz_file import read_arrays
 from fer_training.recipe import RecipeError, beside_recipes
 
-#: Bytes of each SHA-256 that are kept: enough to tell 30,000 pictures apart with certainty for all practical purposes.
+#: Bytes of each SHA-256 that are kept: enough to tell 30,000 images apart with certainty for all practical purposes.
 HASH_BYTES = 8
 
 
@@ -40,7 +40,7 @@ def write_teacher(
         SourceError: the file cannot be written; an earlier one of that name stays whole.
     """
     keys = b"".join(bytes.fromhex(h[: 2 * HASH_BYTES]) for h in hashes)
-    # Sorted; repeats of a picture, which all got the same answer, are kept once.
+    # Sorted; repeats of an image, which all got the same answer, are kept once.
     raw, first = np.unique(np.frombuffer(keys, dtype=np.uint8).reshape(-1, HASH_BYTES), axis=0, return_index=True)
     about = json.dumps({"labels": list(labels), "source": source})
     packed = io.BytesIO()
@@ -50,7 +50,7 @@ def write_teacher(
 
 
 def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels: Sequence[str]) -> NDArray[np.float32]:
-    """The teacher's answers for these pictures.
+    """The teacher's answers for these images.
 
     Args:
         path: written by `write_teacher`; a bare name is also looked for beside the recipes.
@@ -58,7 +58,7 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
         labels: the classes the student has; the teacher must have the same.
 
     Returns:
-        (N, K) float32, rows sum to 1; rows of zeros for pictures the teacher did not see.
+        (N, K) float32, rows sum to 1; rows of zeros for images the teacher did not see.
 
     Raises:
         RecipeError: missing or damaged file, or other classes.
@@ -82,8 +82,8 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
     found = values[rows]
     found[rows < 0] = 0
     total = found.sum(axis=1, keepdims=True)
-    normalised: NDArray[np.float32] = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
-    return normalised
+    normalized: NDArray[np.float32] = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+    return normalized
 
 
 def _contents(file: Path) -> tuple[dict[str, Any], NDArray[np.uint8], NDArray[np.float32]]:
@@ -102,7 +102,7 @@ def _contents(file: Path) -> tuple[dict[str, Any], NDArray[np.uint8], NDArray[np
         msg = f"hashes {keys.dtype} {keys.shape} for probabilities {values.shape}"
         raise ValueError(msg)
     if values.dtype.kind != "f" or values.shape != (len(keys), len(about["labels"])):
-        msg = f"probabilities {values.dtype} {values.shape} for {len(keys)} pictures and {len(about['labels'])} classes"
+        msg = f"probabilities {values.dtype} {values.shape} for {len(keys)} images and {len(about['labels'])} classes"
         raise ValueError(msg)
     values = values.astype(np.float32)
     if not (np.isfinite(values).all() and (values >= 0).all()):

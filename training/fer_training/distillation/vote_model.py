@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fer_training.distillation.cross_fitting import part_of_pictures
+from fer_training.distillation.cross_fitting import part_of_images
 from fer_training.recipe import RecipeError
 
 #: Enough for the loss to stop falling; a few seconds.
 _STEPS = 400
 _HIDDEN = 32
-#: Of the model that also hears a teacher: passes over the pictures, not steps, because it has more to learn by heart.
+#: Of the model that also hears a teacher: passes over the images, not steps, because it has more to learn by heart.
 _TEACHER_PASSES = 110
 _TEACHER_BATCH = 2048
 _TEACHER_HIDDEN = 48
@@ -34,13 +34,13 @@ def label_given_votes(
     """Fit and apply the model.
 
     Args:
-        votes: (N, 10) FER+ counts of the training pictures.
+        votes: (N, 10) FER+ counts of the training images.
         labels: (N,) their labels.
         classes: K.
         seed: of the initial weights.
 
     Returns:
-        (N, K) float32 probabilities of the label given the votes; rows sum to 1. A picture without votes gets a row of
+        (N, K) float32 probabilities of the label given the votes; rows sum to 1. An image without votes gets a row of
         zeros.
     """
     features, known = _vote_features(votes)
@@ -65,31 +65,31 @@ def label_given_votes_and_teacher(
     fitted_on: NDArray[np.bool_] | None = None,
     folds: int = 4,
 ) -> NDArray[np.float32]:
-    """Fit and apply the model that hears votes and teacher, cross-fitted: no picture's own label decides its answer.
+    """Fit and apply the model that hears votes and teacher, cross-fitted: no image's own label decides its answer.
 
-    The model adds a correction to the logarithm of the teacher's answer; a picture without votes keeps the teacher's
+    The model adds a correction to the logarithm of the teacher's answer; an image without votes keeps the teacher's
     answer, recalibrated.
 
     Args:
         votes: (N, 10) FER+ counts.
-        teacher: (N, K) probabilities, rows sum to 1; of teachers that have not seen the pictures, or the model would
+        teacher: (N, K) probabilities, rows sum to 1; of teachers that have not seen the images, or the model would
             trust them too much.
         labels: (N,) in [0, K).
-        hashes: N SHA-256 of the raw pixels, hexadecimal: they deal the pictures out to the folds.
-        fitted_on: (N,) bool, pictures whose label may be used; None = all.
+        hashes: N SHA-256 of the raw pixels, hexadecimal: they deal the images out to the folds.
+        fitted_on: (N,) bool, images whose label may be used; None = all.
         folds: the model is fitted so many times.
 
     Returns:
         (N, K) float32, rows sum to 1.
 
     Raises:
-        RecipeError: there are too few pictures to hold some out and fit the model on the others.
+        RecipeError: there are too few images to hold some out and fit the model on the others.
     """
     features, _ = _vote_features(votes)
     start = torch.from_numpy(np.log(np.maximum(teacher, _SMALLEST)).astype(np.float32)).log_softmax(dim=1)
     inputs, target = torch.cat([features, start], dim=1), torch.from_numpy(labels)
     # Other digits than those that decided which teacher answers, so that each fold hears all of the teachers.
-    fold_of = part_of_pictures([h[8:] for h in hashes], folds)
+    fold_of = part_of_images([h[8:] for h in hashes], folds)
     usable = np.ones(len(labels), dtype=np.bool_) if fitted_on is None else fitted_on
     result = np.zeros(teacher.shape, dtype=np.float32)
     for fold in range(folds):
@@ -98,7 +98,7 @@ def label_given_votes_and_teacher(
             continue
         if not len(others):
             msg = (
-                f"there are too few pictures ({int(usable.sum())} whose labels may be used) to learn from some of them "
+                f"there are too few images ({int(usable.sum())} whose labels may be used) to learn from some of them "
                 "what votes and teachers say of the others; take the whole data set, or leave the votes away"
             )
             raise RecipeError(msg)

@@ -43,14 +43,14 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
     """The temperature with the smallest negative log-likelihood.
 
     The likelihood is concave in 1 / temperature, so a bounded scalar search finds the one optimum. Where every
-    picture is answered right, or all alike, there is none: that is logged as a warning.
+    image is answered right, or all alike, there is none: that is logged as a warning.
 
     Args:
         logits: (N, K) finite, N at least 1; log-probabilities serve as well.
         labels: (N,) in [0, K).
 
     Raises:
-        CalibrationError: no pictures, labels out of range, or logits that are not finite.
+        CalibrationError: no images, labels out of range, or logits that are not finite.
     """
     logits = np.asarray(logits, dtype=np.float64)
     labels = np.asarray(labels, dtype=np.int64)
@@ -76,8 +76,8 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
     temperature = float(np.exp(-found.x))
     if (logits.argmax(axis=1) == labels).all() or not 1.01 * BOUNDS[0] < temperature < 0.99 * BOUNDS[1]:
         LOG.warning(
-            "no temperature is the best for these %d pictures (all of them right, wrong or alike): %.3g is as good as "
-            "any; calibrate on more pictures",
+            "no temperature is the best for these %d images (all of them right, wrong or alike): %.3g is as good as "
+            "any; calibrate on more images",
             len(labels),
             temperature,
         )
@@ -85,22 +85,22 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
 
 
 def image_hashes(images: NDArray[np.uint8]) -> list[str]:
-    """SHA-256 of each picture's pixels, hexadecimal; (N, H, W) uint8."""
+    """SHA-256 of each image's pixels, hexadecimal; (N, H, W) uint8."""
     return [pixel_hash(image) for image in images]
 
 
 def two_folds(hashes: list[str], labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """A fixed split into halves with equal shares of every class, whatever order the pictures come in.
+    """A fixed split into halves with equal shares of every class, whatever order the images come in.
 
-    Within a class the distinct pictures, in the order of their hashes, go to the two folds in turn; copies of a picture
+    Within a class the distinct images, in the order of their hashes, go to the two folds in turn; copies of an image
     stay together.
 
     Args:
-        hashes: N picture hashes.
+        hashes: N image hashes.
         labels: (N,) classes.
 
     Returns:
-        (N,) fold of each picture, 0 or 1.
+        (N,) fold of each image, 0 or 1.
     """
     fold_of: dict[str, int] = {}
     for label in np.unique(labels):
@@ -114,9 +114,9 @@ class CrossFit:
     """Two-fold cross-fitted calibration.
 
     Attributes:
-        probabilities: (N, K) float64; each picture at the temperature fitted on the other fold.
+        probabilities: (N, K) float64; each image at the temperature fitted on the other fold.
         temperatures: fitted on fold 0 and on fold 1.
-        shipped: the temperature fitted on all pictures.
+        shipped: the temperature fitted on all images.
     """
 
     probabilities: NDArray[np.float64]
@@ -125,21 +125,21 @@ class CrossFit:
 
 
 def cross_fit(logits: NDArray[Any], labels: NDArray[np.integer], hashes: list[str]) -> CrossFit:
-    """Calibrate each half of the pictures with the temperature of the other half.
+    """Calibrate each half of the images with the temperature of the other half.
 
     The pooled result is an honest figure for a temperature fitted on as much data as is then shipped.
 
     Args:
         logits: (N, K).
         labels: (N,) in [0, K).
-        hashes: N picture hashes (see `image_hashes`).
+        hashes: N image hashes (see `image_hashes`).
 
     Raises:
-        CalibrationError: too few pictures for two folds, or as in `fit_temperature`.
+        CalibrationError: too few images for two folds, or as in `fit_temperature`.
     """
     folds = two_folds(hashes, labels)
     if len(set(folds.tolist())) < 2:
-        msg = f"{len(folds)} pictures do not make two folds; cross-fitting needs at least two different ones of a class"
+        msg = f"{len(folds)} images do not make two folds; cross-fitting needs at least two different ones of a class"
         raise CalibrationError(msg)
     temperatures = tuple(fit_temperature(logits[folds == fold], labels[folds == fold]) for fold in (0, 1))
     probabilities = np.empty(logits.shape, dtype=np.float64)

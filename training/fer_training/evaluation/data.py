@@ -1,4 +1,4 @@
-"""Pictures and labels to evaluate on: one split of a data set, and which of its pictures also occur in training."""
+"""Images and labels to evaluate on: one split of a data set, and which of its images also occur in training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EvaluationData:
         split: which part of it.
         votes: (N, 10) FER+ votes, or None.
         in_training: (N,) bool, the same pixels also occur in the training split; None where there is no such split.
-        skipped: what was left out on reading: reason -> pictures.
+        skipped: what was left out on reading: reason -> images.
         targets: where the labels are from: "labels", the data set's own; "ferplus_majority", "ferplus_plurality".
     """
 
@@ -51,7 +51,7 @@ def load_evaluation_data(
         path: whatever `load_dataset` reads.
         split: "train", "validation", "test" or another usual name of them; "all" where the data set has no split or it
             does not matter.
-        size: side of the pictures in pixels.
+        size: side of the images in pixels.
         targets: "labels", the data set's own; or "ferplus_majority", "ferplus_plurality".
         contempt: FER+ targets with eight classes instead of seven.
 
@@ -111,7 +111,7 @@ def targets_of(figures: Mapping[str, Any]) -> str:
     """
     if "targets" in figures:
         return str(figures["targets"])
-    # Older figures betray it: judged by the majority, as many pictures agree with it, and of as many, as are right.
+    # Older figures betray it: judged by the majority, as many images agree with it, and of as many, as are right.
     ferplus = figures.get("ferplus") or {}
     by_votes = (ferplus.get("n"), ferplus.get("agreement")) == (figures.get("n"), figures.get("accuracy"))
     return "ferplus_majority" if by_votes else "labels"
@@ -124,5 +124,5 @@ def judged_by(figures: Mapping[str, Any]) -> str:
 
 
 def with_judge(name: str, figures: Mapping[str, Any]) -> str:
-    """The name of some pictures and, after a comma, what their figures were judged by if not their own labels."""
+    """The name of some images and, after a comma, what their figures were judged by if not their own labels."""
     return ", ".join(filter(None, (name, judged_by(figures))))

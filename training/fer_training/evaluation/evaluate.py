@@ -32,7 +32,7 @@ COMPACT = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ece_perfe
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a model says about pictures, before its temperature.
+    """What a model says about images, before its temperature.
 
     Attributes:
         logits: (N, K) float64; `softmax(logits / temperature)` are the probabilities.
@@ -55,7 +55,7 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What must be known of a model to read pictures for it.
+    """What must be known of a model to read images for it.
 
     Attributes:
         labels: K class names.
@@ -86,7 +86,7 @@ def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
         images: (N, H, W) or (N, C, H, W), gray values 0-255.
 
     Raises:
-        ModelError: not a model of this project, a graph that does not run or contradicts its metadata, or pictures of
+        ModelError: not a model of this project, a graph that does not run or contradicts its metadata, or images of
             another size than it takes.
         CheckpointError: the checkpoint is unusable.
     """
@@ -100,7 +100,7 @@ def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
     probabilities = run_onnx(data, as_batch(images, metadata.input_shape), name=str(model)).astype(np.float64)
     if probabilities.shape[1:] != (len(metadata.labels),):
         shape = ", ".join(map(str, probabilities.shape[1:]))
-        msg = f"{model} gives ({shape}) numbers a picture but names {len(metadata.labels)} classes; export it again"
+        msg = f"{model} gives ({shape}) numbers an image but names {len(metadata.labels)} classes; export it again"
         raise ModelError(msg)
     logits = np.log(np.maximum(probabilities, metrics.SMALLEST_PROBABILITY)) * metadata.temperature
     return ModelOutput(
@@ -159,10 +159,10 @@ def evaluate_probabilities(
     known = (labels >= 0) & (labels < classes)
     probabilities, labels = probabilities[known], labels[known]
     if not len(labels):
-        msg = f"none of {len(known)} pictures has a known label; expected labels among {list(class_names)}"
+        msg = f"none of {len(known)} images has a known label; expected labels among {list(class_names)}"
         raise ModelError(msg)
     if not (np.isfinite(probabilities).all() and np.allclose(probabilities.sum(axis=1), 1.0, atol=1e-3)):
-        msg = "the model's output is no probability for some pictures (rows must be finite, sum 1); export it again"
+        msg = "the model's output is no probability for some images (rows must be finite, sum 1); export it again"
         raise ModelError(msg)
     confusion = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), classes)
     diagram = metrics.reliability(probabilities, labels)
@@ -199,9 +199,9 @@ def ferplus_figures(
         votes: (N, 10) counts.
 
     Returns:
-        "agreement": of the "n" pictures whose majority (see `readers.ferplus`) is one of the model's classes, the
+        "agreement": of the "n" images whose majority (see `readers.ferplus`) is one of the model's classes, the
         share where it was predicted; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes,
-        in nats, over "kl_n" pictures with such votes. None where there are no such pictures.
+        in nats, over "kl_n" images with such votes. None where there are no such images.
     """
     columns = [LABELS_WITH_CONTEMPT.index(name) for name in class_names if name in LABELS_WITH_CONTEMPT]
     if len(columns) != len(class_names):
@@ -230,7 +230,7 @@ def align_classes(
     """Bring a model's classes and a data set's together.
 
     Classes are matched by name. A class of the model that the data set does not label (contempt on a 7-class set) is
-    left out and the rest renormalised, which for logits is leaving out its column. A picture of a class that the model
+    left out and the rest renormalized, which for logits is leaving out its column. An image of a class that the model
     does not have counts as unknown.
 
     Args:
@@ -261,12 +261,12 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
 
     Args:
         output: of the model on `data.images`.
-        data: pictures and labels.
+        data: images and labels.
         cross_fitted: add "cross_fit", the pooled figures of two-fold cross-fitted temperatures.
 
     Returns:
         The keys of `evaluate_probabilities` and: model, data, split, targets, protocol, temperature, notes, skipped
-        (reason -> pictures); "ferplus" where there are votes; "without_training_duplicates" and "training_duplicates"
+        (reason -> images); "ferplus" where there are votes; "without_training_duplicates" and "training_duplicates"
         where the data holds a training split; "cross_fit" on request.
     """
     logits, labels, names = align_classes(output, data)
@@ -310,11 +310,11 @@ def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkp
     """Fit a checkpoint's temperature on a data set and record its figures there.
 
     The recorded figures are those of two-fold cross-fitting, pooled; the temperature is fitted on everything. Those of
-    the pictures that training does not repeat, and the divergence from the FER+ votes, are at that temperature.
+    the images that training does not repeat, and the divergence from the FER+ votes, are at that temperature.
 
     Args:
         checkpoint: trained weights.
-        data: pictures that were not trained on.
+        data: images that were not trained on.
 
     Returns:
         The checkpoint with its temperature and `metrics[data.split]`.
@@ -366,10 +366,10 @@ def _class_notes(output: ModelOutput, data: EvaluationData, shared: Sequence[str
     extra = [name for name in output.labels if name not in shared]
     if extra:
         notes.append(
-            f"the data set does not label {', '.join(extra)}: left out of the probabilities, the rest renormalised"
+            f"the data set does not label {', '.join(extra)}: left out of the probabilities, the rest renormalized"
         )
-    foreign = [name for name in data.class_names if name not in shared]
-    count = int(np.isin(data.labels, [data.class_names.index(name) for name in foreign]).sum())
+    other = [name for name in data.class_names if name not in shared]
+    count = int(np.isin(data.labels, [data.class_names.index(name) for name in other]).sum())
     if count:
-        notes.append(f"{count} pictures of {', '.join(foreign)} skipped: not classes of the model")
+        notes.append(f"{count} images of {', '.join(other)} skipped: not classes of the model")
     return notes

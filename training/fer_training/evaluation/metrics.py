@@ -94,7 +94,7 @@ class Reliability:
     Attributes:
         confidence: mean confidence in the bin, NaN where it is empty.
         accuracy: share of right answers in the bin, NaN where it is empty.
-        count: pictures in the bin.
+        count: images in the bin.
     """
 
     confidence: Floats
@@ -103,7 +103,7 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: |accuracy - confidence| averaged over the pictures."""
+        """Expected calibration error: |accuracy - confidence| averaged over the images."""
         gaps = np.abs(self.accuracy - self.confidence)
         return float(np.nansum(gaps * self.count) / self.count.sum())
 
@@ -139,7 +139,7 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, *, bins: int
 
 
 def perfect_calibration_error(probabilities: Floats, *, bins: int = ECE_BINS, draws: int = 500, seed: int = 0) -> float:
-    """The error that a perfectly calibrated model with the same confidences would show on as many pictures.
+    """The error that a perfectly calibrated model with the same confidences would show on as many images.
 
     ECE of a finite sample is above zero even then; this is its expectation, over labels drawn from the probabilities
     themselves. Only whether the winning class is right matters, which happens with the confidence as its probability.
@@ -164,7 +164,7 @@ def perfect_calibration_error(probabilities: Floats, *, bins: int = ECE_BINS, dr
 def calibration_error_interval(
     probabilities: Floats, labels: Ints, *, bins: int = ECE_BINS, draws: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of the ECE over the pictures.
+    """Percentile bootstrap interval of the ECE over the images.
 
     Resampling adds noise of its own, so the interval lies a little high: compare it with `perfect_calibration_error`.
 

@@ -46,7 +46,7 @@ def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
         name=name,
         labels=tuple(checkpoint.labels),
         input_shape=shape,
-        normalisation=checkpoint.normalisation,
+        normalization=checkpoint.normalization,
         landmark_template=template,
         temperature=float(checkpoint.temperature),
         metrics=checkpoint.metrics,
@@ -56,7 +56,7 @@ def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
 
 
 def probe_images(shape: tuple[int, int, int], *, count: int = 8, seed: int = 0) -> NDArray[np.float32]:
-    """Pictures that exercise a graph: noise of several contrasts, a ramp, a flat one and the 0/255 checkerboard.
+    """Images that exercise a graph: noise of several contrasts, a ramp, a flat one and the 0/255 checkerboard.
 
     Args:
         shape: (C, H, W).
@@ -106,8 +106,8 @@ def check_contract(model: onnx.ModelProto, *, labels: int, shape: tuple[int, int
     """Assert what every reader of our files relies on.
 
     Raises:
-        ExportError: wrong opset or IR version, external data, a foreign operator, a batch norm left over, or other
-            inputs and outputs than "images" (N, C, H, W) and "probabilities" (N, K), both float32.
+        ExportError: wrong opset or IR version, external data, an operator of another domain, a batch norm left over, or
+            other inputs and outputs than "images" (N, C, H, W) and "probabilities" (N, K), both float32.
     """
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     faults: list[str] = []
@@ -120,9 +120,9 @@ def check_contract(model: onnx.ModelProto, *, labels: int, shape: tuple[int, int
     operators = {node.op_type for node in model.graph.node}
     if "BatchNormalization" in operators:
         faults.append("a BatchNormalization that is not folded")
-    foreign = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in {"", "ai.onnx"}})
-    if foreign:
-        faults.append(f"operators outside the standard: {', '.join(foreign)}")
+    other = sorted({f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in {"", "ai.onnx"}})
+    if other:
+        faults.append(f"operators outside the standard: {', '.join(other)}")
     found = [_describe(value) for value in (*model.graph.input, *model.graph.output)]
     expected = [(INPUT_NAME, 1, ("N", *shape)), (OUTPUT_NAME, 1, ("N", labels))]
     if found != expected:
@@ -144,14 +144,14 @@ def export_checkpoint(
 ) -> ModelMetadata:
     """Write a checkpoint as ONNX (opset 17, IR version 8, one file) and check it against PyTorch.
 
-    The graph takes "images", float32 (N, C, H, W) raw gray values, N dynamic, and gives "probabilities": normalisation,
+    The graph takes "images", float32 (N, C, H, W) raw gray values, N dynamic, and gives "probabilities": normalization,
     temperature and softmax are inside, batch norms are folded. Equal checkpoints give equal bytes.
 
     Args:
         checkpoint: weights, labels, temperature and provenance.
         out: the file to write; an earlier one stays whole unless the new one passes.
         name: model name in the metadata.
-        images: real pictures, (M, H, W) or (M, C, H, W), gray values 0-255, compared beside the synthetic ones.
+        images: real images, (M, H, W) or (M, C, H, W), gray values 0-255, compared beside the synthetic ones.
 
     Returns:
         The metadata in the file, `sha256` filled in.
@@ -198,7 +198,7 @@ def _classes(network: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def _difference_from_torch(data: bytes, network: DeployedNetwork, images: NDArray[np.float32]) -> float:
-    """Largest difference in any probability, over the whole batch and (another N) its first picture alone."""
+    """Largest difference in any probability, over the whole batch and (another N) its first image alone."""
     expected = run_torch(network, images)
     together = np.abs(run_onnx(data, images) - expected).max()
     alone = np.abs(run_onnx(data, images[:1]) - expected[:1]).max()

@@ -1,6 +1,6 @@
-"""FP16 version of an exported graph: convolutions and their neighbours in half precision, everything delicate in FP32.
+"""FP16 version of an exported graph: convolutions and their neighbors in half precision, everything delicate in FP32.
 
-FP32 stay the input and its normalisation (the variance of raw pixels overflows half precision), averages over many
+FP32 stay the input and its normalization (the variance of raw pixels overflows half precision), averages over many
 values, the temperature and the softmax. Casts stand between the two, so that strongly typed TensorRT builds keep them.
 """
 
@@ -45,7 +45,7 @@ class HalfExport:
     Attributes:
         path: the file.
         sha256: of the file, hexadecimal.
-        max_difference: largest difference in any probability, over synthetic and, where given, real pictures.
+        max_difference: largest difference in any probability, over synthetic and, where given, real images.
         half_nodes: operators that run in FP16.
     """
 
@@ -63,7 +63,7 @@ def export_fp16(source: Path, out: Path | None = None, *, images: NDArray[Any] |
     Args:
         source: a file written by `export_checkpoint`.
         out: where to; None is "<source>_fp16.onnx".
-        images: real pictures, (M, H, W) or (M, C, H, W), 0-255, compared beside the synthetic ones.
+        images: real images, (M, H, W) or (M, C, H, W), 0-255, compared beside the synthetic ones.
 
     Raises:
         ModelError: `source` is unreadable or `out` unwritable.

@@ -1,7 +1,7 @@
-"""FP32 ONNX -> INT8 ONNX: static quantisation of the convolutional part, calibrated on pictures.
+"""FP32 ONNX -> INT8 ONNX: static quantization of the convolutional part, calibrated on images.
 
 Meant for processors: ONNX Runtime fuses the QuantizeLinear/DequantizeLinear pairs (QDQ) into integer kernels with
-unsigned activations and signed, per-channel weights. Normalisation, pooling over the map, temperature and softmax stay
+unsigned activations and signed, per-channel weights. Normalization, pooling over the map, temperature and softmax stay
 in FP32, as in the FP16 version; so do the first convolution and the depthwise ones, which are faster in FP32 (one input
 channel has nothing to pack). TensorRT wants symmetric activations: on a GPU the FP16 engine is the one to use.
 """
@@ -25,12 +25,12 @@ from fer_training.deployed_network import as_batch
 from fer_training.onnx_file import load_onnx, onnx_bytes, set_metadata, version_metadata
 from fer_training.output_files import scratch_folder
 
-#: Pictures the ranges of the activations are taken from, evenly spread over those given.
+#: Images the ranges of the activations are taken from, evenly spread over those given.
 CALIBRATION_IMAGES = 512
 _BATCH = 32
 
 
-def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
+def quantize_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
     """Write the INT8 version of an exported classifier.
 
     Its metadata goes along; "fer.precision" and "fer.fp32_sha256" (of `model`) are added.
@@ -42,7 +42,7 @@ def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
             channel is repeated where the model takes three.
 
     Raises:
-        ModelError: the model is damaged or has no convolution, there are no pictures or they have another size, or the
+        ModelError: the model is damaged or has no convolution, there are no images or they have another size, or the
             file cannot be written.
         SourceError: the folder for temporary files cannot be used.
     """
@@ -52,7 +52,7 @@ def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
     batches = _Batches(_calibration(images, source, model))
     with scratch_folder() as directory:
         try:
-            result = _quantised(source, model, batches, directory)
+            result = _quantized(source, model, batches, directory)
         except DecodeError as err:
             # ONNX Runtime does not notice where it could write a part only.
             raise OSError(errno.ENOSPC, "a file that was written there came back truncated") from err
@@ -61,12 +61,12 @@ def quantise_int8(model: Path, out: Path, images: NDArray[np.uint8]) -> None:
     write_atomically(out, onnx_bytes(result), error=ModelError)
 
 
-def _quantised(source: onnx.ModelProto, path: Path, batches: _Batches, directory: Path) -> onnx.ModelProto:
+def _quantized(source: onnx.ModelProto, path: Path, batches: _Batches, directory: Path) -> onnx.ModelProto:
     """The INT8 graph, by way of files in `directory`."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    reordered, prepared, quantised = (directory / name for name in ("r.onnx", "p.onnx", "q.onnx"))
+    reordered, prepared, quantized = (directory / name for name in ("r.onnx", "p.onnx", "q.onnx"))
     onnx.save(source, reordered)
     # Symbolic inference needs sympy and finds nothing here that the ordinary one does not.
     quant_pre_process(str(reordered), str(prepared), skip_symbolic_shape=True)
@@ -76,7 +76,7 @@ def _quantised(source: onnx.ModelProto, path: Path, batches: _Batches, directory
         raise DecodeError(msg)
     quantize_static(
         str(prepared),
-        str(quantised),
+        str(quantized),
         batches,
         quant_format=QuantFormat.QDQ,
         activation_type=QuantType.QUInt8,
@@ -85,7 +85,7 @@ def _quantised(source: onnx.ModelProto, path: Path, batches: _Batches, directory
         calibrate_method=CalibrationMethod.MinMax,
         nodes_to_exclude=full_precision_nodes(graph, path),
     )
-    return onnx.load(quantised)
+    return onnx.load(quantized)
 
 
 def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
@@ -106,7 +106,7 @@ def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
     channels = {tensor.name: tensor.dims[1] for tensor in model.graph.initializer if len(tensor.dims) > 1}
     convolutions = [index for index, node in enumerate(nodes) if node.op_type == "Conv"]
     if not convolutions:
-        msg = f"{path} has no convolution to quantise; expected a classifier written by `fer-train export`"
+        msg = f"{path} has no convolution to quantize; expected a classifier written by `fer-train export`"
         raise ModelError(msg)
     first, last = convolutions[0], convolutions[-1]
     if nodes[last - 1].op_type == "AveragePool" and nodes[last - 1].output[0] == nodes[last].input[0]:
@@ -152,8 +152,8 @@ def _calibration(images: NDArray[np.uint8], model: onnx.ModelProto, path: Path) 
     except ModelError:
         pass
     msg = (
-        f"{path} is calibrated on pictures of shape {shape}, but there are {images.shape[0]} of shape "
-        f"{list(images.shape[1:])}; give training pictures of that size"
+        f"{path} is calibrated on images of shape {shape}, but there are {images.shape[0]} of shape "
+        f"{list(images.shape[1:])}; give training images of that size"
     )
     raise ModelError(msg)
 

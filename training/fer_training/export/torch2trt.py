@@ -28,7 +28,7 @@ _OPSET = 17
 class HalfSafeNetwork(nn.Module):
     """`DeployedNetwork` for a builder that may do any layer in FP16: the same answers, without overflow on the way.
 
-    The per-image variance of raw gray values overflows FP16. Standardisation does not change when the picture and its
+    The per-image variance of raw gray values overflows FP16. Standardization does not change when the image and its
     epsilon are scaled alike, so both are scaled down first.
     """
 
@@ -38,7 +38,7 @@ class HalfSafeNetwork(nn.Module):
         """Wrap a network.
 
         Args:
-            network: standardised pictures in, logits out.
+            network: standardized images in, logits out.
             temperature: of the softmax.
         """
         super().__init__()
@@ -46,7 +46,7 @@ class HalfSafeNetwork(nn.Module):
         self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Probabilities of raw pictures.
+        """Probabilities of raw images.
 
         Args:
             images: (B, C, H, W) float32, gray values in [0, 255].
@@ -55,9 +55,9 @@ class HalfSafeNetwork(nn.Module):
             (B, K) float32, rows sum to 1.
         """
         small = images / _SCALE
-        centred = small - small.mean(dim=(1, 2, 3), keepdim=True)
-        variance = centred.square().mean(dim=(1, 2, 3), keepdim=True)
-        logits = self.network(centred * torch.rsqrt(variance + EPSILON / _SCALE**2))
+        centerd = small - small.mean(dim=(1, 2, 3), keepdim=True)
+        variance = centerd.square().mean(dim=(1, 2, 3), keepdim=True)
+        logits = self.network(centerd * torch.rsqrt(variance + EPSILON / _SCALE**2))
         return torch.softmax(logits / self.temperature, dim=1)
 
 
@@ -88,7 +88,7 @@ def build_with_torch2trt(network: HalfSafeNetwork, shape: tuple[int, int, int]) 
         shape: (C, H, W) of its input.
 
     Returns:
-        The serialised engine.
+        The serialized engine.
 
     Raises:
         NotInstalledError: torch2trt, a CUDA build of PyTorch or a TensorRT it can use is missing.

@@ -12,10 +12,10 @@ from fer_training.recipe import Augmentation
 
 
 class Augment(nn.Module):
-    """Apply an `Augmentation` to a batch of pictures.
+    """Apply an `Augmentation` to a batch of images.
 
     The random numbers depend on the seed given to `forward` alone, not on what ran before: a resumed run sees the very
-    pictures an unbroken one would have seen. They are drawn on the processor wherever the pictures are.
+    images an unbroken one would have seen. They are drawn on the processor wherever the images are.
     """
 
     def __init__(self, settings: Augmentation) -> None:
@@ -50,7 +50,7 @@ class Augment(nn.Module):
 
     @torch.no_grad()
     def forward(self, images: Tensor, seed: int) -> Tensor:
-        """Change every picture at random.
+        """Change every image at random.
 
         Args:
             images: (B, C, H, W) float32 in [0, 255].

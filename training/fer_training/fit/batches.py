@@ -17,14 +17,14 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Arrays:
-    """Pictures with everything known of them.
+    """Images with everything known of them.
 
     Attributes:
         images: (N, C, H, W) uint8.
         labels: (N,) int64, all known.
         votes: (N, 8) float32 distributions over the classes with contempt; a row of zeros where there are no votes.
         expected: (N, K) float32 label distribution that the votes predict; a row of zeros where there are none.
-        teacher: (N, K) float32 probabilities; a row of zeros where the teacher did not see the picture.
+        teacher: (N, K) float32 probabilities; a row of zeros where the teacher did not see the image.
     """
 
     images: NDArray[np.uint8]
@@ -34,12 +34,12 @@ class Arrays:
     teacher: NDArray[np.float32]
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self.images)
 
 
 class ArrayDataset(Dataset[Batch]):
-    """Takes a list of indices and returns a whole batch: far cheaper than collating single pictures."""
+    """Takes a list of indices and returns a whole batch: far cheaper than collating single images."""
 
     def __init__(self, arrays: Arrays) -> None:
         self._tensors = {
@@ -51,7 +51,7 @@ class ArrayDataset(Dataset[Batch]):
         }
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         return len(self._tensors["labels"])
 
     def __getitem__(self, indices: list[int]) -> Batch:
@@ -64,7 +64,7 @@ class BatchSampler(Sampler[list[int]]):
     """Lists of indices; shuffled by (seed, epoch), dealt out to the processes of a distributed run.
 
     Args:
-        size: number of pictures.
+        size: number of images.
         batch_size: per process.
         seed: of the shuffling.
         shuffle: False: in order, nothing dropped.

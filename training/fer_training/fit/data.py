@@ -14,7 +14,7 @@ from fer_training.data.load import load_dataset
 from fer_training.data.protocols import make_folds
 from fer_training.data.readers.ferplus import soft_labels
 from fer_training.data.samples import DatasetError, Samples
-from fer_training.distillation.cross_fitting import part_of_pictures
+from fer_training.distillation.cross_fitting import part_of_images
 from fer_training.distillation.teacher_file import read_teacher
 from fer_training.distillation.vote_model import label_given_votes
 from fer_training.fit.batches import Arrays
@@ -26,9 +26,9 @@ class FitData:
     """What a run trains on and what it is judged by.
 
     Attributes:
-        train: training pictures.
-        validation: validation pictures.
-        leaked: (N_validation,) bool: byte-identical to a picture of the data set's training part.
+        train: training images.
+        validation: validation images.
+        leaked: (N_validation,) bool: byte-identical to an image of the data set's training part.
         labels: class names in output order.
         protocol: the protocol in words, to be printed with every result.
         notes: what was left out and why, one sentence each.
@@ -46,7 +46,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
     """Read, split and clean the data of a recipe.
 
     Raises:
-        DatasetError: the data set is missing, damaged or cannot be split as asked, or a class has no training picture.
+        DatasetError: the data set is missing, damaged or cannot be split as asked, or a class has no training image.
         RecipeError: the recipe asks for a fold that does not exist, or its teacher has other classes.
     """
     samples = load_dataset(recipe.data, label_map=recipe.label_map, targets=recipe.targets, size=recipe.input_size)
@@ -66,10 +66,10 @@ def load_fit_data(recipe: Recipe) -> FitData:
     train = fold.train
     notes = [fold.description]
     if recipe.cross_fit_parts:
-        seen = part_of_pictures(train.hashes(), recipe.cross_fit_parts) != recipe.cross_fit_part
+        seen = part_of_images(train.hashes(), recipe.cross_fit_parts) != recipe.cross_fit_part
         train = train.take(seen)
         notes.append(
-            f"cross-fitting: {int((~seen).sum())} training pictures left out (part {recipe.cross_fit_part} of "
+            f"cross-fitting: {int((~seen).sum())} training images left out (part {recipe.cross_fit_part} of "
             f"{recipe.cross_fit_parts}, from 0); {len(train)} remain"
         )
     if recipe.limit_train:
@@ -77,12 +77,12 @@ def load_fit_data(recipe: Recipe) -> FitData:
         train = train.take(np.sort(chosen))
     empty = [name for name, count in train.class_counts().items() if not count]
     if empty:
-        lost = "".join(f"; {count} pictures were left out: {why}" for why, count in samples.skip_summary().items())
+        lost = "".join(f"; {count} images were left out: {why}" for why, count in samples.skip_summary().items())
         others = [name for name in samples.label_names if name not in empty]
         # With quotes where YAML would take a name for something else.
         listed = yaml.safe_dump(others, default_flow_style=True, allow_unicode=True, width=10_000).strip()
         msg = (
-            f"no training picture shows {', '.join(empty)}: the network would never name it; take more data, a label "
+            f"no training image shows {', '.join(empty)}: the network would never name it; take more data, a label "
             "map without it (paper: contempt, but not neutral), or a YAML file as data with those that are there: "
             f"`- {{path: ..., label_map: {listed}}}`{lost}"
         )
@@ -93,12 +93,12 @@ def load_fit_data(recipe: Recipe) -> FitData:
             "(loss.votes_weight and loss.auxiliary_votes have no effect); put fer2013new.csv beside "
             "fer2013.csv to have them"
         )
-    skips = [f"{count} pictures left out: {reason}" for reason, count in samples.skip_summary().items()]
+    skips = [f"{count} images left out: {reason}" for reason, count in samples.skip_summary().items()]
     arrays = _arrays(train, recipe, training=True)
     known = int(arrays.teacher.any(axis=1).sum())
     if recipe.loss.teacher and known < len(train):
         notes.append(
-            f"the teacher {recipe.loss.teacher} knows {known} of {len(train)} training pictures; the "
+            f"the teacher {recipe.loss.teacher} knows {known} of {len(train)} training images; the "
             "others are learnt from their labels alone (`fer-train distill` makes a teacher of your data)"
         )
     return FitData(

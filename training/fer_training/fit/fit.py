@@ -75,8 +75,8 @@ def fit(
         progress: show a progress bar.
 
     Returns:
-        The final figures, also in `metrics.json`: what `evaluate_probabilities` gives on the validation pictures, and
-        "validation_accuracy", "validation_accuracy_without_leaks" (of "without_leaks" pictures), "epochs",
+        The final figures, also in `metrics.json`: what `evaluate_probabilities` gives on the validation images, and
+        "validation_accuracy", "validation_accuracy_without_leaks" (of "without_leaks" images), "epochs",
         "train_pictures", "protocol", and
         "training_seconds" of all the calls together, up to the last finished epoch of those that were interrupted.
 
@@ -176,7 +176,7 @@ def _check_shares(data: FitData, processes: int) -> None:
     if fewest < processes:
         msg = (
             f"{processes} processes cannot share {len(data.train)} training and {len(data.validation)} validation "
-            f"pictures; start at most {fewest}"
+            f"images; start at most {fewest}"
         )
         raise RecipeError(msg)
 

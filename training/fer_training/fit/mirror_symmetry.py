@@ -1,11 +1,11 @@
 """Networks that give a face and its mirror image the same answer: channels in mirrored pairs.
 
 A group-equivariant network (Cohen and Welling, ICML 2016) for the group of two elements, identity and mirroring:
-channel c + C/2 of every map holds what channel c would hold for the mirrored picture, mirrored. The mean over the last
+channel c + C/2 of every map holds what channel c would hold for the mirrored image, mirrored. The mean over the last
 map then no longer depends on the side. Nothing but the weights knows of it: layers, number of weights and speed are the
 plain network's, and each kernel learns from both sides of every face.
 
-A strided convolution on an even size samples other pixels of the mirrored picture, so there the symmetry is only nearly
+A strided convolution on an even size samples other pixels of the mirrored image, so there the symmetry is only nearly
 exact (arch1 has one, in its residual branch: with fresh weights probabilities differ by up to 0.04), and in some
 networks nothing is left of it (mini_xception, simpler_cnn). arch3 and simple_cnn are exact.
 """
@@ -25,7 +25,7 @@ SYMMETRIC = 1e-3
 
 
 def start_symmetric(network: nn.Module, head: Collection[str]) -> None:
-    """Make a freshly initialised network symmetric, in place, with weights as large as they were.
+    """Make a freshly initialized network symmetric, in place, with weights as large as they were.
 
     Args:
         network: convolutions, batch-norms and layers without weights; a dense layer only as the head behind the average
@@ -56,7 +56,7 @@ def make_symmetric(network: nn.Module, head: Collection[str]) -> None:
     first = True
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            # The picture is its own pair, and so is every class.
+            # The image is its own pair, and so is every class.
             pairs_in = not first and (isinstance(module, nn.Linear) or module.groups == 1)
             pairs_out = name not in head
             first = False

@@ -1,4 +1,4 @@
-"""The training step: network, losses, optimiser and validation figures as a Lightning module."""
+"""The training step: network, losses, optimizer and validation figures as a Lightning module."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from torchmetrics import MeanMetric
 from fer_perception.errors import FerError
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training import architectures
-from fer_training.deployed_network import standardise
+from fer_training.deployed_network import standardize
 from fer_training.distillation.teacher_networks import TeacherNetworks
 from fer_training.fit.augmentation import Augment
 from fer_training.fit.batches import Batch
@@ -46,9 +46,9 @@ class ExpressionModule(pl.LightningModule):
     Args:
         recipe: how to train.
         classes: number of classes of the main output.
-        in_channels: of the pictures.
-        input_size: side of the pictures, pixels.
-        steps_per_epoch: optimiser steps an epoch (for the schedule).
+        in_channels: of the images.
+        input_size: side of the images, pixels.
+        steps_per_epoch: optimizer steps an epoch (for the schedule).
         teachers: networks to learn from (`loss.teacher_networks`), None where the batches bring what is to be learnt.
     """
 
@@ -81,7 +81,7 @@ class ExpressionModule(pl.LightningModule):
             start_symmetric(network, self.head)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.augment = Augment(recipe.augmentation)
-        # The pictures of a step as changed, and the same again while it is passed through a second time.
+        # The images of a step as changed, and the same again while it is passed through a second time.
         self._augmented: Tensor | None = None
         self._second_pass: Tensor | None = None
         names = [f"{part}_{figure}" for part in ("train", "validation") for figure in ("loss", "accuracy")]
@@ -102,8 +102,8 @@ class ExpressionModule(pl.LightningModule):
         return {name: value[: plain[name].shape[0]] if value.ndim else value for name, value in state.items()}
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes + auxiliary) of raw pictures (B, C, H, W) in [0, 255]."""
-        batch = standardise(images.float()).to(memory_format=torch.channels_last)
+        """Logits (B, classes + auxiliary) of raw images (B, C, H, W) in [0, 255]."""
+        batch = standardize(images.float()).to(memory_format=torch.channels_last)
         logits: Tensor = self.network(batch)
         return logits.float()
 
@@ -146,7 +146,7 @@ class ExpressionModule(pl.LightningModule):
     ) -> None:
         """Called by Lightning.
 
-        With sharpness-aware minimisation the gradient is taken twice, the second one counts; mirror symmetry, where
+        With sharpness-aware minimization the gradient is taken twice, the second one counts; mirror symmetry, where
         asked for, is restored after the step.
         """
         radius, closure = self.recipe.optimizer.sam_radius, optimizer_closure
@@ -177,7 +177,7 @@ class ExpressionModule(pl.LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """One batch of validation pictures as they are."""
+        """One batch of validation images as they are."""
         del batch_index
         logits = self(batch["images"].float())[:, : self.classes]
         loss = F.cross_entropy(logits, batch["labels"])
@@ -215,7 +215,7 @@ class ExpressionModule(pl.LightningModule):
         settings = self.recipe.loss
         main = logits[:, : self.classes]
         if settings.teacher_weight > 0:
-            # A picture that the teacher does not know (its row sums to 0; mixed with a known one, to that one's share)
+            # An image that the teacher does not know (its row sums to 0; mixed with a known one, to that one's share)
             # is learnt from its target alone, at full weight.
             share = settings.teacher_weight * teacher.sum(dim=1).round(decimals=4)
             hot = settings.teacher_temperature
@@ -227,12 +227,12 @@ class ExpressionModule(pl.LightningModule):
             loss = F.cross_entropy(main, target)
         if self._auxiliary:
             extra = F.log_softmax(logits[:, self.classes :], dim=1)
-            # Pictures without votes have a row of zeros and add nothing.
+            # Images without votes have a row of zeros and add nothing.
             loss = loss - settings.auxiliary_votes * (votes * extra).sum(dim=1).mean()
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Optimiser and learning-rate schedule of the recipe."""
+        """Optimizer and learning-rate schedule of the recipe."""
         settings = self.recipe.optimizer
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         plain = [p for p in self.network.parameters() if p.ndim <= 1]

@@ -1,4 +1,4 @@
-"""Muon: steps along the orthogonalised momentum of each weight matrix, AdamW for everything else."""
+"""Muon: steps along the orthogonalized momentum of each weight matrix, AdamW for everything else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ITERATIONS = 5
 _ADAMW_RMS = 0.2
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
+def orthogonalized(matrix: Tensor) -> Tensor:
     """The nearest semi-orthogonal matrix, roughly: U V^T of the singular value decomposition U S V^T.
 
     Newton-Schulz iteration of the fifth order, whose only operation is the matrix product.
@@ -37,7 +37,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """MomentUm Orthogonalised by Newton-Schulz (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
+    """MomentUm Orthogonalized by Newton-Schulz (Jordan et al. 2024, "Muon: an optimizer for hidden layers").
 
     A convolution's weight is taken as the matrix (output channels, input channels * kernel). Its update is scaled to
     the size of one of AdamW (Liu et al. 2025, "Muon is scalable for LLM training"), so that learning rate and weight
@@ -89,7 +89,7 @@ class Muon(torch.optim.AdamW):
                 flat = weight.grad.lerp(buffer, momentum).flatten(1)
                 scale = _ADAMW_RMS * max(flat.shape) ** 0.5
                 weight.mul_(1 - lr * float(group["weight_decay"]))
-                weight.add_(orthogonalised(flat).view(weight.shape), alpha=-lr * scale)
+                weight.add_(orthogonalized(flat).view(weight.shape), alpha=-lr * scale)
                 weight.grad = None  # AdamW, which comes now, passes over it.
         super().step()
         return loss

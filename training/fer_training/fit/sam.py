@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: the gradient is taken where the loss nearby is worst (Foret et al. 2021, ICLR)."""
+"""Sharpness-aware minimization: the gradient is taken where the loss nearby is worst (Foret et al. 2021, ICLR)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EPSILON = 1e-12
 
 @contextmanager
 def ascended(network: nn.Module, radius: float) -> Iterator[None]:
-    """Within, every weight with a gradient is moved by `radius` times the normalised gradient of all of them.
+    """Within, every weight with a gradient is moved by `radius` times the normalized gradient of all of them.
 
-    Batch normalisation does not update its running statistics within: they are of the weights that are kept.
+    Batch normalization does not update its running statistics within: they are of the weights that are kept.
 
     Args:
         network: with gradients from a backward pass; they are left as they are.

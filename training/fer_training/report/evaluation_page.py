@@ -1,4 +1,4 @@
-"""The HTML page of an evaluation: one file, pictures inside, nothing loaded from anywhere."""
+"""The HTML page of an evaluation: one file, images inside, nothing loaded from anywhere."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         figures: as from `evaluate_output`.
         output: of the model on the data.
         data: what it was run on.
-        faces: show the most confident mistakes as pictures; without it they are only listed by number.
+        faces: show the most confident mistakes as images; without it they are only listed by number.
     """
     title = with_judge(f"{figures['model']} on {figures['data']}, {figures['split']}", figures)
     low, high = figures["ece_interval"]
     rows: list[tuple[str, Any]] = [
-        ("pictures", figures["n"]),
+        ("images", figures["n"]),
         ("accuracy", figures["accuracy"]),
         ("balanced accuracy", figures["balanced_accuracy"]),
         ("macro F1", figures["macro_f1"]),
@@ -58,7 +58,7 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         ("  of a perfectly calibrated model with these confidences", figures["ece_perfect"]),
         ("temperature", figures["temperature"]),
         ("protocol of training", figures["protocol"]),
-        *((f"pictures skipped: {reason}", count) for reason, count in figures["skipped"].items()),
+        *((f"images skipped: {reason}", count) for reason, count in figures["skipped"].items()),
     ]
     if "cross_fit" in figures:
         rows.append(("cross-fitted (two folds) calibration error", figures["cross_fit"]["ece"]))
@@ -66,8 +66,8 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         rows.append(("  temperature fitted on all", figures["cross_fit"]["temperature"]))
     if "without_training_duplicates" in figures:
         fresh = figures["without_training_duplicates"]
-        rows.append((f"accuracy without {figures['training_duplicates']} pictures also in training", fresh["accuracy"]))
-        rows.append(("  pictures left", fresh["n"]))
+        rows.append((f"accuracy without {figures['training_duplicates']} images also in training", fresh["accuracy"]))
+        rows.append(("  images left", fresh["n"]))
     if "ferplus" in figures and figures["ferplus"]["agreement"] is not None:
         rows.append(
             (f"agreement with the FER+ majority (n {figures['ferplus']['n']})", figures["ferplus"]["agreement"])
@@ -116,7 +116,7 @@ def _per_class(per_class: dict[str, dict[str, Any]]) -> str:
         + [f"<td>{row['support']}</td>"]
         for label, row in per_class.items()
     ]
-    return _columns(("class", "precision", "recall", "F1", "pictures"), rows)
+    return _columns(("class", "precision", "recall", "F1", "images"), rows)
 
 
 def _confusion(confusion: list[list[int]], labels: list[str]) -> str:
@@ -164,11 +164,11 @@ def _mistakes(output: ModelOutput, data: EvaluationData, *, faces: bool) -> str:
             ]
             for index in worst
         ]
-        return "<p>Numbers count the pictures of the split from 0; <code>--faces</code> shows them.</p>" + _columns(
-            ("picture", "label", "predicted", "confidence"), rows
+        return "<p>Numbers count the images of the split from 0; <code>--faces</code> shows them.</p>" + _columns(
+            ("image", "label", "predicted", "confidence"), rows
         )
     shown = "".join(
-        f"<figure><img alt='picture {index}' src='{_data_uri(_thumbnail(data.images[index]))}'><figcaption>"
+        f"<figure><img alt='image {index}' src='{_data_uri(_thumbnail(data.images[index]))}'><figcaption>"
         f"{index}: {escape(names[labels[index]])}, seen as {escape(names[predicted[index]])} "
         f"{probabilities[index].max():.2f}</figcaption></figure>"
         for index in worst

@@ -1,4 +1,4 @@
-"""What the channels of one layer answer to a picture, as arrays and as a picture (the paper's figure of conv2d_4)."""
+"""What the channels of one layer answer to an image, as arrays and as an image (the paper's figure of conv2d_4)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from fer_perception.errors import ConfigError
 from fer_perception.system.files import write_atomically
-from fer_training.deployed_network import standardise
+from fer_training.deployed_network import standardize
 from fer_training.report.figures import png_bytes, set_title
-from fer_training.report.layer_table import summarise
+from fer_training.report.layer_table import summarize
 
 
 def feature_maps(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The output of a layer for one picture.
+    """The output of a layer for one image.
 
     Args:
         network: in evaluation mode, on the CPU.
@@ -37,7 +37,7 @@ def feature_maps(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> ND
     batch = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
     try:
         with torch.no_grad():
-            network(standardise(batch.reshape(1, -1, *image.shape[-2:])))
+            network(standardize(batch.reshape(1, -1, *image.shape[-2:])))
     finally:
         handle.remove()
     maps = caught[0][0].float().numpy()
@@ -49,7 +49,7 @@ def feature_maps(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> ND
 
 def _find_layer(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> str:
     channels = 1 if image.ndim == 2 else image.shape[0]
-    rows = summarise(network, in_channels=channels, input_size=image.shape[-1]).layers
+    rows = summarize(network, in_channels=channels, input_size=image.shape[-1]).layers
     names = [row.name for row in rows if row.name != "softmax"]
     if layer in names:
         return layer
@@ -64,7 +64,7 @@ def _find_layer(network: nn.Module, layer: str, image: NDArray[np.uint8]) -> str
 
 
 def feature_map_figure(maps: NDArray[np.float32], image: NDArray[np.uint8], *, title: str) -> Figure:
-    """The picture and all channels side by side, each channel scaled to its own range.
+    """The image and all channels side by side, each channel scaled to its own range.
 
     Args:
         maps: (C, H, W).

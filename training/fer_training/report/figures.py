@@ -1,4 +1,4 @@
-"""Pictures of results: training curves, confusion matrix, reliability diagram, per-class bars."""
+"""Images of results: training curves, confusion matrix, reliability diagram, per-class bars."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOG = logging.getLogger(__name__)
 _PNG_METADATA: dict[str, Any] = {"Software": None}
 #: Up to so many epochs each is a dot of its own: of one epoch there is no line.
 _DOTTED_EPOCHS = 20
-#: Letters of a title, 10 points high, in an inch; of a class name in its share of a picture.
+#: Letters of a title, 10 points high, in an inch; of a class name in its share of an image.
 _LETTERS_PER_INCH, _LETTERS_PER_CLASS = 10, 12
 
 
@@ -81,7 +81,7 @@ def confusion_png(confusion: Sequence[Sequence[int]], labels: Sequence[str], png
         confusion: (K, K) counts, rows true, columns predicted.
         labels: K class names.
         png: the file to write.
-        title: above the picture.
+        title: above the image.
     """
     _save(confusion_figure(confusion, labels, title=title), png)
 
@@ -98,9 +98,9 @@ def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], 
     dark = _luminance(colormaps["Blues"](share)[..., :3]) < 0.179
     for row in range(len(labels)):
         for column in range(len(labels)):
-            colour = "white" if dark[row, column] else "black"
+            color = "white" if dark[row, column] else "black"
             text = f"{counts[row, column]}\n{share[row, column]:.0%}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+            axes.text(column, row, text, ha="center", va="center", fontsize=8, color=color)
     # A $ in a class name starts no formula.
     axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", parse_math=False)
     axes.set_yticks(range(len(labels)), labels, parse_math=False)
@@ -111,7 +111,7 @@ def confusion_figure(confusion: Sequence[Sequence[int]], labels: Sequence[str], 
 
 
 def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figure:
-    """The reliability diagram as a figure: accuracy over confidence above, how many pictures a bin below."""
+    """The reliability diagram as a figure: accuracy over confidence above, how many images a bin below."""
     count = np.asarray(reliability["count"], dtype=np.int64)
     confidence = np.array([np.nan if v is None else v for v in reliability["confidence"]])
     accuracy = np.array([np.nan if v is None else v for v in reliability["accuracy"]])
@@ -134,21 +134,21 @@ def reliability_figure(reliability: dict[str, Any], *, title: str = "") -> Figur
     axes.grid(alpha=0.3)
     below.bar(edges[:-1], count, width=np.diff(edges), align="edge", edgecolor="white")
     below.set_xlabel("confidence")
-    below.set_ylabel("pictures")
+    below.set_ylabel("images")
     below.set_xlim(0, 1)
     return figure
 
 
 def _wilson(share: NDArray[np.float64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wilson's 95 % interval of shares of n pictures; unlike two standard errors, it is wide where 1 of 1 was right."""
+    """Wilson's 95 % interval of shares of n images; unlike two standard errors, it is wide where 1 of 1 was right."""
     z = 1.96
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return centre - half, centre + half
+    return center - half, center + half
 
 
 def _luminance(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Relative luminance, [0, 1], of sRGB colours (..., 3) in [0, 1]."""
+    """Relative luminance, [0, 1], of sRGB colors (..., 3) in [0, 1]."""
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return np.asarray(linear @ np.array([0.2126, 0.7152, 0.0722]), dtype=np.float64)
 
@@ -170,7 +170,7 @@ def per_class_figure(per_class: dict[str, dict[str, Any]]) -> Figure:
 
 
 def set_title(figure: Figure, title: str) -> None:
-    """Put a title above the picture, in as many lines as its width asks for."""
+    """Put a title above the image, in as many lines as its width asks for."""
     if title:
         letters = int(figure.get_figwidth() * _LETTERS_PER_INCH)
         figure.suptitle(textwrap.fill(title, letters), fontsize=10)
@@ -184,7 +184,7 @@ def png_bytes(figure: Figure) -> bytes:
         figure.savefig(buffer, format="png", metadata=_PNG_METADATA)
     missing = [warning for warning in caught if "missing from font" in str(warning.message)]
     if missing:
-        LOG.warning("the font of matplotlib lacks letters of the class names: pictures show boxes instead of them")
+        LOG.warning("the font of matplotlib lacks letters of the class names: images show boxes instead of them")
     for warning in caught:
         if warning not in missing:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

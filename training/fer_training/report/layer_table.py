@@ -1,4 +1,4 @@
-"""A network as the table of its layers, counted as the papers count: batch normalisation has four numbers a channel."""
+"""A network as the table of its layers, counted as the papers count: batch normalization has four numbers a channel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LayerRow:
         name: path of the module in the network, as in its state dict; "softmax" for the last row.
         type: class of the module.
         output_shape: without the batch: (C, H, W), (T, d) or (K,).
-        parameters: weights, biases and, for batch normalisation, running means and variances.
+        parameters: weights, biases and, for batch normalization, running means and variances.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Summary:
     Attributes:
         total: all parameters, running statistics included.
         trainable: those that training changes by gradient.
-        multiply_adds: for one picture.
+        multiply_adds: for one image.
         layers: rows in the order of execution.
     """
 
@@ -78,8 +78,8 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
     return trainable + fixed + statistics, trainable
 
 
-def summarise(network: nn.Module, *, in_channels: int = 1, input_size: int = 48) -> Summary:
-    """Run a blank picture through a network and note what every layer does.
+def summarize(network: nn.Module, *, in_channels: int = 1, input_size: int = 48) -> Summary:
+    """Run a blank image through a network and note what every layer does.
 
     Args:
         network: (B, in_channels, input_size, input_size) -> logits (B, K); its mode is left as it was.
@@ -100,12 +100,12 @@ def summarise(network: nn.Module, *, in_channels: int = 1, input_size: int = 48)
     }
     training = network.training
     device = next(network.parameters()).device
-    picture = torch.zeros(1, in_channels, input_size, input_size, device=device)
+    image = torch.zeros(1, in_channels, input_size, input_size, device=device)
     counter = FlopCounterMode(display=False)
     try:
         network.eval()
         with torch.no_grad(), counter:
-            logits = network(picture)
+            logits = network(image)
     finally:
         network.train(training)
         for handle in handles:

@@ -45,7 +45,7 @@ class CardSource:
         size: of the file, bytes.
         graph_values: numbers in the graph's weights, whatever their precision (batch norms folded).
         evaluations: title -> figures as from `evaluate_output`.
-        crop_image: link to the picture of the crop alignment, relative to the card; "" for none.
+        crop_image: link to the image of the crop alignment, relative to the card; "" for none.
         version: precision and origin of an FP16 or INT8 version, as Markdown; "" for the FP32 file.
     """
 
@@ -67,7 +67,7 @@ def read_card_source(
         model: the ONNX file.
         card: where the card will lie; links are relative to it.
         evaluations: files of `fer-train evaluate --json`; none: the figures recorded in the model.
-        crop_image: picture of the crop alignment.
+        crop_image: image of the crop alignment.
 
     Raises:
         ModelError: not a model of this project, no figures, an evaluation that is damaged or of another model, or two
@@ -126,8 +126,8 @@ def model_card(source: CardSource) -> str:
                 ["format", "ONNX opset 17, IR version 8, one file"],
                 ["input", f"`images`, float32 (N, {channels}, {height}, {width}), raw gray values 0 to 255, any N"],
                 ["output", f"`probabilities`, float32 (N, {len(metadata.labels)}), rows sum to 1"],
-                ["inside the graph", f"{metadata.normalisation}, softmax at temperature {metadata.temperature:.4f}"],
-                ["licence", "Apache-2.0 (the weights; the training data has its own terms, see below)"],
+                ["inside the graph", f"{metadata.normalization}, softmax at temperature {metadata.temperature:.4f}"],
+                ["license", "Apache-2.0 (the weights; the training data has its own terms, see below)"],
                 ["source commit", f"`{metadata.source_commit or 'unknown'}`"],
             ],
         ),
@@ -160,37 +160,37 @@ others: to mirror a smile, to notice a puzzled or annoyed look and ask. The prob
 manager can weigh them: of all answers given with 0.7, about 70 in 100 agreed with the annotators."""
 
 _VOTES_LIMIT = """\
-- **Faces that people disagree about.** The temperature was fitted on pictures with a majority of the votes; on others
+- **Faces that people disagree about.** The temperature was fitted on images with a majority of the votes; on others
   the answers are too sure."""
 
 _LIMITS = """\
 - **An expression is not a feeling.** People smile without joy and are sad without showing it; what a face means depends
-  on the situation, the person and the culture. The classes are names that annotators gave to pictures.
+  on the situation, the person and the culture. The classes are names that annotators gave to images.
 - **No decisions about people.** Not for hiring, schooling, policing, insurance, health, credit, or judging honesty or
   attention. In the European Union emotion recognition at work and in schools is prohibited with few exceptions
   (Regulation (EU) 2024/1689, Article 5).
 - **Conditions.** Trained on {width}x{height} gray crops; profile views, faces below about {small} pixels, motion blur
   and strong back-light are out of its range. `Emotion.quality` says how far a crop can be trusted.
-- **Calibration holds for pictures like the validation set.** In another setting confidences may be too high."""
+- **Calibration holds for images like the validation set.** In another setting confidences may be too high."""
 
 
 _FER2013_LIMITS = """\
 - **Label noise.** FER2013 was collected by web search for emotion words; its authors measured people at about 65 %
   agreement with its labels (Goodfellow et al. 2013), so no model can agree with all of them. The FER+ figures below,
   where given, are from ten annotators.
-- **Bias.** Pictures from a web search do not represent everybody: the data says nothing about age, skin tone, gender,
+- **Bias.** Images from a web search do not represent everybody: the data says nothing about age, skin tone, gender,
   head scarves, glasses or masks, and nothing here measures for whom the model does worse. Test it on the people who
   will stand in front of your robot.
 - **Rare classes.** `disgusted` has few examples in training and validation; see its row below before relying on it."""
 
 
 def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
-    # Figures of the temperature fitted on these very pictures would flatter: show the cross-fitted ones if there are.
+    # Figures of the temperature fitted on these very images would flatter: show the cross-fitted ones if there are.
     pooled = figures.get("cross_fit", figures)
     cross_fitted = "cross_fit" in figures or "temperatures" in figures
     fitted = "two-fold cross-fitted temperature" if cross_fitted else "as shipped"
     rows = [
-        ["pictures", str(figures["n"])],
+        ["images", str(figures["n"])],
         ["accuracy", _percent(figures["accuracy"])],
         ["balanced accuracy", _percent(figures["balanced_accuracy"])],
         ["macro F1", f"{figures['macro_f1']:.3f}"],
@@ -205,11 +205,11 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
         fresh = figures["without_training_duplicates"]
         copies = figures["training_duplicates"]
         rows.append(
-            [f"accuracy without the {copies} pictures that the raw training set repeats", _percent(fresh["accuracy"])]
+            [f"accuracy without the {copies} images that the raw training set repeats", _percent(fresh["accuracy"])]
         )
     ferplus = figures.get("ferplus") or {}
     if ferplus.get("agreement") is not None:
-        rows.append([f"agreement with the FER+ majority ({ferplus['n']} pictures)", _percent(ferplus["agreement"])])
+        rows.append([f"agreement with the FER+ majority ({ferplus['n']} images)", _percent(ferplus["agreement"])])
         rows.append(["KL divergence from the FER+ votes (temperature as shipped)", f"{ferplus['kl']:.3f} nats"])
     # The metadata's JSON has sorted keys, so the order of classes comes from the list.
     names = figures["labels"]
@@ -226,7 +226,7 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
             f"### {title}",
             f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.{judged}",
             markdown_table(["figure", "value"], rows),
-            markdown_table(["class", "precision", "recall", "F1", "pictures"], classes),
+            markdown_table(["class", "precision", "recall", "F1", "images"], classes),
             "Confusions: rows are the labels, columns what the model said.",
             markdown_table(["label", *names], confusion),
         ]
@@ -237,7 +237,7 @@ def _crops(metadata: ModelMetadata, image: str) -> str:
     points = ("right eye", "left eye", "nose", "right mouth corner", "left mouth corner")
     rows = [[name, f"{x:.1f}", f"{y:.1f}"] for name, (x, y) in zip(points, metadata.landmark_template, strict=True)]
     text = (
-        "The model expects faces aligned like its training pictures: a similarity transform brings the five "
+        "The model expects faces aligned like its training images: a similarity transform brings the five "
         "landmarks as near as possible to these places in the crop (pixels; right and left are the person's own)."
     )
     parts = [text, markdown_table(["landmark", "x", "y"], rows)]
@@ -252,16 +252,16 @@ def _training(metadata: ModelMetadata, recipe: Mapping[str, Any], evaluations: M
         if _is_fer2013(recipe)
         else f"`{recipe.get('data', 'unknown')}`"
     )
-    clean = "; protocol `clean`: pictures that also occur in validation are left out of training"
+    clean = "; protocol `clean`: images that also occur in validation are left out of training"
     parts = [
-        f"Data: {data}{clean if recipe.get('protocol') == 'clean' else ''}. The pictures are not part of this "
-        "repository. Where the recipe uses FER+ votes: Barsoum et al. 2016, MIT licence."
+        f"Data: {data}{clean if recipe.get('protocol') == 'clean' else ''}. The images are not part of this "
+        "repository. Where the recipe uses FER+ votes: Barsoum et al. 2016, MIT license."
     ]
     chosen = sorted({str(figures.get("split", "")) for figures in evaluations.values()} - {""})
     if "validation" in chosen:
         parts.append(
             "The validation split also chose the recipe and fitted the temperature, so expect slightly less on "
-            "new pictures."
+            "new images."
         )
     if metadata.recipe:
         parts.append(f"The resolved recipe:\n\n```yaml\n{metadata.recipe.strip()}\n```")
@@ -316,7 +316,7 @@ def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def _before_calibration(metadata: ModelMetadata, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What the export recorded of the same pictures and an evaluation of the exported file cannot know."""
+    """What the export recorded of the same images and an evaluation of the exported file cannot know."""
     recorded = metadata.metrics.get(str(figures.get("split")))
     if not isinstance(recorded, dict) or "ece_before_calibration" not in recorded:
         return {}
@@ -338,10 +338,10 @@ def _version(props: Mapping[str, str]) -> str:
 
 
 def _graph_values(model: onnx.ModelProto) -> int:
-    """Numbers in the weights: not the shapes and indices (int64), nor the scales and zero points of quantisation."""
+    """Numbers in the weights: not the shapes and indices (int64), nor the scales and zero points of quantization."""
     kinds = onnx.TensorProto
     weights = {kinds.FLOAT, kinds.FLOAT16, kinds.INT8, kinds.UINT8, kinds.INT32}
-    quantisation = {
+    quantization = {
         name
         for node in model.graph.node
         if node.op_type in {"QuantizeLinear", "DequantizeLinear"}
@@ -350,7 +350,7 @@ def _graph_values(model: onnx.ModelProto) -> int:
     return sum(
         int(np.prod(tensor.dims))
         for tensor in model.graph.initializer
-        if tensor.data_type in weights and tensor.name not in quantisation
+        if tensor.data_type in weights and tensor.name not in quantization
     )
 
 

@@ -15,7 +15,7 @@ class Published:
         data_set: key of the data set: fer2013, ckplus, jaffe, imed.
         accuracy: per cent, or None.
         parameters: as printed, or None.
-        measured_on: which pictures.
+        measured_on: which images.
         cited: True: a figure of another work that the papers quote; False: the authors' own network.
         source: who printed it.
     """
@@ -30,7 +30,7 @@ class Published:
     source: str
 
 
-_PRIVATE_TEST = "PrivateTest, 3,589 pictures"
+_PRIVATE_TEST = "PrivateTest, 3,589 images"
 
 PUBLISHED: tuple[Published, ...] = (
     Published(
@@ -39,7 +39,7 @@ PUBLISHED: tuple[Published, ...] = (
         "fer2013",
         70.3,
         293_951,
-        "7,178 held-out pictures, which also chose the model",
+        "7,178 held-out images, which also chose the model",
         False,
         "the paper of ARCH-1 to ARCH-4",
     ),

@@ -20,11 +20,11 @@ BLOCK = "results"
 _NOTE = """\
 `fer2013_trainval.npz` holds Training and PublicTest (validation) of `fer2013.csv` with the FER+ votes. Ours: one crop,
 no test-time augmentation, on the validation split, which also chose the recipe; protocol `clean`: trained without the
-pictures that validation repeats. "Without repeats" leaves out the validation pictures that the raw training split
+images that validation repeats. "Without repeats" leaves out the validation images that the raw training split
 repeats. "FER+ majority": judged by the majority of the ten FER+ votes, a far cleaner label than FER2013's own, so that
 such a figure compares with others of its kind only. NLL and ECE (15 bins) are those of a two-fold cross-fitted
 temperature; in brackets the ECE that a perfectly calibrated model with the same confidences would show. The published
-figures are as published, **on other pictures** than ours: good for a comparison to a point or so, not for a ranking."""
+figures are as published, **on other images** than ours: good for a comparison to a point or so, not for a ranking."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def results_table(results: Sequence[ModelResult]) -> str:
         if row.data_set == "fer2013" and row.accuracy is not None
     ]
     header = [
-        "model", "classes", "parameters", "pictures", "accuracy", "without repeats", "NLL", "ECE (perfect)", "size",
-        "protocol", "licence",
+        "model", "classes", "parameters", "images", "accuracy", "without repeats", "NLL", "ECE (perfect)", "size",
+        "protocol", "license",
     ]  # fmt: skip
     return "\n\n".join(
         [

@@ -1,8 +1,8 @@
 """The temporal part of the benchmark: what filtering over time gains, and what it costs in delay.
 
 Expressions change at known times on several faces at once; frames come at 5 to 60 Hz with drops. What the network
-says of each frame is drawn from held-out pictures, whose errors persist so that neighbouring frames (33 ms apart) err
-with a correlation of 0, 0.5 or 0.9. Settings are fitted (`temporal_fit`) on one half of the pictures with other
+says of each frame is drawn from held-out images, whose errors persist so that neighboring frames (33 ms apart) err
+with a correlation of 0, 0.5 or 0.9. Settings are fitted (`temporal_fit`) on one half of the images with other
 seeds; this reports on the other half.
 """
 
@@ -21,7 +21,7 @@ from fer_perception.benchmark.temporal.expression_sequences import (
 from fer_perception.benchmark.temporal.face_worlds import WORLDS
 from fer_perception.benchmark.temporal.frame_outputs import (
     FrameOutputs,
-    from_pictures,
+    from_images,
     halves,
     held_out_file,
     synthetic,
@@ -60,17 +60,17 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
     """Measure every filter under every condition.
 
     Args:
-        quick: fewer faces, less time and fewer views of each picture.
+        quick: fewer faces, less time and fewer views of each image.
         progress: told about every condition.
 
     Returns:
         temporal.<filter>.<hz>.r<0|50|90>.{accuracy,excess_flips_per_min,delay_ms,delay_p95_ms,ece}, the measured error
-        correlations temporal.r<0|50|90>.error_correlation, temporal.pictures (0 where the outputs are synthetic), and
+        correlations temporal.r<0|50|90>.error_correlation, temporal.images (0 where the outputs are synthetic), and
         temporal.tracking.<world>.<hz>.{id_switches,fragments,mota}.
     """
-    (_, outputs), pictures = network_outputs(views=4 if quick else 8, progress=progress)
+    (_, outputs), images = network_outputs(views=4 if quick else 8, progress=progress)
     faces, seconds = (6, 60.0) if quick else (24, 120.0)
-    figures = {"temporal.pictures": float(pictures), **_tracking(seeds=2 if quick else 10)}
+    figures = {"temporal.images": float(images), **_tracking(seeds=2 if quick else 10)}
     for correlation in CORRELATIONS:
         for rate, sequences in conditions(outputs, correlation, faces=faces, seconds=seconds, seed=REPORT_SEED):
             if rate == 30:
@@ -115,23 +115,21 @@ def compare(sequences: Sequences, rate: int, correlation: float, settings: Pipel
 
 
 def network_outputs(*, views: int, progress: Progress) -> tuple[tuple[FrameOutputs, FrameOutputs], int]:
-    """Outputs to fit on and to report on, and how many pictures they are from.
+    """Outputs to fit on and to report on, and how many images they are from.
 
-    The shipped model on the held-out pictures where both are there, else synthetic outputs (and 0 pictures).
+    The shipped model on the held-out images where both are there, else synthetic outputs (and 0 images).
     """
     archive = held_out_file()
     try:
         classifier = create_classifier(PipelineSettings().model, backend="onnxruntime", threads=1)
     except ModelError as err:
         progress(f"temporal: synthetic network outputs, because {err}")
-        return halves(*synthetic(pictures=6000, views=views, seed=0)), 0
+        return halves(*synthetic(images=6000, views=views, seed=0)), 0
     try:
         if archive is None:
-            progress(
-                "temporal: synthetic network outputs, because there are no held-out pictures (FER_DATA names them)"
-            )
-            return halves(*synthetic(pictures=6000, views=views, seed=0)), 0
-        outputs, fingerprints = from_pictures(classifier, archive, views=views, seed=0, progress=progress)
+            progress("temporal: synthetic network outputs, because there are no held-out images (FER_DATA names them)")
+            return halves(*synthetic(images=6000, views=views, seed=0)), 0
+        outputs, fingerprints = from_images(classifier, archive, views=views, seed=0, progress=progress)
     finally:
         classifier.close()
     return halves(outputs, fingerprints), len(outputs.labels)

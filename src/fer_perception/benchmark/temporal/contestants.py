@@ -15,7 +15,7 @@ from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.temporal.label_decision import LabelDecision
 from fer_perception.temporal.smoother import FILTERS, create_decision, create_filter
 
-#: So many faces share one picture, and the window of the rival that has one for all.
+#: So many faces share one image, and the window of the rival that has one for all.
 FACES_AT_ONCE = 3
 #: Labels in the window of the rivals that take the most frequent one.
 WINDOW = 10
@@ -44,7 +44,7 @@ def raw(sequences: Sequences) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
 
 
 def mode_of_shared_window(sequences: Sequences) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """The most frequent of the last `WINDOW` labels in one window that all faces of a picture share."""
+    """The most frequent of the last `WINDOW` labels in one window that all faces of an image share."""
     single = sequences.probabilities.argmax(axis=-1)
     faces, frames = single.shape
     scores = np.empty(sequences.probabilities.shape)

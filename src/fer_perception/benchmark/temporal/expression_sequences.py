@@ -13,7 +13,7 @@ from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs
 DWELL_MEDIAN, DWELL_SIGMA = 1.6, 0.7
 #: ... these limits, s.
 DWELL_LIMITS = (0.5, 5.0)
-#: How long one picture of a face persists, s, before `hold_scale` (uniform).
+#: How long one image of a face persists, s, before `hold_scale` (uniform).
 HOLD_LIMITS = (0.1, 1.0)
 #: Share of the frames that never arrive, and how far the others are off their time, in periods.
 DROPPED, STAMP_JITTER = 0.1, 0.1
@@ -48,7 +48,7 @@ class Sequences:
 def hold_scale(outputs: FrameOutputs, correlation: float) -> float:
     """By what `HOLD_LIMITS` must be multiplied for this error correlation at `REFERENCE_LAG`.
 
-    0 stands for a new picture in every frame.
+    0 stands for a new image in every frame.
     """
     if correlation <= 0.0:
         return 0.0
@@ -64,7 +64,7 @@ def hold_scale(outputs: FrameOutputs, correlation: float) -> float:
 
 
 def _shared_time(scale: float) -> float:
-    """Share of all pairs of frames `REFERENCE_LAG` apart that show the same picture."""
+    """Share of all pairs of frames `REFERENCE_LAG` apart that show the same image."""
     held = scale * np.linspace(*HOLD_LIMITS, 2001)
     dwell = _dwell_times(np.random.default_rng(0), 4000)
     share = 1.0
@@ -79,7 +79,7 @@ def make_sequences(
     """Draw sequences.
 
     Args:
-        outputs: the pictures to draw from.
+        outputs: the images to draw from.
         faces: F.
         seconds: length.
         rate: frames per s before drops.
@@ -101,8 +101,8 @@ def make_sequences(
         segment = np.searchsorted(starts, stamps, side="right") - 1
         truth[face] = segments[segment]
         chances = [by_class[k] for k in segments]
-        pictures, phases = _pictures(rng, stamps, starts, chances, scale)
-        probabilities[face] = outputs.at(pictures, stamps + phases)
+        images, phases = _images(rng, stamps, starts, chances, scale)
+        probabilities[face] = outputs.at(images, stamps + phases)
         changes.append(starts)
     return Sequences(stamps, truth, probabilities, changes, seconds)
 
@@ -128,7 +128,7 @@ def _dwell_times(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
 def _plan_face(
     rng: np.random.Generator, frequency: NDArray[np.float64], seconds: float
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Start times (the first is 0) and classes of a face's expressions; neighbours differ."""
+    """Start times (the first is 0) and classes of a face's expressions; neighbors differ."""
     times = _dwell_times(rng, int(seconds / DWELL_LIMITS[0]) + 2)
     starts = np.concatenate([[0.0], np.cumsum(times)])
     starts = starts[starts < seconds]
@@ -141,18 +141,18 @@ def _plan_face(
     return starts, segments
 
 
-def _pictures(
+def _images(
     rng: np.random.Generator,
     stamps: NDArray[np.float64],
     starts: NDArray[np.float64],
     chances: list[NDArray[np.intp]],
     scale: float,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """(T,) index of the picture each frame shows and (T,) what is added to its stamp for the time of its wobble.
+    """(T,) index of the image each frame shows and (T,) what is added to its stamp for the time of its wobble.
 
-    `chances` are the pictures each segment draws from.
+    `chances` are the images each segment draws from.
     """
-    pictures = np.empty(len(stamps), dtype=np.intp)
+    images = np.empty(len(stamps), dtype=np.intp)
     phases = np.empty(len(stamps))
     segment = np.searchsorted(starts, stamps, side="right") - 1
     current, until = -1, 0.0
@@ -161,10 +161,10 @@ def _pictures(
             current = int(segment[i])
             until = starts[current]
         if scale <= 0.0:
-            pictures[i], phases[i] = rng.choice(chances[current]), rng.random()
+            images[i], phases[i] = rng.choice(chances[current]), rng.random()
             continue
         while until <= stamp:
             shown, phase = rng.choice(chances[current]), rng.random()
             until += scale * rng.uniform(*HOLD_LIMITS)
-        pictures[i], phases[i] = shown, phase
-    return pictures, phases
+        images[i], phases[i] = shown, phase
+    return images, phases

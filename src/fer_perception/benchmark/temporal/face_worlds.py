@@ -1,4 +1,4 @@
-"""Faces with known identities that move through a picture, and what an imperfect detector finds of them."""
+"""Faces with known identities that move through an image, and what an imperfect detector finds of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_perception.pipeline_types import Detection
 
-#: The picture the faces move in, pixels.
+#: The image the faces move in, pixels.
 WIDTH, HEIGHT = 1280, 720
 #: Where landmarks lie in a face box: right eye, left eye, nose, right and left mouth corner.
 _SHAPE = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.78], [0.65, 0.78]])
@@ -18,11 +18,11 @@ _SHAPE = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.78], [0.65, 0.78
 
 @dataclass(frozen=True)
 class World:
-    """F faces in T pictures.
+    """F faces in T images.
 
     Attributes:
         stamps: (T,) s.
-        boxes: (F, T, 4) true x, y, width, height; NaN where the face is not in the picture.
+        boxes: (F, T, 4) true x, y, width, height; NaN where the face is not in the image.
         visible: (F, T) whether a perfect detector could see it.
     """
 
@@ -38,7 +38,7 @@ def _world(rate: float, seconds: float, path: Callable[[NDArray[np.float64]], ND
 
 
 def _boxes(x: NDArray[np.float64], y: NDArray[np.float64], size: float) -> NDArray[np.float64]:
-    """(T, 4) boxes of a face with its centre at x, y (T,)."""
+    """(T, 4) boxes of a face with its center at x, y (T,)."""
     return np.stack([x - size / 2, y - 0.6 * size, np.full_like(x, size), np.full_like(x, 1.2 * size)], axis=-1)
 
 
@@ -102,11 +102,11 @@ WORLDS: dict[str, Callable[[float], World]] = {"passing": passing, "meeting": me
 def detect(
     world: World, frame: int, rng: np.random.Generator, *, dropped: float = 0.2, jitter: float = 0.05
 ) -> tuple[list[Detection], list[int]]:
-    """What a detector finds in one picture, in random order.
+    """What a detector finds in one image, in random order.
 
     Args:
         world: the truth.
-        frame: index of the picture.
+        frame: index of the image.
         rng: chance.
         dropped: share of the faces that are missed.
         jitter: standard deviation of each side of a box, in widths of the face; the landmarks have half of it.

@@ -1,4 +1,4 @@
-"""What the expression network says of single frames: outputs of held-out pictures under jitter, or synthetic ones."""
+"""What the expression network says of single frames: outputs of held-out images under jitter, or synthetic ones."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FrameOutputs:
-    """Outputs of a network for pictures of known class.
+    """Outputs of a network for images of known class.
 
     Attributes:
-        probabilities: (M, J, K) float64: J views of each of M pictures, neighbours on a loop of small movements.
+        probabilities: (M, J, K) float64: J views of each of M images, neighbors on a loop of small movements.
         labels: (M,) index of the true class.
         source: where they come from, for people.
     """
@@ -46,11 +46,11 @@ class FrameOutputs:
         wrong = self.probabilities.argmax(axis=-1) != self.labels[:, None]
         return np.array([wrong[self.labels == k].mean() for k in range(self.probabilities.shape[-1])])
 
-    def at(self, pictures: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the network says of pictures at times of their wobble.
+    def at(self, images: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the network says of images at times of their wobble.
 
         Args:
-            pictures: (N,) index of the picture.
+            images: (N,) index of the image.
             times: (N,) s.
 
         Returns:
@@ -60,27 +60,27 @@ class FrameOutputs:
         place = times / WOBBLE_TIME % 1.0 * views
         before = np.minimum(place.astype(np.intp), views - 1)
         share = (place - before)[:, None]
-        first, second = self.probabilities[pictures, before], self.probabilities[pictures, (before + 1) % views]
+        first, second = self.probabilities[images, before], self.probabilities[images, (before + 1) % views]
         mixed = np.maximum(first, 1e-9) ** (1.0 - share) * np.maximum(second, 1e-9) ** share
         return np.asarray(mixed / mixed.sum(axis=-1, keepdims=True))
 
     def view_correlation(self, lag: float) -> float:
-        """Correlation of the errors of frames of one picture `lag` s apart, class error rates taken out."""
-        pictures = np.repeat(np.arange(len(self.labels)), 8)
-        times = np.random.default_rng(0).uniform(0.0, WOBBLE_TIME, len(pictures))
-        truth = self.labels[pictures]
+        """Correlation of the errors of frames of one image `lag` s apart, class error rates taken out."""
+        images = np.repeat(np.arange(len(self.labels)), 8)
+        times = np.random.default_rng(0).uniform(0.0, WOBBLE_TIME, len(images))
+        truth = self.labels[images]
         first, second = (
-            (self.at(pictures, t).argmax(axis=-1) != truth) - self.error_rate[truth] for t in (times, times + lag)
+            (self.at(images, t).argmax(axis=-1) != truth) - self.error_rate[truth] for t in (times, times + lag)
         )
         return float((first * second).mean() / (first**2).mean())
 
     def part(self, mask: NDArray[np.bool_]) -> FrameOutputs:
-        """The pictures where `mask` (M,) is set."""
+        """The images where `mask` (M,) is set."""
         return FrameOutputs(self.probabilities[mask], self.labels[mask], self.source)
 
 
 def halves(outputs: FrameOutputs, fingerprints: NDArray[np.uint8]) -> tuple[FrameOutputs, FrameOutputs]:
-    """Split by the lowest bit of each picture's fingerprint: the half to fit on and the half to report on."""
+    """Split by the lowest bit of each image's fingerprint: the half to fit on and the half to report on."""
     odd = (fingerprints & 1).astype(bool)
     return outputs.part(~odd), outputs.part(odd)
 
@@ -92,12 +92,12 @@ def held_out_file() -> Path | None:
     return path if path.is_file() else None
 
 
-def from_pictures(
+def from_images(
     classifier: Classifier, archive: Path, *, views: int, seed: int, progress: Progress
 ) -> tuple[FrameOutputs, NDArray[np.uint8]]:
-    """Classify wobbling views of the validation pictures.
+    """Classify wobbling views of the validation images.
 
-    Pictures that are also among the training pictures, and pictures without a label, are left out.
+    Images that are also among the training images, and images without a label, are left out.
 
     Args:
         classifier: with the labels of `LABELS`, in that order.
@@ -107,15 +107,13 @@ def from_pictures(
         progress: told how far it is.
 
     Returns:
-        The outputs and a fingerprint (0-255) of each picture.
+        The outputs and a fingerprint (0-255) of each image.
 
     Raises:
         FerError: the archive is not what it should be, or the classifier has other labels.
     """
     if tuple(classifier.metadata.labels) != LABELS:
-        msg = (
-            f"the model has the labels {classifier.metadata.labels}; the pictures have {LABELS}: use a model with these"
-        )
+        msg = f"the model has the labels {classifier.metadata.labels}; the images have {LABELS}: use a model with these"
         raise FerError(msg)
     try:
         with np.load(archive, allow_pickle=False) as data:
@@ -138,20 +136,20 @@ def from_pictures(
         moved = _moved(images, np.cos(angle) * wave[0] + np.sin(angle) * wave[1])
         noisy = moved + rng.normal(0.0, NOISE, moved.shape)
         probabilities[:, view] = classifier.classify(np.clip(noisy, 0.0, 255.0).astype(np.float32))
-        progress(f"view {view + 1} of {views} of {len(images)} pictures classified")
+        progress(f"view {view + 1} of {views} of {len(images)} images classified")
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return FrameOutputs(probabilities, labels, f"{classifier.metadata.model_id} on {len(images)} held-out pictures"), (
+    return FrameOutputs(probabilities, labels, f"{classifier.metadata.model_id} on {len(images)} held-out images"), (
         fingerprints
     )
 
 
 def _moved(images: NDArray[np.uint8], movements: NDArray[np.float64]) -> NDArray[np.float32]:
-    """(N, 1, 48, 48) float32: each picture shifted, turned, zoomed and with its contrast changed."""
+    """(N, 1, 48, 48) float32: each image shifted, turned, zoomed and with its contrast changed."""
     side = images.shape[-1]
-    centre = (side - 1) / 2.0
+    center = (side - 1) / 2.0
     batch = np.empty((len(images), 1, side, side), dtype=np.float32)
     for i, (image, (x, y, angle, zoom, contrast)) in enumerate(zip(images, movements, strict=True)):
-        matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, 1.0 + zoom), dtype=np.float64)
+        matrix = np.asarray(cv2.getRotationMatrix2D((center, center), angle, 1.0 + zoom), dtype=np.float64)
         matrix[:, 2] += (x, y)
         moved = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         mean = float(moved.mean())
@@ -159,32 +157,32 @@ def _moved(images: NDArray[np.uint8], movements: NDArray[np.float64]) -> NDArray
     return batch
 
 
-def synthetic(*, pictures: int, views: int, seed: int) -> tuple[FrameOutputs, NDArray[np.uint8]]:
+def synthetic(*, images: int, views: int, seed: int) -> tuple[FrameOutputs, NDArray[np.uint8]]:
     """Outputs of an imagined network: perfectly calibrated, right in about two frames of three.
 
-    The class of each picture is drawn from the probabilities of its first view, which makes these calibrated.
+    The class of each image is drawn from the probabilities of its first view, which makes these calibrated.
 
     Args:
-        pictures: M.
+        images: M.
         views: J, at least 2.
         seed: decides everything.
 
     Returns:
-        The outputs and a random fingerprint (0-255) of each picture.
+        The outputs and a random fingerprint (0-255) of each image.
     """
     rng = np.random.default_rng(seed)
     prior = training_prior(LABELS)
     classes = len(LABELS)
-    seen_as = rng.choice(classes, pictures, p=prior)
-    logits = np.log(prior) + rng.normal(0.0, 1.0, (pictures, classes))
-    logits[np.arange(pictures), seen_as] += rng.gamma(2.0, 1.4, pictures)
+    seen_as = rng.choice(classes, images, p=prior)
+    logits = np.log(prior) + rng.normal(0.0, 1.0, (images, classes))
+    logits[np.arange(images), seen_as] += rng.gamma(2.0, 1.4, images)
     probabilities = _softmax(logits)
-    labels = (probabilities.cumsum(axis=1) > rng.random((pictures, 1))).argmax(axis=1)
+    labels = (probabilities.cumsum(axis=1) > rng.random((images, 1))).argmax(axis=1)
     angle = 2.0 * np.pi * np.arange(views)[:, None] / views
-    wave = rng.normal(0.0, 0.25, (2, pictures, 1, classes))
+    wave = rng.normal(0.0, 0.25, (2, images, 1, classes))
     wobble = (np.cos(angle) - 1.0) * wave[0] + np.sin(angle) * wave[1]
-    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{pictures} synthetic pictures")
-    return outputs, rng.integers(0, 256, pictures, dtype=np.uint8)
+    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{images} synthetic images")
+    return outputs, rng.integers(0, 256, images, dtype=np.uint8)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,8 +18,8 @@ class IdentityMeasures:
     Attributes:
         id_switches: how often a face came back under another id than it had before.
         fragments: how often a face that was visible and followed was not reported any more and then followed again.
-        missed: pictures in which a visible face was not reported, summed over faces.
-        false_tracks: reported faces that were no face, summed over pictures.
+        missed: images in which a visible face was not reported, summed over faces.
+        false_tracks: reported faces that were no face, summed over images.
         mota: 1 - (missed + false_tracks + id_switches) / faces to be seen.
     """
 
@@ -69,11 +69,11 @@ def _owners(world: World, frame: int, tracks: Sequence[Track], faces: Sequence[i
     """The true face of each track: of its detection, else the nearest one without a track within half a face width."""
     owners: list[int | None] = [None if t.detection_index is None else faces[t.detection_index] for t in tracks]
     taken = {face for face in owners if face is not None}
-    centres = world.boxes[:, frame, :2] + 0.5 * world.boxes[:, frame, 2:]
+    centers = world.boxes[:, frame, :2] + 0.5 * world.boxes[:, frame, 2:]
     for i, track in enumerate(tracks):
         if owners[i] is not None:
             continue
-        away = np.linalg.norm(centres - (track.box[:2] + 0.5 * track.box[2:]), axis=1) / world.boxes[:, frame, 2]
+        away = np.linalg.norm(centers - (track.box[:2] + 0.5 * track.box[2:]), axis=1) / world.boxes[:, frame, 2]
         for face in np.argsort(away):
             if away[face] < 0.5 and face not in taken:
                 owners[i] = int(face)

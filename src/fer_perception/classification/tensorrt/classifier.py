@@ -25,7 +25,7 @@ from fer_perception.inference.tensorrt.cuda_device import CudaDevice
 from fer_perception.inference.tensorrt.engine_cache import EngineCache, default_cache_directory
 from fer_perception.inference.tensorrt.engine_key import BUILDERS, EngineKey
 from fer_perception.inference.tensorrt.inspector import UNKNOWN, engine_precision
-from fer_perception.inference.tensorrt.library import foreign_errors, import_tensorrt, make_logger
+from fer_perception.inference.tensorrt.library import import_tensorrt, library_errors, make_logger
 from fer_perception.inference.tensorrt.version import BuildPlan, build_plan
 from fer_perception.model_files.metadata import FP32_SHA256_KEY, ModelMetadata
 from fer_perception.model_files.onnx_file import ModelFile, read_model_file, version_path
@@ -39,7 +39,7 @@ class OtherBuilder:
 
     Attributes:
         name: one of `engine_key.BUILDERS`.
-        build: gives the serialised engine; called with the device's context current.
+        build: gives the serialized engine; called with the device's context current.
     """
 
     name: str
@@ -47,18 +47,18 @@ class OtherBuilder:
 
 
 class TensorRTClassifier:
-    """Runs one serialised engine. Made, used and closed by one thread."""
+    """Runs one serialized engine. Made, used and closed by one thread."""
 
     fallback = False
 
     def __init__(self, trt: Any, device: CudaDevice, model: ModelFile, data: bytes, *, path: str) -> None:
-        """Deserialise the engine, allocate its buffers and try it once.
+        """Deserialize the engine, allocate its buffers and try it once.
 
         Args:
             trt: the module `tensorrt`.
             device: where it runs; owned from here on, also where this fails.
             model: whose engine it is.
-            data: the serialised engine.
+            data: the serialized engine.
             path: of the engine, for messages.
 
         Raises:
@@ -71,7 +71,7 @@ class TensorRTClassifier:
         self._device = device
         self._held: list[Any] = []
         try:
-            with foreign_errors(f"loading {path} into TensorRT"), device.current():
+            with library_errors(f"loading {path} into TensorRT"), device.current():
                 try:
                     self._prepare(trt, data)
                 except BaseException:
@@ -181,7 +181,7 @@ class TensorRTClassifier:
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         count = len(batch)
         cuda = self._device.cuda
-        with foreign_errors(f"running {self._path}"), self._device.current():
+        with library_errors(f"running {self._path}"), self._device.current():
             self._host_in[:count] = batch
             cuda.memcpy_htod_async(self._device_in, self._host_in[:count], self._stream)
             if self._shape != batch.shape:
@@ -326,7 +326,7 @@ def open_tensorrt_classifier(
         say(f"building a TensorRT {trt.__version__} engine of {model.path.name} for {device.name} ({known})")
         begin = time.monotonic()
         report = BuildProgress(say, expected_seconds=expected)
-        with foreign_errors(f"building a TensorRT {trt.__version__} engine of {graph.path}"), device.current():
+        with library_errors(f"building a TensorRT {trt.__version__} engine of {graph.path}"), device.current():
             if other_builder is not None:
                 with ticking(report):
                     return Built(other_builder.build(), time.monotonic() - begin)

@@ -19,7 +19,7 @@ from fer_perception.model_files.onnx_file import ModelFile
 
 logger = logging.getLogger(__name__)
 
-#: An engine may differ by so much from ONNX Runtime in FP32, in any probability of any picture.
+#: An engine may differ by so much from ONNX Runtime in FP32, in any probability of any image.
 TOLERANCE = 0.01
 
 
@@ -45,7 +45,7 @@ class Built:
     """A fresh engine.
 
     Attributes:
-        data: serialised.
+        data: serialized.
         seconds: how long the build took, in s.
     """
 
@@ -54,7 +54,7 @@ class Built:
 
 
 def largest_difference(runner: Runner, model: ModelFile) -> float:
-    """Largest difference between a compiled engine and ONNX Runtime in FP32, over all probabilities of fixed pictures.
+    """Largest difference between a compiled engine and ONNX Runtime in FP32, over all probabilities of fixed images.
 
     Args:
         runner: the engine.
@@ -88,7 +88,7 @@ def obtain_engine(
         cache: where engines are kept.
         keys: what the cache may hold, best first; the first is what is built.
         model: the FP32 file, for the comparison.
-        load: makes a runner of a serialised engine and its file name; raises `BackendError` where it fails.
+        load: makes a runner of a serialized engine and its file name; raises `BackendError` where it fails.
         build: builds the engine of the first key.
         force: build even where the cache has one.
 

@@ -1,4 +1,4 @@
-"""ONNX to a serialised TensorRT engine through the ONNX parser, versions 8.6 to 11.
+"""ONNX to a serialized TensorRT engine through the ONNX parser, versions 8.6 to 11.
 
 What differs between versions is data in `tensorrt_version.py`. This module has not run on a GPU; it is written against
 the documented Python interface.
@@ -32,7 +32,7 @@ def build_engine(
         progress: gets the phases.
 
     Returns:
-        The serialised engine and the serialised timing cache.
+        The serialized engine and the serialized timing cache.
 
     Raises:
         ModelError: the parser does not take the file.

@@ -24,7 +24,7 @@ class CachedEngine:
 
     Attributes:
         path: of the engine file.
-        data: the serialised engine.
+        data: the serialized engine.
         precision: read from the engine when it was built ("FP16", ...); "" where unknown.
         build_seconds: how long it took to build.
         max_difference: largest difference to ONNX Runtime in any probability.
@@ -108,7 +108,7 @@ class EngineCache:
         """Find out before a build of minutes whether its result can be kept.
 
         Raises:
-            EngineCacheError: it cannot; the message names the directory, the cause and the mend.
+            EngineCacheError: it cannot; the message names the directory, the cause and the fix.
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class EngineCache:
 
         Args:
             key: what it was built for.
-            data: the serialised engine.
+            data: the serialized engine.
             precision: read from the engine.
             build_seconds: how long the build took, in s.
             max_difference: to ONNX Runtime, in any probability.

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-#: Smallest, preferred and largest batch of the optimisation profile.
+#: Smallest, preferred and largest batch of the optimization profile.
 PROFILE: tuple[int, int, int] = (1, 8, 64)
 #: Version of our own way of building; raise it whenever flags, pinned layers or the profile change.
 RECIPE = 1

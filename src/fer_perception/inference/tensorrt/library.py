@@ -30,7 +30,7 @@ def import_tensorrt() -> Any:
 
 
 @contextmanager
-def foreign_errors(doing: str) -> Iterator[None]:
+def library_errors(doing: str) -> Iterator[None]:
     """Whatever the bindings raise in the body leaves it as `BackendError`.
 
     They raise what pybind11 makes of a C++ failure, e.g. `TypeError` from `Builder(...)` where CUDA does not start.

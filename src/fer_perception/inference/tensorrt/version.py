@@ -26,7 +26,7 @@ class BuildPlan:
         graph: "fp32" or "fp16": which of the two exported files is parsed.
         network_flags: names in `NetworkDefinitionCreationFlag`.
         builder_flags: names in `BuilderFlag`.
-        pins_layers: keep normalisation and head in FP32 by precision constraints, as the FP16 graph does by its types.
+        pins_layers: keep normalization and head in FP32 by precision constraints, as the FP16 graph does by its types.
         progress_monitor: `IProgressMonitor` exists.
     """
 
@@ -84,7 +84,7 @@ def build_plan(version: str) -> BuildPlan:
 def full_precision_layers(kinds: list[str]) -> set[int]:
     """Which layers of a weakly typed network stay in FP32: all before the first convolution and after the last.
 
-    Before lies the per-image standardisation (sums of squared gray values overflow FP16), after it pooling, temperature
+    Before lies the per-image standardization (sums of squared gray values overflow FP16), after it pooling, temperature
     and softmax. Constants and shape arithmetic are left alone: they carry no activations.
 
     Args:

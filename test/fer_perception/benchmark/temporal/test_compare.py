@@ -18,7 +18,7 @@ from fer_perception.benchmark.temporal.frame_outputs import FrameOutputs, halves
 from fer_perception.benchmark.temporal.label_measures import LabelMeasures, measure
 from fer_perception.settings.pipeline_settings import PipelineSettings
 
-OUTPUTS = halves(*synthetic(pictures=4000, views=6, seed=0))[1]
+OUTPUTS = halves(*synthetic(images=4000, views=6, seed=0))[1]
 
 
 def rows(correlation: float, rate: float = 30.0) -> dict[str, LabelMeasures]:
@@ -51,7 +51,7 @@ def test_every_figure_of_the_contract_is_there(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr("fer_perception.benchmark.temporal.expression_sequences.DROPPED", 0.5)
     lines: list[str] = []
     figures = load_part("temporal")(quick=True, progress=lines.append)
-    assert figures["temporal.pictures"] == 0.0
+    assert figures["temporal.images"] == 0.0
     assert any("synthetic" in line for line in lines)
     for name in contestants(PipelineSettings()):
         for rate in RATES:
@@ -68,7 +68,7 @@ def test_a_key_names_filter_rate_and_correlation() -> None:
     assert CORRELATIONS == (0.0, 0.5, 0.9)
 
 
-def test_the_shared_window_mixes_faces_of_one_picture_only() -> None:
+def test_the_shared_window_mixes_faces_of_one_image_only() -> None:
     item = make_sequences(OUTPUTS, faces=6, seconds=10.0, rate=10.0, scale=1.0, seed=0)
     labels, scores = mode_of_shared_window(item)
     single = item.probabilities.argmax(axis=-1)

@@ -13,7 +13,7 @@ from fer_perception.benchmark.temporal.expression_sequences import (
 )
 from fer_perception.benchmark.temporal.frame_outputs import synthetic
 
-OUTPUTS, _ = synthetic(pictures=3000, views=6, seed=0)
+OUTPUTS, _ = synthetic(images=3000, views=6, seed=0)
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
@@ -32,7 +32,7 @@ def test_expressions_do_not_depend_on_rate_or_persistence() -> None:
     assert not np.array_equal(fast.changes[0], other.changes[0])
 
 
-def test_expressions_last_as_long_as_they_should_and_neighbours_differ() -> None:
+def test_expressions_last_as_long_as_they_should_and_neighbors_differ() -> None:
     sequences = make_sequences(OUTPUTS, faces=3, seconds=60.0, rate=30.0, scale=1.0, seed=1)
     for face, starts in enumerate(sequences.changes):
         lasted = np.diff(starts)
@@ -53,7 +53,7 @@ def test_some_frames_never_arrive_and_the_others_are_a_little_late(rate: float) 
     assert np.std(np.diff(stamps)) > 0.1 / rate
 
 
-def test_probabilities_come_from_pictures_of_the_true_class() -> None:
+def test_probabilities_come_from_images_of_the_true_class() -> None:
     sequences = make_sequences(OUTPUTS, faces=2, seconds=10.0, rate=10.0, scale=0.0, seed=1)
     assert sequences.probabilities.sum(axis=-1) == pytest.approx(1.0)
     accuracy = (sequences.probabilities.argmax(axis=-1) == sequences.truth).mean()

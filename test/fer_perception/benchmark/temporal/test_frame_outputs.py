@@ -1,4 +1,4 @@
-"""Network outputs of wobbling pictures, real and synthetic."""
+"""Network outputs of wobbling images, real and synthetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fer_perception.benchmark.temporal.frame_outputs import (
     WOBBLE_TIME,
     FrameOutputs,
-    from_pictures,
+    from_images,
     halves,
     held_out_file,
     synthetic,
@@ -22,7 +22,7 @@ from fer_perception.model_files.metadata import ModelMetadata
 
 
 class Brightness:
-    """A classifier that takes bright pictures for happy and dark ones for sad: small, but its outputs are real."""
+    """A classifier that takes bright images for happy and dark ones for sad: small, but its outputs are real."""
 
     def __init__(self, labels: tuple[str, ...] = LABELS) -> None:
         self.metadata = ModelMetadata("brightness", labels, (1, 48, 48), "none", ((0.0, 0.0),) * 5, 1.0)
@@ -47,7 +47,7 @@ def archive(path: Path) -> Path:
     train = rng.integers(0, 256, (5, 48, 48), dtype=np.uint8)
     bright = rng.integers(180, 220, (6, 48, 48), dtype=np.uint8)
     dark = rng.integers(20, 60, (6, 48, 48), dtype=np.uint8)
-    file = path / "pictures.npz"
+    file = path / "images.npz"
     np.savez(
         file,
         train_images=train,
@@ -57,9 +57,9 @@ def archive(path: Path) -> Path:
     return file
 
 
-def test_pictures_known_from_training_or_without_a_label_are_left_out(tmp_path: Path) -> None:
+def test_images_known_from_training_or_without_a_label_are_left_out(tmp_path: Path) -> None:
     lines: list[str] = []
-    outputs, fingerprints = from_pictures(Brightness(), archive(tmp_path), views=4, seed=0, progress=lines.append)
+    outputs, fingerprints = from_images(Brightness(), archive(tmp_path), views=4, seed=0, progress=lines.append)
     assert outputs.labels.tolist() == [3] * 5 + [4] * 6
     assert outputs.probabilities.shape == (11, 4, 7)
     assert fingerprints.shape == (11,)
@@ -72,19 +72,19 @@ def test_pictures_known_from_training_or_without_a_label_are_left_out(tmp_path: 
 
 def test_another_order_of_labels_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FerError, match="use a model with these"):
-        from_pictures(Brightness(LABELS[::-1]), archive(tmp_path), views=2, seed=0, progress=print)
+        from_images(Brightness(LABELS[::-1]), archive(tmp_path), views=2, seed=0, progress=print)
 
 
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_bytes(b"nothing")
     with pytest.raises(FerError, match=r"a\.npz cannot be read"):
-        from_pictures(Brightness(), tmp_path / "a.npz", views=2, seed=0, progress=print)
+        from_images(Brightness(), tmp_path / "a.npz", views=2, seed=0, progress=print)
 
 
 def test_the_wobble_is_a_loop_without_jumps() -> None:
-    outputs, _ = synthetic(pictures=20, views=6, seed=1)
-    pictures = np.zeros(601, dtype=np.intp)
-    path = outputs.at(pictures, np.linspace(0.0, 2 * WOBBLE_TIME, 601))
+    outputs, _ = synthetic(images=20, views=6, seed=1)
+    images = np.zeros(601, dtype=np.intp)
+    path = outputs.at(images, np.linspace(0.0, 2 * WOBBLE_TIME, 601))
     np.testing.assert_allclose(path[0], outputs.probabilities[0, 0])
     np.testing.assert_allclose(path[50], outputs.probabilities[0, 1], atol=1e-9)
     np.testing.assert_allclose(path[0], path[300], atol=1e-9)
@@ -92,7 +92,7 @@ def test_the_wobble_is_a_loop_without_jumps() -> None:
 
 
 def test_synthetic_outputs_are_calibrated_and_right_in_two_of_three() -> None:
-    outputs, _ = synthetic(pictures=8000, views=4, seed=0)
+    outputs, _ = synthetic(images=8000, views=4, seed=0)
     first = outputs.probabilities[:, 0]
     right = first.argmax(axis=-1) == outputs.labels
     assert 0.6 < right.mean() < 0.72
@@ -101,7 +101,7 @@ def test_synthetic_outputs_are_calibrated_and_right_in_two_of_three() -> None:
     assert 0.7 < outputs.view_correlation(WOBBLE_TIME / 2) < outputs.view_correlation(1 / 30) < 1.0
 
 
-def test_halves_share_no_picture() -> None:
+def test_halves_share_no_image() -> None:
     outputs = FrameOutputs(np.arange(8.0).reshape(8, 1, 1), np.arange(8), "")
     first, second = halves(outputs, np.array([0, 1, 2, 3, 255, 254, 7, 8], np.uint8))
     assert first.labels.tolist() == [0, 2, 5, 7]
@@ -112,4 +112,4 @@ def test_the_archive_is_named_by_the_environment(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("FER_DATA", str(tmp_path / "missing.npz"))
     assert held_out_file() is None
     monkeypatch.setenv("FER_DATA", str(archive(tmp_path)))
-    assert held_out_file() == tmp_path / "pictures.npz"
+    assert held_out_file() == tmp_path / "images.npz"

@@ -51,17 +51,17 @@ def open_it(path: Path, directory: Path, **options):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_compile_run_and_release(install, make_model, tmp_path, pictures, version):
+def test_compile_run_and_release(install, make_model, tmp_path, images, version):
     counts = install(version)
     path = make_model()
-    expected = create_classifier(path, backend="onnxruntime", threads=1).classify(pictures[:70])
+    expected = create_classifier(path, backend="onnxruntime", threads=1).classify(images[:70])
     lines: list[str] = []
     classifier = open_tensorrt_classifier(
         read_model_file(path), cache_directory=tmp_path / "engines", progress=lines.append, reason="test"
     )
-    np.testing.assert_allclose(classifier.classify(pictures[:70]), expected, atol=1e-6)
-    np.testing.assert_allclose(classifier.classify(pictures[:3]), expected[:3], atol=1e-6)
-    assert classifier.classify(pictures[:0]).shape == (0, 7)
+    np.testing.assert_allclose(classifier.classify(images[:70]), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.classify(images[:3]), expected[:3], atol=1e-6)
+    assert classifier.classify(images[:0]).shape == (0, 7)
     assert counts.pushed == 0
     assert counts.memory == 2
     weak = version in VERSIONS[:3]
@@ -72,7 +72,7 @@ def test_compile_run_and_release(install, make_model, tmp_path, pictures, versio
     classifier.close()
     assert (counts.pushed, counts.memory) == (0, 0)
     with pytest.raises(BackendError, match=r"closed"):
-        classifier.classify(pictures[:1])
+        classifier.classify(images[:1])
     assert lines[0].startswith(f"building a TensorRT {version} engine of tiny.onnx for Stand-in")
     facts = facts_of(tmp_path / "engines")
     assert facts["profile"] == [[1, 1, 48, 48], [8, 1, 48, 48], [64, 1, 48, 48]]
@@ -165,14 +165,14 @@ def test_other_users_can_read_an_engine(install, make_model, tmp_path):
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "engines").iterdir()} == {0o644}
 
 
-def test_answers_that_are_not_finite_are_a_failure_of_the_backend(install, make_model, tmp_path, pictures, monkeypatch):
+def test_answers_that_are_not_finite_are_a_failure_of_the_backend(install, make_model, tmp_path, images, monkeypatch):
     install("10.3.0")
     path = make_model()
-    expected = create_classifier(path, backend="onnxruntime", threads=1).classify(pictures[:3])
+    expected = create_classifier(path, backend="onnxruntime", threads=1).classify(images[:3])
     classifier = create_classifier(path, backend="auto", threads=1, cache_directory=tmp_path / "engines")
     run = TensorRTClassifier._run
     monkeypatch.setattr(TensorRTClassifier, "_run", lambda self, batch: run(self, batch) * np.float32(np.nan))
-    np.testing.assert_allclose(classifier.classify(pictures[:3]), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.classify(images[:3]), expected, atol=1e-6)
     assert classifier.fallback is True
     assert "not finite" in classifier.reason
     classifier.close()
@@ -229,14 +229,14 @@ def test_a_graph_the_parser_refuses(install, make_model, tmp_path):
         open_it(make_model(softmax=False), tmp_path / "engines")
 
 
-def test_another_thread_is_refused(install, make_model, tmp_path, pictures):
+def test_another_thread_is_refused(install, make_model, tmp_path, images):
     install("10.3.0")
     classifier = open_it(make_model(), tmp_path / "engines")
     errors: list[BackendError] = []
 
     def use() -> None:
         try:
-            classifier.classify(pictures[:1])
+            classifier.classify(images[:1])
         except BackendError as err:
             errors.append(err)
 
@@ -248,13 +248,13 @@ def test_another_thread_is_refused(install, make_model, tmp_path, pictures):
 
 
 @pytest.mark.parametrize("backend", ["auto", "tensorrt"])
-def test_a_lost_gpu_loses_no_face(install, make_model, tmp_path, pictures, backend):
+def test_a_lost_gpu_loses_no_face(install, make_model, tmp_path, images, backend):
     counts = install("10.3.0")
     classifier = create_classifier(make_model(), backend=backend, threads=1, cache_directory=tmp_path / "engines")
     assert classifier.backend == "tensorrt/FP16"
-    expected = classifier.classify(pictures[:100])
+    expected = classifier.classify(images[:100])
     counts.fail_next_copy = True
-    np.testing.assert_allclose(classifier.classify(pictures[:100]), expected, atol=1e-6)
+    np.testing.assert_allclose(classifier.classify(images[:100]), expected, atol=1e-6)
     assert classifier.fallback is True
     assert classifier.backend == "onnxruntime/CPUExecutionProvider"
     assert "illegal memory access" in classifier.reason

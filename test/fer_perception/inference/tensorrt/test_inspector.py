@@ -29,7 +29,7 @@ VERSION_8 = [
     layer("SoftMax", SINGLE_8, ParameterType="SoftMax"),
 ]
 VERSION_10 = [
-    layer("kgen", "Float", Metadata="[ONNX Layer: standardise]", StreamId=0),
+    layer("kgen", "Float", Metadata="[ONNX Layer: standardize]", StreamId=0),
     layer("Reformat", "Float", "Half"),
     layer("CaskConvolution", "Half", ParameterType="Convolution", TacticName="sm87_xmma_fprop"),
     layer("CaskGemmConvolution", "Half", ParameterType="Convolution"),

@@ -46,7 +46,7 @@ def test_too_old(version):
         build_plan(version)
 
 
-def test_normalisation_and_head_stay_in_full_precision():
+def test_normalization_and_head_stay_in_full_precision():
     kinds = ["REDUCE", "ELEMENTWISE", "CONSTANT", "UNARY", "CONVOLUTION", "ACTIVATION", "POOLING", "CONVOLUTION"]
     kinds += ["REDUCE", "SHAPE", "ELEMENTWISE", "SOFTMAX"]
     assert full_precision_layers(kinds) == {0, 1, 3, 8, 10, 11}

@@ -1,4 +1,4 @@
-"""AffectNet: its lists and its annotations, one file per picture."""
+"""AffectNet: its lists and its annotations, one file per image."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_land
 NAMES = ("neutral", "happy", "sad", "surprised", "scared", "disgusted", "angry", "contempt")
 
 
-def row(picture: str, number: object) -> str:
-    return f"{picture},8,8,30,30,10.5;11.2;20.1;11.0,{number},-0.1,0.2"
+def row(image: str, number: object) -> str:
+    return f"{image},8,8,30,30,10.5;11.2;20.1;11.0,{number},-0.1,0.2"
 
 
 def write_lists(
@@ -30,28 +30,28 @@ def write_lists(
     validation: Sequence[object] = (1, 3),
     *,
     lists: str = "Manually_Annotated_file_lists",
-    pictures: str = "Manually_Annotated_Images",
+    images: str = "Manually_Annotated_Images",
 ) -> Path:
-    """Both lists, that of the validation pictures without a header, and their pictures."""
+    """Both lists, that of the validation images without a header, and their images."""
     root: Path = trees.root
     (root / lists).mkdir(parents=True, exist_ok=True)
     for name, numbers, first in (("training", training, 0), ("validation", validation, 500)):
         rows = []
         for seed, number in enumerate(numbers, first):
-            picture = f"{seed % 3}/{seed:04d}.jpg"
-            trees.write_picture(f"{pictures}/{picture}", seed)
-            rows.append(row(picture, number))
+            image = f"{seed % 3}/{seed:04d}.jpg"
+            trees.write_image(f"{images}/{image}", seed)
+            rows.append(row(image, number))
         header = [HEADER] if name == "training" else []
         (root / lists / f"{name}.csv").write_text("\n".join([*header, *rows]) + "\n", encoding="utf-8")
     return root
 
 
 def write_part(trees: Any, part: str, numbers: Sequence[object]) -> Path:
-    """Pictures and annotations of one split; as they come, numbers are text."""
+    """Images and annotations of one split; as they come, numbers are text."""
     folder: Path = trees.root / part
     (folder / "annotations").mkdir(parents=True)
     for seed, number in enumerate(numbers):
-        trees.write_picture(f"{part}/images/{seed}.jpg", seed)
+        trees.write_image(f"{part}/images/{seed}.jpg", seed)
         np.save(folder / "annotations" / f"{seed}_exp.npy", np.array(number))
         np.save(folder / "annotations" / f"{seed}_val.npy", np.array("0.5"))
     return folder
@@ -71,10 +71,10 @@ def reasons(samples: Samples) -> dict[str, str]:
     "folders",
     [
         {},
-        {"pictures": "Manually_Annotated/Manually_Annotated_Images"},
-        {"lists": ".", "pictures": "Manually_Annotated_compressed/Manually_Annotated_Images"},
-        {"lists": ".", "pictures": "."},
-        {"lists": "AffectNet/Manually_Annotated_file_lists", "pictures": "AffectNet/Manually_Annotated_Images"},
+        {"images": "Manually_Annotated/Manually_Annotated_Images"},
+        {"lists": ".", "images": "Manually_Annotated_compressed/Manually_Annotated_Images"},
+        {"lists": ".", "images": "."},
+        {"lists": "AffectNet/Manually_Annotated_file_lists", "images": "AffectNet/Manually_Annotated_Images"},
     ],
 )
 def test_lists_with_and_without_a_header(trees: Any, folders: dict[str, str]) -> None:
@@ -95,7 +95,7 @@ def test_one_list_is_a_data_set(trees: Any) -> None:
     ]
 
 
-def test_pictures_without_an_expression_are_listed(trees: Any) -> None:
+def test_images_without_an_expression_are_listed(trees: Any) -> None:
     root = write_lists(trees, [1, 8, 9, 10, 11, "happy"])
     (root / "Manually_Annotated_Images/2/0500.jpg").unlink()
     with (root / "Manually_Annotated_file_lists/training.csv").open("a", encoding="utf-8") as file:
@@ -114,7 +114,7 @@ def test_pictures_without_an_expression_are_listed(trees: Any) -> None:
     }
 
 
-def test_lists_without_pictures_say_where_they_belong(trees: Any) -> None:
+def test_lists_without_images_say_where_they_belong(trees: Any) -> None:
     root = write_lists(trees)
     (root / "Manually_Annotated_Images").rename(root / "somewhere")
     with pytest.raises(DatasetError, match=r"expected Manually_Annotated_Images/0/0000\.jpg beside it or its folder"):
@@ -152,7 +152,7 @@ def test_damaged_annotations_are_listed(trees: Any) -> None:
     assert found["1_exp.npy"].startswith("cannot be read (")
     assert "allow_pickle=False" in found["2_exp.npy"]
     assert found["3.jpg"] == "it has no _exp.npy among the annotations"
-    assert found["4_exp.npy"] == "its picture does not exist"
+    assert found["4_exp.npy"] == "its image does not exist"
     assert found["5_exp.npy"].startswith("cannot be read (")
     assert len(found) == 5
 
@@ -167,25 +167,21 @@ def test_a_small_file_that_speaks_of_a_large_array_is_listed(trees: Any) -> None
 
 def test_nothing_usable_says_why(trees: Any) -> None:
     folder = write_part(trees, "train_set", ["8", "9"])
-    with pytest.raises(
-        DatasetError, match=r"not one picture of .*train_set is usable: labelled as none; labelled as un"
-    ):
+    with pytest.raises(DatasetError, match=r"not one image of .*train_set is usable: labelled as none; labelled as un"):
         load_dataset(folder)
 
 
-def test_pictures_alone_name_the_folder_to_give(trees: Any) -> None:
+def test_images_alone_name_the_folder_to_give(trees: Any) -> None:
     part = write_part(trees, "new/train_set", ["1"])
-    with pytest.raises(DatasetError, match=rf"pictures of AffectNet without their labels; give {part}, which"):
+    with pytest.raises(DatasetError, match=rf"images of AffectNet without their labels; give {part}, which"):
         load_dataset(part / "images")
-    root = (
-        write_lists(trees, lists="old/Manually_Annotated_file_lists", pictures="old/Manually_Annotated_Images") / "old"
-    )
-    with pytest.raises(DatasetError, match=rf"pictures of AffectNet without their labels; give {root}, which"):
+    root = write_lists(trees, lists="old/Manually_Annotated_file_lists", images="old/Manually_Annotated_Images") / "old"
+    with pytest.raises(DatasetError, match=rf"images of AffectNet without their labels; give {root}, which"):
         load_dataset(root / "Manually_Annotated_Images")
 
 
 def test_a_folder_without_it_is_an_error(trees: Any) -> None:
-    trees.write_picture("happy/1.png", 1)
+    trees.write_image("happy/1.png", 1)
     assert detect_kind(trees.root) == "class_folders"
     with pytest.raises(DatasetError, match="holds no AffectNet; expected Manually_Annotated_file_lists/training"):
         load_dataset(trees.root, kind="affectnet")

@@ -21,7 +21,7 @@ def test_pixels_labels_and_official_splits(trees: Any) -> None:
     assert [LABELS[label] for label in samples.labels] == ["angry", "happy", "neutral"]
     assert samples.splits.tolist() == ["train", "validation", "test"]
     for image, seed in zip(samples.images, (1, 2, 3), strict=True):
-        np.testing.assert_array_equal(image, trees.picture(seed))
+        np.testing.assert_array_equal(image, trees.image(seed))
 
 
 def test_icml_columns_with_leading_blanks_and_other_order(trees: Any) -> None:
@@ -29,7 +29,7 @@ def test_icml_columns_with_leading_blanks_and_other_order(trees: Any) -> None:
     path = trees.fer_csv([[row[0], row[2], row[1]]], name="icml_face_data.csv", header=("emotion", " Usage", " pixels"))
     samples = load_dataset(path, split="validation")
     assert [LABELS[label] for label in samples.labels] == ["surprised"]
-    np.testing.assert_array_equal(samples.images[0], trees.picture(7))
+    np.testing.assert_array_equal(samples.images[0], trees.image(7))
 
 
 def test_file_without_usage_that_is_named_after_a_split_is_that_split(trees: Any) -> None:
@@ -128,7 +128,7 @@ def votes(**counts: int) -> list[int]:
 
 class TestFerPlus:
     def rows(self, trees: Any) -> Path:
-        """Five pictures: clear, contempt, undecided, removed by FER+, unknown."""
+        """Five images: clear, contempt, undecided, removed by FER+, unknown."""
         usage = "Training"
         trees.votes_csv(
             [
@@ -141,7 +141,7 @@ class TestFerPlus:
         )
         return Path(trees.fer_csv([trees.fer_row(label, label, usage) for label in (0, 1, 2, 3, 4)]))
 
-    def test_votes_beside_the_file_are_found_and_removed_pictures_listed(self, trees: Any) -> None:
+    def test_votes_beside_the_file_are_found_and_removed_images_listed(self, trees: Any) -> None:
         samples = load_dataset(self.rows(trees))
         assert samples.votes is not None
         assert samples.votes.tolist()[0] == votes(happiness=9, neutral=1)
@@ -207,7 +207,7 @@ class TestFerPlus:
         ("order", "refused"), [("as it was", False), ("other rows", True), ("other numbers", True)]
     )
     def test_votes_that_contradict_the_labels_are_refused(self, trees: Any, order: str, refused: bool) -> None:
-        """As many rows of equal usage: only what they say can tell that they are not of the same pictures."""
+        """As many rows of equal usage: only what they say can tell that they are not of the same images."""
         columns = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
         # Every third label is one that the voters do not share.
         labels = [index % 7 for index in range(210)]
@@ -225,13 +225,13 @@ class TestFerPlus:
             assert load_dataset(path).votes is not None
 
     def test_votes_in_another_order_are_refused(self, trees: Any) -> None:
-        """As many rows, but the first votes would go to the second picture."""
+        """As many rows, but the first votes would go to the second image."""
         trees.votes_csv([("PublicTest", "b.png", votes(fear=10)), ("Training", "a.png", votes(happiness=10))])
         path = trees.fer_csv([trees.fer_row(3, 1, "Training"), trees.fer_row(2, 2, "PublicTest")])
         with pytest.raises(DatasetError, match="differ at row 1"):
             load_dataset(path)
 
-    def test_soft_targets_of_a_split_skip_pictures_without_votes(self, trees: Any) -> None:
+    def test_soft_targets_of_a_split_skip_images_without_votes(self, trees: Any) -> None:
         rows = [
             ("PublicTest", "a.png", votes(anger=10)),
             ("Training", "b.png", votes(unknown=9, NF=1)),
@@ -243,7 +243,7 @@ class TestFerPlus:
         samples = load_dataset(path, split="train", targets="ferplus_soft")
         assert samples.soft is not None
         assert [LABELS[label] for label in samples.labels] == ["happy", "sad"]
-        np.testing.assert_array_equal(samples.images, [trees.picture(2), trees.picture(3)])
+        np.testing.assert_array_equal(samples.images, [trees.image(2), trees.image(3)])
         expected = np.zeros((2, 7))
         expected[0, [LABELS.index("happy"), LABELS.index("neutral")]] = 0.8, 0.2
         expected[1, [LABELS.index("sad"), LABELS.index("scared")]] = 0.6, 0.4

@@ -1,4 +1,4 @@
-"""KDEF: who and what is in the names of the pictures."""
+"""KDEF: who and what is in the names of the images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fer_training.data.samples import DatasetError
 
 def test_both_sessions_of_a_person_are_the_same_person(trees: Any) -> None:
     for seed, name in enumerate(("AF01/AF01AFS", "BF01/BF01SUFL", "AM12/AM12NEHR", "BM12/bm12dihl")):
-        trees.write_picture(f"KDEF/{name}.JPG", seed)
-    trees.write_picture("KDEF/AM31/AM31H.JPG", 9)
+        trees.write_image(f"KDEF/{name}.JPG", seed)
+    trees.write_image("KDEF/AM31/AM31H.JPG", 9)
     samples = load_dataset(trees.root)
     assert detect_kind(trees.root) == "kdef"
     assert samples.subjects is not None
@@ -30,13 +30,13 @@ def test_both_sessions_of_a_person_are_the_same_person(trees: Any) -> None:
 
 
 def test_class_folders_and_splits_keep_the_people(trees: Any) -> None:
-    trees.write_picture("faces/train/afraid/AF01AFS.JPG", 1)
-    trees.write_picture("faces/test/sad/BF02SAHL.JPG", 2)
+    trees.write_image("faces/train/afraid/AF01AFS.JPG", 1)
+    trees.write_image("faces/test/sad/BF02SAHL.JPG", 2)
     samples = load_dataset(trees.root)
     assert samples.subjects is not None
     assert dict(zip(samples.splits.tolist(), samples.subjects.tolist(), strict=True)) == {"train": "F01", "test": "F02"}
 
 
 def test_other_names_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no picture named as in KDEF; expected names like AF01ANHL\.JPG"):
+    with pytest.raises(DatasetError, match=r"no image named as in KDEF; expected names like AF01ANHL\.JPG"):
         load_dataset(tmp_path, kind="kdef")

@@ -75,7 +75,7 @@ def test_split_by_any_usual_name(tmp_path: Path) -> None:
         load_dataset(path, split="half")
 
 
-def test_larger_pictures_are_brought_to_size(tmp_path: Path) -> None:
+def test_larger_images_are_brought_to_size(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     images = np.zeros((1, 96, 96), np.uint8)
     images[:, :, 48:] = 200
@@ -110,7 +110,7 @@ GOOD = {"train_images": np.zeros((2, 48, 48), np.uint8), "train_labels": np.zero
         ({"train_subjects": np.array([b"\xff", b"a"])}, "train_subjects is .*; expected text"),
         ({"label_names": np.zeros(2, "V3")}, "label_names is .*; expected text"),
         ({"train_images": np.zeros((2, 48, 0), np.uint8)}, r"expected uint8 \(N, H, W\)"),
-        ({"train_images": np.zeros((0, 48, 48), np.uint8), "train_labels": np.zeros(0, np.uint8)}, "holds no picture"),
+        ({"train_images": np.zeros((0, 48, 48), np.uint8), "train_labels": np.zeros(0, np.uint8)}, "holds no image"),
     ],
 )
 def test_wrong_arrays_are_named(tmp_path: Path, change: dict[str, np.ndarray | None], message: str) -> None:
@@ -194,9 +194,9 @@ def test_splits_are_known_by_their_usual_names(tmp_path: Path, prefix: str, aske
 
 
 def test_a_split_that_is_there_twice(tmp_path: Path) -> None:
-    pictures, labels = np.zeros((2, 48, 48), np.uint8), np.array([3, 4], np.uint8)
+    images, labels = np.zeros((2, 48, 48), np.uint8), np.array([3, 4], np.uint8)
     path = tmp_path / "set.npz"
-    np.savez(path, test_images=pictures, test_labels=labels, private_images=pictures, private_labels=labels)
+    np.savez(path, test_images=images, test_labels=labels, private_images=images, private_labels=labels)
     with pytest.raises(DatasetError, match="holds test_images beside another test split; expected each split once"):
         read_npz(path)
 

@@ -1,4 +1,4 @@
-"""RAF-DB: the list of labels and the pictures beside it."""
+"""RAF-DB: the list of labels and the images beside it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write(trees: Any, part: str = "basic", *, lines: Sequence[str] = LINES, alig
     (folder / "EmoLabel" / "list_patition_label.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for seed, line in enumerate(lines):
         stem = Path(line.split()[0]).stem
-        trees.write_picture(f"{part}/Image/{f'aligned/{stem}_aligned' if aligned else f'original/{stem}'}.jpg", seed)
+        trees.write_image(f"{part}/Image/{f'aligned/{stem}_aligned' if aligned else f'original/{stem}'}.jpg", seed)
     return folder
 
 
@@ -48,7 +48,7 @@ def test_numbers_and_splits(trees: Any, part: str) -> None:
     ]
 
 
-def test_original_pictures_where_there_are_no_aligned_ones(trees: Any) -> None:
+def test_original_images_where_there_are_no_aligned_ones(trees: Any) -> None:
     folder = write(trees, aligned=False)
     assert what(load_dataset(folder))[1] == ("train_00001.jpg", "train", "surprised")
 
@@ -56,7 +56,7 @@ def test_original_pictures_where_there_are_no_aligned_ones(trees: Any) -> None:
 def test_what_has_no_counterpart_is_listed(trees: Any) -> None:
     folder = write(trees)
     (folder / "Image/aligned/train_00002_aligned.jpg").unlink()
-    trees.write_picture("basic/Image/aligned/train_00099_aligned.jpg", 99)
+    trees.write_image("basic/Image/aligned/train_00099_aligned.jpg", 99)
     with (folder / "EmoLabel/list_patition_label.txt").open("a", encoding="utf-8") as file:
         file.write(f"train_{'9' * 300}.jpg 1\n")
     skipped = {Path(skip.source).name: skip.reason for skip in load_dataset(folder).skipped}
@@ -89,22 +89,22 @@ def test_a_line_of_another_form_is_an_error(trees: Any, line: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["Image", "Image/aligned"])
-def test_pictures_without_the_list_name_the_folder_to_give(trees: Any, part: str) -> None:
+def test_images_without_the_list_name_the_folder_to_give(trees: Any, part: str) -> None:
     folder = write(trees)
-    with pytest.raises(DatasetError, match=rf"pictures of RAF-DB without their labels; give {folder}, which"):
+    with pytest.raises(DatasetError, match=rf"images of RAF-DB without their labels; give {folder}, which"):
         load_dataset(folder / part)
 
 
 def test_class_folders_beside_the_list_are_class_folders(trees: Any) -> None:
     folder = write(trees)
-    trees.write_picture("basic/sorted/happy/1.jpg", 1)
+    trees.write_image("basic/sorted/happy/1.jpg", 1)
     assert len(load_dataset(folder / "sorted")) == 1
 
 
 def test_missing_parts_are_named(trees: Any) -> None:
     folder = write(trees)
-    (folder / "Image").rename(folder / "pictures")
+    (folder / "Image").rename(folder / "images")
     with pytest.raises(DatasetError, match="Image is missing or holds neither aligned nor original"):
         load_dataset(folder)
     with pytest.raises(DatasetError, match=r"holds no EmoLabel/list_patition_label\.txt"):
-        load_dataset(folder / "pictures", kind="raf_db")
+        load_dataset(folder / "images", kind="raf_db")

@@ -1,8 +1,8 @@
 """AffectNet (Mollahosseini et al. 2019), in the two forms in which it was handed out.
 
-Lists: `Manually_Annotated_file_lists/training.csv` and `validation.csv`, pictures in `Manually_Annotated_Images`; the
-list of the validation pictures often comes without a header. Later: `train_set/images/0.jpg` with its number in
-`train_set/annotations/0_exp.npy`, and `val_set` alike. The test pictures were kept back.
+Lists: `Manually_Annotated_file_lists/training.csv` and `validation.csv`, images in `Manually_Annotated_Images`; the
+list of the validation images often comes without a header. Later: `train_set/images/0.jpg` with its number in
+`train_set/annotations/0_exp.npy`, and `val_set` alike. The test images were kept back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fer_perception.system.paths import is_file
 from fer_training.data.npz_file import read_small_array
-from fer_training.data.readers.folders import pictures_below, subfolders, wrapped
+from fer_training.data.readers.folders import images_below, subfolders, wrapped
 from fer_training.data.readers.images import IMAGE_SUFFIXES
 from fer_training.data.records import Index, Record, known_split, short_names
 from fer_training.data.samples import DatasetError, Skip
@@ -27,10 +27,10 @@ _NAMES = {str(number): name for number, name in enumerate(EXPRESSIONS)}
 #: What the numbers after those mean: no expression of one face.
 _OTHERS = {"8": "none", "9": "uncertain", "10": "no face"}
 
-#: As distributed; whoever wants the pictures that a network labelled gives `automatically_annotated.csv` itself.
+#: As distributed; whoever wants the images that a network labelled gives `automatically_annotated.csv` itself.
 _LISTS = ("training.csv", "validation.csv")
 _LIST_FOLDERS = ("", "Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists")
-_PICTURE_FOLDERS = "*_Annotated_Images"
+_IMAGE_FOLDERS = "*_Annotated_Images"
 
 #: Columns of a list without a header: path, box (4), landmarks, expression, valence, arousal.
 _COLUMNS = 9
@@ -57,12 +57,12 @@ def find_affectnet(root: Path) -> tuple[Path, ...]:
     return ()
 
 
-def labels_beside(pictures: Path) -> Path | None:
-    """The folder that has the labels of these pictures, if they are AffectNet's without them; else None."""
-    place = pictures.absolute()
+def labels_beside(images: Path) -> Path | None:
+    """The folder that has the labels of these images, if they are AffectNet's without them; else None."""
+    place = images.absolute()
     if place.name == "images" and _is_part(place.parent):
         return place.parent
-    if not place.match(_PICTURE_FOLDERS):
+    if not place.match(_IMAGE_FOLDERS):
         return None
     return next((folder for folder in (place.parent, place.parent.parent) if find_affectnet(folder)), None)
 
@@ -87,7 +87,7 @@ def list_columns(first: Sequence[str]) -> tuple[int, int] | None:
 
 
 def read_affectnet(root: Path) -> Index:
-    """List the pictures that show one of the eight expressions.
+    """List the images that show one of the eight expressions.
 
     Those labelled as none, uncertain or no face, and whatever has no counterpart, are left out and listed.
 
@@ -95,7 +95,7 @@ def read_affectnet(root: Path) -> Index:
         root: folder, or one of the lists.
 
     Raises:
-        DatasetError: neither lists nor annotations, or no pictures to them.
+        DatasetError: neither lists nor annotations, or no images to them.
     """
     found = (root,) if root.is_file() else find_affectnet(root)
     if not found:
@@ -112,7 +112,7 @@ def read_affectnet(root: Path) -> Index:
                 skipped.append(Skip(str(path), _why_not(number)))
     if not records:
         reasons = "; ".join(sorted({skip.reason for skip in skipped})) or "they are empty"
-        msg = f"not one picture of {', '.join(map(str, found))} is usable: {reasons}"
+        msg = f"not one image of {', '.join(map(str, found))} is usable: {reasons}"
         raise DatasetError(msg)
     records.sort(key=lambda record: record.path)
     return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))
@@ -125,7 +125,7 @@ def _why_not(number: str) -> str:
 
 
 def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
-    """File, number and split of each row whose picture is there."""
+    """File, number and split of each row whose image is there."""
     rows: list[tuple[str, str]] = []
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -147,28 +147,28 @@ def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as err:
         msg = f"cannot read {file} ({err}); expected a list of AffectNet"
         raise DatasetError(msg) from err
-    folder = _pictures(file, [name for name, _ in rows])
+    folder = _images(file, [name for name, _ in rows])
     split = known_split(file.stem) or ""
     for name, number in rows:
-        picture = folder / name
-        if is_file(picture):
-            yield picture, number, split
+        image = folder / name
+        if is_file(image):
+            yield image, number, split
         else:
-            skipped.append(Skip(str(picture), "the file does not exist"))
+            skipped.append(Skip(str(image), "the file does not exist"))
 
 
-def _pictures(file: Path, names: Sequence[str]) -> Path:
+def _images(file: Path, names: Sequence[str]) -> Path:
     """The folder that the names of a list begin at."""
     near = (file.parent, file.parent.parent)
     folders = [
-        place for base in near for place in (base, *base.glob(_PICTURE_FOLDERS), *base.glob(f"*/{_PICTURE_FOLDERS}"))
+        place for base in near for place in (base, *base.glob(_IMAGE_FOLDERS), *base.glob(f"*/{_IMAGE_FOLDERS}"))
     ]
     for folder in folders:
         # A few may be missing, but not all of so many.
         if any(is_file(folder / name) for name in islice(names, 1000)):
             return folder
     example = names[0] if names else "<its paths>"
-    msg = f"the pictures of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"
+    msg = f"the images of {file} are not there; expected Manually_Annotated_Images/{example} beside it or its folder"
     raise DatasetError(msg)
 
 
@@ -178,11 +178,11 @@ def _is_part(folder: Path) -> bool:
 
 
 def _annotated(part: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
-    """File, number and split of each picture that has a number."""
+    """File, number and split of each image that has a number."""
     split = known_split(part.name) or ""
     annotations = part / "annotations"
-    pictures = pictures_below(part / "images")
-    for path in pictures:
+    images = images_below(part / "images")
+    for path in images:
         file = annotations / f"{path.stem}{_ENDING}"
         try:
             yield path, str(read_small_array(file).item()).strip(), split
@@ -190,6 +190,6 @@ def _annotated(part: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str
             skipped.append(Skip(str(path), f"it has no {_ENDING} among the annotations"))
         except ValueError as err:
             skipped.append(Skip(str(file), f"cannot be read ({err})"))
-    known = {f"{path.stem}{_ENDING}" for path in pictures}
+    known = {f"{path.stem}{_ENDING}" for path in images}
     alone = sorted(file for file in annotations.glob(f"*{_ENDING}") if file.name not in known)
-    skipped += [Skip(str(file), "its picture does not exist") for file in alone]
+    skipped += [Skip(str(file), "its image does not exist") for file in alone]

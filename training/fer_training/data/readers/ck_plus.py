@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fer_training.data.readers.class_folders import read_class_folders
-from fer_training.data.readers.folders import is_foreign, wrapped
+from fer_training.data.readers.folders import is_system_file, wrapped
 from fer_training.data.readers.images import is_image
 from fer_training.data.records import Index, Record
 from fer_training.data.samples import DatasetError, Skip
@@ -27,7 +27,7 @@ LABELS_FOLDER = "Emotion"
 
 
 def read_ck_plus(root: Path, *, peak_frames: int = 3, neutral_frames: int = 1) -> Index:
-    """List the pictures of the official tree.
+    """List the images of the official tree.
 
     Args:
         root: folder that holds `cohn-kanade-images` and `Emotion`, each directly or one folder down (as the archives
@@ -83,7 +83,7 @@ def find_folder(root: Path, name: str) -> Path:
         if (base / name).is_dir():
             return base / name
         for path in sorted(base.glob(f"*/{name}")):
-            if path.is_dir() and not is_foreign(path.parent.name):
+            if path.is_dir() and not is_system_file(path.parent.name):
                 return path
     return root / name
 
@@ -105,12 +105,12 @@ def _sequence_label(folder: Path) -> str:
 
 
 def read_ck48(root: Path) -> Index:
-    """List the pictures of `CK+48/<class>/S###_###_########.png`, with subject and video from their names.
+    """List the images of `CK+48/<class>/S###_###_########.png`, with subject and video from their names.
 
     Below folders of splits the classes are looked for as `read_class_folders` does.
 
     Raises:
-        DatasetError: no class folder holds a picture.
+        DatasetError: no class folder holds an image.
     """
     index = read_class_folders(root)
     records = []

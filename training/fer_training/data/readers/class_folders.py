@@ -19,13 +19,13 @@ from fer_training.data.samples import DatasetError, Skip
 
 
 def read_class_folders(root: Path) -> Index:
-    """List the pictures of a tree of class folders.
+    """List the images of a tree of class folders.
 
-    Files that are no pictures, empty class folders, pictures outside of them and folders beside those of the splits
+    Files that are no images, empty class folders, images outside of them and folders beside those of the splits
     are listed as left out. A class may be missing in some of the splits.
 
     Raises:
-        DatasetError: the folder is missing or holds no class folder with a picture, or the classes lie further down.
+        DatasetError: the folder is missing or holds no class folder with an image, or the classes lie further down.
     """
     root = inner_root(root)
     folders = subfolders(root)
@@ -48,8 +48,8 @@ def read_class_folders(root: Path) -> Index:
             records += found
     if not records:
         msg = (
-            f"{root} holds no class folder with a picture; expected {root.name}/<class>/<picture> or "
-            f"{root.name}/<split>/<class>/<picture>"
+            f"{root} holds no class folder with an image; expected {root.name}/<class>/<image> or "
+            f"{root.name}/<split>/<class>/<image>"
         )
         if tables := sorted(path.name for path in root.glob("*.csv")):
             msg += f"; to read a table give the file itself ({', '.join(tables[:3])})"
@@ -118,14 +118,14 @@ def _check_level(root: Path, classes: Sequence[Path], records: Iterable[Record])
             raise DatasetError(msg)
     if {name.lower() for name in names} <= {"images", "labels", "annotations"}:
         msg = (
-            f"{root} holds {shown} instead of class folders; files of labels beside pictures are not read: "
+            f"{root} holds {shown} instead of class folders; files of labels beside images are not read: "
             "give a CSV manifest with the columns path and label, or one folder a class"
         )
         raise DatasetError(msg)
 
 
 def _with_inner_splits(root: Path, records: list[Record]) -> list[Record]:
-    """The same records with the splits of `<class>/<split>/...`, where every picture lies in such a folder."""
+    """The same records with the splits of `<class>/<split>/...`, where every image lies in such a folder."""
     inner = [record.path.parent.relative_to(root).parts[1:] for record in records]
     splits = [known_split(folders[0]) if folders else None for folders in inner]
     if None in splits:
@@ -137,8 +137,8 @@ def _with_inner_splits(root: Path, records: list[Record]) -> list[Record]:
 
 
 def _loose(folder: Path) -> list[Skip]:
-    pictures = sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
-    return [Skip(str(path), "a picture outside of the class folders") for path in pictures]
+    images = sorted(path for path in folder.iterdir() if is_image(path) and path.is_file())
+    return [Skip(str(path), "an image outside of the class folders") for path in images]
 
 
 def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]:
@@ -150,7 +150,7 @@ def _class_folder(folder: Path, split: str, skipped: list[Skip]) -> list[Record]
                 skipped.append(Skip(str(path), what))
             continue
         if not is_image(path):
-            skipped.append(Skip(str(path), "not a picture file"))
+            skipped.append(Skip(str(path), "not an image file"))
             continue
         inner = path.parent.relative_to(folder)
         video = "" if inner == Path() else f"{folder.name}/{inner.as_posix()}"

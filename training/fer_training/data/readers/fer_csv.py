@@ -15,14 +15,14 @@ from fer_training.data.readers.ferplus import plurality, read_votes
 from fer_training.data.records import known_split, short_names
 from fer_training.data.samples import DatasetError, Samples, Skip
 
-#: Side of the pictures in pixels.
+#: Side of the images in pixels.
 SIDE = 48
 
-#: Label and votes of a FER2013 picture name the same class in 65 of 100 cases, those of two pictures in 18.
+#: Label and votes of a FER2013 image name the same class in 65 of 100 cases, those of two images in 18.
 _LEAST_AGREEMENT = 0.3
 
-#: So many pictures with votes for one class tell the two apart.
-_ENOUGH_PICTURES = 200
+#: So many images with votes for one class tell the two apart.
+_ENOUGH_IMAGES = 200
 
 #: What the column "emotion" holds, in the order of our class names.
 _CODES = tuple(str(code) for code in range(len(LABELS_WITH_CONTEMPT)))
@@ -38,7 +38,7 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
 
     Args:
         path: the file.
-        votes: fer2013new.csv; its rows must follow those of `path`. Pictures that FER+ removed are left out and listed.
+        votes: fer2013new.csv; its rows must follow those of `path`. Images that FER+ removed are left out and listed.
 
     Returns:
         Samples with the seven classes of FER2013, and contempt where a row has it.
@@ -115,12 +115,12 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
 
 
 def _checked(samples: Samples, what: str) -> Samples:
-    """The same pictures; votes that are of others than the labels are refused, where there are enough to tell."""
+    """The same images; votes that are of others than the labels are refused, where there are enough to tell."""
     if samples.votes is None:
         return samples
     voted = plurality(samples.votes, classes=len(LABELS))
     judged = voted >= 0
-    if judged.sum() < _ENOUGH_PICTURES or (voted == samples.labels)[judged].mean() >= _LEAST_AGREEMENT:
+    if judged.sum() < _ENOUGH_IMAGES or (voted == samples.labels)[judged].mean() >= _LEAST_AGREEMENT:
         return samples
     numbers = ", ".join(f"{number} {name}" for number, name in enumerate(LABELS))
     msg = (

@@ -1,4 +1,4 @@
-"""FER+ (Barsoum et al. 2016): ten votes for every FER2013 picture, as hard or soft targets.
+"""FER+ (Barsoum et al. 2016): ten votes for every FER2013 image, as hard or soft targets.
 
 The majority rule is the one of the authors' published data preparation: a class with a single vote is an outlier and
 loses it; the class with the most votes must hold more than half of those that are left, and must be an emotion (not
@@ -138,7 +138,7 @@ def read_votes(path: Path) -> tuple[NDArray[np.uint8], list[str], NDArray[np.boo
     """Read fer2013new.csv, whose rows follow those of fer2013.csv.
 
     Returns:
-        Votes (N, 10) uint8, the Usage column, and (N,) bool: whether FER+ kept the picture (it has an image name).
+        Votes (N, 10) uint8, the Usage column, and (N,) bool: whether FER+ kept the image (it has an image name).
 
     Raises:
         DatasetError: missing file or column, or a count that is not a small number.

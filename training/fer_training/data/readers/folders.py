@@ -14,7 +14,7 @@ from fer_training.data.samples import DatasetError
 _FOREIGN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
-def is_foreign(name: str) -> bool:
+def is_system_file(name: str) -> bool:
     """Whether a file or folder of this name belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
     return name.startswith(".") or name in _FOREIGN_FOLDERS
 
@@ -27,7 +27,7 @@ def subfolders(root: Path) -> list[Path]:
     """
     try:
         with os.scandir(root) as entries:
-            found = [entry for entry in entries if not is_foreign(entry.name)]
+            found = [entry for entry in entries if not is_system_file(entry.name)]
         # Links are asked for otherwise, because one that leads to itself is no reason to stop.
         return sorted(
             root / entry.name
@@ -42,19 +42,19 @@ def entries_below(root: Path) -> list[Path]:
     """All files and links in any depth, sorted; links to folders are listed and not followed.
 
     Raises:
-        DatasetError: a folder cannot be read, so that its pictures would be missing.
+        DatasetError: a folder cannot be read, so that its images would be missing.
     """
     found = []
     for folder, folders, files in os.walk(root, onerror=_raise_unreadable):
         here = Path(folder)
-        folders[:] = [name for name in folders if not is_foreign(name)]
+        folders[:] = [name for name in folders if not is_system_file(name)]
         links = [name for name in folders if (here / name).is_symlink()]
-        found += [here / name for name in (*files, *links) if not is_foreign(name)]
+        found += [here / name for name in (*files, *links) if not is_system_file(name)]
     return sorted(found)
 
 
-def pictures_below(root: Path) -> list[Path]:
-    """All picture files in any depth, sorted.
+def images_below(root: Path) -> list[Path]:
+    """All image files in any depth, sorted.
 
     Raises:
         DatasetError: a folder cannot be read.

@@ -1,4 +1,4 @@
-"""One picture file as a gray square."""
+"""One image file as a gray square."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is a picture; hidden files ("._S005.png" of a Mac) are not."""
+    """Whether a file's name says that it is an image; hidden files ("._S005.png" of a Mac) are not."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as 8-bit gray.
+    """Read an image as 8-bit gray.
 
     Returns:
         (H, W) uint8.
@@ -30,27 +30,27 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
     try:
         raw = np.frombuffer(path.read_bytes(), dtype=np.uint8)
     except OSError as err:
-        msg = f"cannot read the picture ({err.strerror})"
+        msg = f"cannot read the image ({err.strerror})"
         raise DatasetError(msg) from err
     try:
         image = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if raw.size else None
     except cv2.error:
         image = None
     if image is None:
-        msg = "the picture is corrupt or of an unknown format"
+        msg = "the image is corrupt or of an unknown format"
         raise DatasetError(msg)
     return image.astype(np.uint8, copy=False)
 
 
 def fit_square(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Cut the central square out of a picture and bring it to `size` pixels.
+    """Cut the central square out of an image and bring it to `size` pixels.
 
     Args:
         image: (H, W) uint8.
         size: side of the result in pixels.
 
     Returns:
-        (size, size) uint8; the very same pixels if the picture already has that size.
+        (size, size) uint8; the very same pixels if the image already has that size.
     """
     height, width = image.shape
     side = min(height, width)

@@ -1,4 +1,4 @@
-"""JAFFE (Lyons et al. 1998): pictures named like KA.AN1.39.tiff: subject, expression and take, running number.
+"""JAFFE (Lyons et al. 1998): images named like KA.AN1.39.tiff: subject, expression and take, running number.
 
 Copies in other formats (KA.AN1.39.jpg, KA.AN1.39.tiff.png) are as good; they often lie in class folders.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fer_training.data.readers.named_pictures import read_named_pictures
+from fer_training.data.readers.named_images import read_named_images
 from fer_training.data.records import Index
 
 #: Subject, expression code, take, running number: the name without its last ending.
@@ -18,12 +18,12 @@ EXPRESSIONS = ("AN", "DI", "FE", "HA", "SA", "SU", "NE")
 
 
 def read_jaffe(root: Path) -> Index:
-    """List the pictures of JAFFE, in any depth below `root`; folders called like splits say which split.
+    """List the images of JAFFE, in any depth below `root`; folders called like splits say which split.
 
     Raises:
-        DatasetError: no picture is named as in JAFFE.
+        DatasetError: no image is named as in JAFFE.
     """
-    return read_named_pictures(root, _told, labels=EXPRESSIONS, name="JAFFE", example="KA.AN1.39.tiff")
+    return read_named_images(root, _told, labels=EXPRESSIONS, name="JAFFE", example="KA.AN1.39.tiff")
 
 
 def _told(stem: str) -> tuple[str, str] | None:

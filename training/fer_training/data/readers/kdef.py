@@ -1,4 +1,4 @@
-"""KDEF (Lundqvist et al. 1998): pictures named like AF01ANHL.JPG: session, person, expression, angle.
+"""KDEF (Lundqvist et al. 1998): images named like AF01ANHL.JPG: session, person, expression, angle.
 
 The letter before the person (A or B) is the session, not the person: AF01 and BF01 are the same woman.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from fer_training.data.readers.named_pictures import read_named_pictures
+from fer_training.data.readers.named_images import read_named_images
 from fer_training.data.records import Index
 
 #: Person (sex and number), expression code; before them the session, after them the angle (full or half left, straight,
@@ -27,14 +27,14 @@ EXPRESSIONS = {
 
 
 def read_kdef(root: Path) -> Index:
-    """List the pictures of KDEF, in any depth below `root`; folders called like splits say which split.
+    """List the images of KDEF, in any depth below `root`; folders called like splits say which split.
 
     All angles are listed; `fer-train prepare` leaves out those in which it finds no face.
 
     Raises:
-        DatasetError: no picture is named as in KDEF.
+        DatasetError: no image is named as in KDEF.
     """
-    return read_named_pictures(root, _told, labels=tuple(EXPRESSIONS.values()), name="KDEF", example="AF01ANHL.JPG")
+    return read_named_images(root, _told, labels=tuple(EXPRESSIONS.values()), name="KDEF", example="AF01ANHL.JPG")
 
 
 def _told(stem: str) -> tuple[str, str] | None:

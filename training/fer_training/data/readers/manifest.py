@@ -1,4 +1,4 @@
-"""A CSV file that lists pictures: columns path and label, optionally split, subject and video."""
+"""A CSV file that lists images: columns path and label, optionally split, subject and video."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _VIDEO_COLUMNS = ("video", "clip", "sequence")
 
 
 def is_manifest_header(columns: list[str]) -> bool:
-    """Whether a CSV file with these columns (lower case) lists picture files."""
+    """Whether a CSV file with these columns (lower case) lists image files."""
     return _column(columns, _PATH_COLUMNS) is not None and _column(columns, _LABEL_COLUMNS) is not None
 
 
 def read_manifest(path: Path) -> Index:
-    """List the pictures of a manifest; paths are relative to the manifest's folder.
+    """List the images of a manifest; paths are relative to the manifest's folder.
 
-    A row whose file is missing or no picture, without a label, or of an unknown split is left out and listed.
+    A row whose file is missing or no image, without a label, or of an unknown split is left out and listed.
 
     Raises:
         DatasetError: unreadable, a column is missing, or no row is usable.
@@ -72,7 +72,7 @@ def _record(folder: Path, row: dict[str, str | None], columns: list[str]) -> Rec
         msg = "the file does not exist"
         raise DatasetError(msg)
     if not is_image(file):
-        msg = "not a picture file"
+        msg = "not an image file"
         raise DatasetError(msg)
     if not value(_LABEL_COLUMNS):
         msg = "the label is missing"

@@ -15,7 +15,7 @@ from fer_training.data.npz_file import read_arrays
 from fer_training.data.records import known_split
 from fer_training.data.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples, concatenate
 
-#: `<split>_labels` of a picture whose class is not known.
+#: `<split>_labels` of an image whose class is not known.
 UNKNOWN_BYTE = 255
 
 _OPTIONAL = ("votes", "subjects", "videos", "sources")
@@ -31,7 +31,7 @@ def read_npz(path: Path) -> Samples:
     are the seven of FER2013.
 
     Raises:
-        DatasetError: missing, damaged, pickled, without a picture, or arrays that do not fit one another.
+        DatasetError: missing, damaged, pickled, without an image, or arrays that do not fit one another.
     """
     try:
         arrays = read_arrays(path)
@@ -61,7 +61,7 @@ def read_npz(path: Path) -> Samples:
         raise DatasetError(msg)
     samples = concatenate([_split(path, arrays, name, prefix, label_names) for name, prefix in prefixes.items()])
     if not len(samples):
-        msg = f"{path} holds no picture: {', '.join(f'{prefix}images' for prefix in prefixes.values())} of length 0"
+        msg = f"{path} holds no image: {', '.join(f'{prefix}images' for prefix in prefixes.values())} of length 0"
         raise DatasetError(msg)
     return samples
 
@@ -76,7 +76,7 @@ def _split(
 ) -> Samples:
     images = arrays[f"{prefix}images"]
     if f"{prefix}labels" not in arrays:
-        msg = f"{path} has {prefix}images but no {prefix}labels; expected one label for every picture"
+        msg = f"{path} has {prefix}images but no {prefix}labels; expected one label for every image"
         raise DatasetError(msg)
     raw = arrays[f"{prefix}labels"]
     if images.ndim != 3 or images.dtype != np.uint8 or 0 in images.shape[1:]:
@@ -87,10 +87,10 @@ def _split(
         raise DatasetError(msg)
     labels = raw.astype(np.int64)
     labels[labels == UNKNOWN_BYTE] = UNKNOWN
-    foreign = np.flatnonzero((labels < UNKNOWN) | (labels >= len(label_names)))
-    if len(foreign):
+    other = np.flatnonzero((labels < UNKNOWN) | (labels >= len(label_names)))
+    if len(other):
         msg = (
-            f"{path}: {prefix}labels[{foreign[0]}] is {labels[foreign[0]]}; "
+            f"{path}: {prefix}labels[{other[0]}] is {labels[other[0]]}; "
             f"expected 0 to {len(label_names) - 1}, or {UNKNOWN_BYTE} for unknown"
         )
         raise DatasetError(msg)

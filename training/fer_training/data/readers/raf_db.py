@@ -1,7 +1,7 @@
-"""RAF-DB (Li et al. 2017), its basic expressions: `EmoLabel/list_patition_label.txt` and the pictures in `Image/`.
+"""RAF-DB (Li et al. 2017), its basic expressions: `EmoLabel/list_patition_label.txt` and the images in `Image/`.
 
-Each line of the list has the name of a picture, which begins with its split, and a number: `train_00001.jpg 5`. The
-picture is `Image/aligned/train_00001_aligned.jpg` or, where there are none, `Image/original/train_00001.jpg`.
+Each line of the list has the name of an image, which begins with its split, and a number: `train_00001.jpg 5`. The
+image is `Image/aligned/train_00001_aligned.jpg` or, where there are none, `Image/original/train_00001.jpg`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fer_perception.system.paths import is_file
-from fer_training.data.readers.folders import pictures_below, wrapped
+from fer_training.data.readers.folders import images_below, wrapped
 from fer_training.data.records import Index, Record, known_split
 from fer_training.data.samples import DatasetError, Skip
 
@@ -31,9 +31,9 @@ def find_list(root: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def list_beside(pictures: Path) -> Path | None:
-    """The folder whose `EmoLabel` has the labels of these pictures, if they are those of `Image`; else None."""
-    place = pictures.absolute()
+def list_beside(images: Path) -> Path | None:
+    """The folder whose `EmoLabel` has the labels of these images, if they are those of `Image`; else None."""
+    place = images.absolute()
     if place.name in ("aligned", "original") and any(place.glob("t[er]*_[0-9]*.jpg")):
         place = place.parent
     elif not any((place / name).is_dir() for name in ("aligned", "original")):
@@ -42,19 +42,19 @@ def list_beside(pictures: Path) -> Path | None:
 
 
 def read_raf_db(root: Path) -> Index:
-    """List the pictures of the basic expressions.
+    """List the images of the basic expressions.
 
-    A line without its picture and a picture without its line are left out and listed.
+    A line without its image and an image without its line are left out and listed.
 
     Raises:
-        DatasetError: no list, no pictures, a line of another form, or the list of the compound expressions, whose
+        DatasetError: no list, no images, a line of another form, or the list of the compound expressions, whose
             numbers mean something else.
     """
     file = find_list(root)
     if file is None:
         msg = f"{root} holds no EmoLabel/{_LISTS[0]}; expected it beside Image/aligned/train_00001_aligned.jpg"
         raise DatasetError(msg)
-    folder, ending = _pictures(file.parent.parent / "Image")
+    folder, ending = _images(file.parent.parent / "Image")
     records = []
     skipped = []
     for name, label in _lines(file):
@@ -67,16 +67,16 @@ def read_raf_db(root: Path) -> Index:
         else:
             records.append(Record(path=path, label=label, split=split))
     listed = {record.path for record in records}
-    skipped += [Skip(str(path), f"not in {file.name}") for path in pictures_below(folder) if path not in listed]
+    skipped += [Skip(str(path), f"not in {file.name}") for path in images_below(folder) if path not in listed]
     if not records:
-        msg = f"{folder} holds none of the pictures of {file}; expected names like train_00001{ending}.jpg"
+        msg = f"{folder} holds none of the images of {file}; expected names like train_00001{ending}.jpg"
         raise DatasetError(msg)
     records.sort(key=lambda record: record.path)
     return Index(records=tuple(records), label_names=EXPRESSIONS, skipped=tuple(skipped))
 
 
-def _pictures(images: Path) -> tuple[Path, str]:
-    """Where the pictures are and what their names end in."""
+def _images(images: Path) -> tuple[Path, str]:
+    """Where the images are and what their names end in."""
     for folder, ending in ((images / "aligned", "_aligned"), (images / "original", "")):
         if folder.is_dir():
             return folder, ending

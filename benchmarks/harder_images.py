@@ -1,6 +1,6 @@
-"""Asks models about the validation pictures as a robot might see them: found and cut out again, turned, dark, small.
+"""Asks models about the validation images as a robot might see them: found and cut out again, turned, dark, small.
 
-    python benchmarks/harder_pictures.py --data fer2013_trainval.npz MODEL.onnx [MODEL.onnx ...]
+    python benchmarks/harder_images.py --data fer2013_trainval.npz MODEL.onnx [MODEL.onnx ...]
 
 Prints a table of accuracy in % and negative log-likelihood in nats, one line for each model. What is drawn at random is
 the same for all models and at every run.
@@ -20,38 +20,38 @@ from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.imaging.crops import LANDMARK_TEMPLATE, align_similarity, box_similarity
 from fer_perception.model_files.store import ModelStore
 
-#: Standard deviations of what happens to a picture: turned, degrees; scaled, logarithm; shifted, pixels.
+#: Standard deviations of what happens to an image: turned, degrees; scaled, logarithm; shifted, pixels.
 TURN, SCALE, SHIFT = 8.0, 0.07, 2.0
 #: What is left of the light, and the noise of the camera, gray levels.
 LIGHT, NOISE = 0.4, 4.0
 JPEG_QUALITY = 20
 
 
-def wobbled(picture: Bytes, random: np.random.Generator) -> Bytes:
+def wobbled(image: Bytes, random: np.random.Generator) -> Bytes:
     """(48, 48) turned, scaled and shifted a little."""
-    side = picture.shape[0]
+    side = image.shape[0]
     middle = (side - 1) / 2
     matrix = cv2.getRotationMatrix2D((middle, middle), random.normal(0, TURN), np.exp(random.normal(0, SCALE)))
     matrix[:, 2] += random.normal(0, SHIFT, 2)
-    moved = cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return moved.astype(np.uint8, copy=False)
 
 
-def halved(picture: Bytes) -> Bytes:
+def halved(image: Bytes) -> Bytes:
     """(48, 48) with the details of half as many pixels."""
-    height, width = picture.shape
-    small = cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    height, width = image.shape
+    small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
 
 
-def packed(picture: Bytes) -> Bytes:
+def packed(image: Bytes) -> Bytes:
     """(48, 48) after JPEG."""
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
 
 
 def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple[Bytes, Bytes]]:
-    """What is asked -> (n, 48, 48) pictures and their labels."""
+    """What is asked -> (n, 48, 48) images and their labels."""
     faces = detect(images, network, "finding faces")
     found = labels[faces.found]
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)
@@ -94,8 +94,8 @@ def main() -> None:
     for model in arguments.models:
         classifier = create_classifier(model, backend="onnxruntime", threads=2)
         cells = []
-        for pictures, classes in asked.values():
-            cells.append(figures(answers(classifier, pictures).astype(np.float64), classes))
+        for images, classes in asked.values():
+            cells.append(figures(answers(classifier, images).astype(np.float64), classes))
         print(f"| {classifier.metadata.model_id} | {' | '.join(cells)} |")
         classifier.close()
 

@@ -1,33 +1,33 @@
-"""Data sets whose pictures say in their names who shows what, wherever they lie (JAFFE, KDEF)."""
+"""Data sets whose images say in their names who shows what, wherever they lie (JAFFE, KDEF)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fer_training.data.readers.folders import pictures_below, split_of
+from fer_training.data.readers.folders import images_below, split_of
 from fer_training.data.records import Index, Record
 from fer_training.data.samples import DatasetError, Skip
 
 
-def read_named_pictures(
+def read_named_images(
     root: Path, told: Callable[[str], tuple[str, str] | None], *, labels: Sequence[str], name: str, example: str
 ) -> Index:
-    """List the pictures in any depth below `root`; folders called like splits say which split.
+    """List the images in any depth below `root`; folders called like splits say which split.
 
     Args:
         root: folder of the data set.
-        told: label and subject from the name of a picture without its last ending; None = it is none of the set.
+        told: label and subject from the name of an image without its last ending; None = it is none of the set.
         labels: all labels of the set.
         name: of the set.
-        example: of a picture's name.
+        example: of an image's name.
 
     Raises:
-        DatasetError: no picture is named as in the set.
+        DatasetError: no image is named as in the set.
     """
     records = []
     skipped = []
-    for path in pictures_below(root):
+    for path in images_below(root):
         found = told(path.stem)
         if found is None:
             skipped.append(Skip(str(path), f"not named as in {name} ({example})"))
@@ -35,6 +35,6 @@ def read_named_pictures(
         label, subject = found
         records.append(Record(path=path, label=label, split=split_of(path, root), subject=subject))
     if not records:
-        msg = f"{root} holds no picture named as in {name}; expected names like {example}"
+        msg = f"{root} holds no image named as in {name}; expected names like {example}"
         raise DatasetError(msg)
     return Index(records=tuple(records), label_names=tuple(labels), skipped=tuple(skipped))

@@ -1,4 +1,4 @@
-"""The script that asks models about harder pictures: the plain figures are right, the harder ones worse."""
+"""The script that asks models about harder images: the plain figures are right, the harder ones worse."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_each_model_has_a_line_of_figures(archive: Path, tmp_path: Path) -> None
         images, labels = arrays["validation_images"][:300], arrays["validation_labels"][:300]
     some = tmp_path / "some.npz"
     np.savez(some, validation_images=images, validation_labels=labels)
-    script = Path(__file__).resolve().parents[2] / "benchmarks" / "harder_pictures.py"
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "harder_images.py"
     command = [sys.executable, str(script), "--data", str(some), *MODELS]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     header, _, *lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines()]
