@@ -80,6 +80,7 @@ TRAINING: dict[str, set[str]] = {
 SHARED = {
     "errors",
     "labels",
+    "pipeline_types",
     "system",
     "settings",
     "model_files",
@@ -93,6 +94,8 @@ TRAINING_LIBRARIES = {"fer_training", "torch", "lightning", "kornia", "torchmetr
 ROS = {"rclpy", "rosidl_runtime_py", "builtin_interfaces", "rcl_interfaces", "cv_bridge", "ament_index_python"}
 #: Where ROS may be imported: packages, and single modules elsewhere.
 ROS_PLACES = {
+    # Decodes rare encodings with cv_bridge where ROS has it.
+    "fer_perception.imaging.encodings",
     *("fer_perception.ros", "fer_perception.demo", "fer_perception.doctor.topic", "fer_perception.doctor.ros"),
     *("fer_perception.benchmark.ros", "fer_perception.benchmark.ros_rig", "fer_perception.benchmark.measured_node"),
 }
