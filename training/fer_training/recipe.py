@@ -70,12 +70,18 @@ class Schedule:
         warmup_epochs: linear rise from zero, in epochs (cosine and constant).
         factor: by which plateau multiplies.
         patience: epochs without gain before plateau does so.
+        smallest_side: side in pixels that training begins with (progressive resizing: small images cost less and
+            regularize; Tan and Le, EfficientNetV2, ICML 2021), 0 = the input size throughout. For networks that take
+            any size.
+        growth: share of the epochs over which the side grows to the input size, in steps of 8 pixels.
     """
 
     name: Literal["cosine", "plateau", "constant"] = "cosine"
     warmup_epochs: float = 1.0
     factor: float = 0.1
     patience: int = 5
+    smallest_side: int = 0
+    growth: float = 0.65
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,8 @@ class Augmentation:
         resample: how pixels between pixels are found. Bilinear blurs every training image a little, and a network
             that never saw a sharp one loses a point of accuracy on them; bicubic hardly blurs.
         blur: probability of a Gaussian blur of 0.1 to 0.6 pixels: live crops are resampled, so less sharp than the set.
+        corruption: probability of each of four corruptions: fewer pixels, gamma, darkness with noise, JPEG
+            (`fit/corruptions.py`).
         erasing: probability of blanking one rectangle of 2 to 20 % of the area.
         brightness: largest relative change of contrast and of brightness (per-image standardization undoes it for the
             whole image, so only clipping remains; useful for networks without it).
@@ -105,6 +113,7 @@ class Augmentation:
     shear: float = 0.0
     resample: Literal["bilinear", "bicubic"] = "bicubic"
     blur: float = 0.5
+    corruption: float = 0.0
     erasing: float = 0.2
     brightness: float = 0.0
     mixup: float = 0.0
@@ -206,6 +215,15 @@ class Recipe:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "bf16-mixed"
     seed: int = 0
     limit_train: int = 0
+
+    def training_side(self, epoch: int) -> int:
+        """Side in pixels of the training images of an epoch, counted from 0; see `Schedule.smallest_side`."""
+        smallest = self.schedule.smallest_side
+        if not smallest:
+            return self.input_size
+        steps = -(-(self.input_size - smallest) // 8)
+        passed = int(steps * epoch / max(self.schedule.growth * self.epochs, 1e-9))
+        return min(smallest + 8 * passed, self.input_size)
 
 
 def beside_recipes(name: str | Path) -> Path:
@@ -382,6 +400,13 @@ def _check_ranges(recipe: Recipe) -> None:
     if recipe.architecture not in architectures.names():
         msg = f"architecture is {recipe.architecture!r}; expected one of {', '.join(architectures.names())}"
         raise RecipeError(msg)
+    smallest = recipe.schedule.smallest_side
+    if smallest and not architectures.MIN_INPUT_SIZE <= smallest <= recipe.input_size:
+        msg = (
+            f"schedule.smallest_side is {smallest}; expected 0 (the input size throughout) or "
+            f"{architectures.MIN_INPUT_SIZE} to {recipe.input_size} pixels"
+        )
+        raise RecipeError(msg)
     if recipe.cross_fit_parts == 1 or recipe.cross_fit_parts < 0:
         msg = f"cross_fit_parts is {recipe.cross_fit_parts}; expected 0 (train on all images) or at least 2"
         raise RecipeError(msg)
@@ -411,10 +436,12 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
             "augmentation.flip",
             "augmentation.erasing",
             "augmentation.blur",
+            "augmentation.corruption",
             "augmentation.mixup_probability",
             "loss.label_smoothing",
             "loss.votes_weight",
             "loss.teacher_weight",
+            "schedule.growth",
         ),
     ),
     (

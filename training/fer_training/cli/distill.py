@@ -20,13 +20,21 @@ def register(app: typer.Typer) -> None:
 
 def distill(
     *,
-    model: Annotated[list[Path], typer.Option(help="Teacher (.safetensors or .onnx); several are averaged.")],
+    model: Annotated[
+        list[Path] | None, typer.Option(help="Teacher (.safetensors or .onnx); several are averaged.")
+    ] = None,
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of images.")],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     split: Annotated[str, typer.Option(help="Which split of it.")] = "train",
     label_map: Annotated[str, typer.Option(help="Classes, as in recipes; names with commas between.")] = "fer7",
     votes: Annotated[
         bool, typer.Option("--votes", help="Foresee the label from the FER+ votes and the teachers together.")
+    ] = False,
+    next_vote: Annotated[
+        bool,
+        typer.Option(
+            "--next-vote", help="No teacher: the distribution of one more FER+ vote, from the votes and the label."
+        ),
     ] = False,
 ) -> None:
     """Write what teachers say of every image, averaged over the image and its mirror image.
@@ -43,6 +51,15 @@ def distill(
     from fer_training.recipe import RecipeError
 
     ready_for(out, ".npz")
+    if next_vote:
+        if model or votes:
+            msg = "--next-vote takes the votes and the label alone; leave out --model and --votes"
+            raise RecipeError(msg)
+        _write_next_vote(data, out, split)
+        return
+    if not model:
+        msg = "there is no teacher; name one with --model, or ask for --next-vote"
+        raise RecipeError(msg)
     sides = {path: describe_model(path).side for path in model}
     if len(set(sides.values())) > 1:
         listed = ", ".join(f"{path} {side}" for path, side in sides.items())
@@ -68,6 +85,26 @@ def distill(
     write_teacher(out, hashes, probabilities, labels=samples.label_names, source=source)
     right = float((probabilities.argmax(axis=1) == samples.labels).mean())
     typer.echo(f"{out}  {len(samples)} images, {out.stat().st_size / 1e6:.2f} MB, teacher right on {right:.4f} of them")
+
+
+def _write_next_vote(data: Path, out: Path, split: str) -> None:
+    """Writes the targets of `fer_training.distillation.next_vote`."""
+    from fer_perception.labels import LABELS
+    from fer_training.data.load import load_dataset, only_split
+    from fer_training.distillation.next_vote import next_vote, seven_class_targets
+    from fer_training.distillation.teacher_file import write_teacher
+    from fer_training.recipe import RecipeError
+
+    samples = only_split(load_dataset(data, label_map="fer7"), split, data)
+    if samples.votes is None:
+        msg = f"--next-vote needs FER+ votes and {data} has none; put fer2013new.csv beside fer2013.csv"
+        raise RecipeError(msg)
+    hashes = samples.hashes()
+    targets = seven_class_targets(next_vote(samples.votes, samples.labels, classes=len(LABELS)), hashes)
+    source = "next FER+ vote, from the votes and the label"
+    write_teacher(out, hashes, targets, labels=LABELS, source=source)
+    prior = ", ".join(f"{name} {share:.3f}" for name, share in zip(LABELS, targets.mean(axis=0), strict=True))
+    typer.echo(f"{out}  {len(samples)} images, {out.stat().st_size / 1e6:.2f} MB; mean: {prior}")
 
 
 def _answers(models: list[Path], samples: Samples, hashes: NDArray[Any]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ import kornia.augmentation as K  # noqa: N812  (the library's own abbreviation)
 import torch
 from torch import Tensor, nn
 
+from fer_training.fit.corruptions import Corrupt
 from fer_training.recipe import Augmentation
 
 
@@ -39,6 +40,8 @@ class Augment(nn.Module):
             steps.append(K.RandomGaussianBlur((3, 3), (0.1, 0.6), border_type="replicate", p=settings.blur))
         if settings.brightness:
             steps.append(K.ColorJitter(brightness=settings.brightness, contrast=settings.brightness, p=1.0))
+        if settings.corruption:
+            steps.append(Corrupt(settings.corruption))
         if settings.erasing:
             steps.append(K.RandomErasing(p=settings.erasing, scale=(0.02, 0.2), value=0.5))
         self.steps = nn.ModuleList(steps)

@@ -17,6 +17,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import nn
 
 from fer_perception.system.files import write_atomically
 from fer_training import architectures
@@ -98,9 +99,10 @@ def fit(
         logging.getLogger(name).setLevel(logging.WARNING)
     # A network that cannot be built is refused before the data set, which may be large, is read.
     with torch.device("meta"):
-        architectures.create(
+        network = architectures.create(
             recipe.architecture, **recipe.arguments, in_channels=recipe.in_channels, input_size=recipe.input_size
         )
+        _check_smallest_side(network, recipe)
     fit_data = load_fit_data(recipe)
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     _check_shares(fit_data, world)
@@ -168,6 +170,19 @@ def _train(
     if not trainer.is_global_zero:
         return {}
     return _finish(out, trainer.current_epoch, timer.time_elapsed(), recipe, fit_data)
+
+
+def _check_smallest_side(network: nn.Module, recipe: Recipe) -> None:
+    """Refuses progressive resizing for a network whose layers take one size only (dense layers on a flattened map)."""
+    side = recipe.training_side(0)
+    try:
+        network.eval()(torch.empty(1, recipe.in_channels, side, side))
+    except RuntimeError:
+        msg = (
+            f"schedule.smallest_side is {side}, but {recipe.architecture} takes images of {recipe.input_size} pixels "
+            "only; set it to 0"
+        )
+        raise RecipeError(msg) from None
 
 
 def _check_shares(data: FitData, processes: int) -> None:

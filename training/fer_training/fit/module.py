@@ -34,6 +34,13 @@ class NonFiniteLossError(FerError):
     """The loss became NaN or infinite: training cannot go on from here."""
 
 
+def reduced(images: Tensor, side: int) -> Tensor:
+    """Images (B, C, H, W) reduced to `side` pixels, each output pixel the mean of what it covers; as they are at H."""
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
 class ExpressionModule(pl.LightningModule):
     """A network with its training and validation steps.
 
@@ -112,7 +119,10 @@ class ExpressionModule(pl.LightningModule):
         # Depends on the position in the run alone, so that a resumed run repeats an unbroken one.
         seed = hash((self.recipe.seed, self.current_epoch, batch_index, self.global_rank)) & 0x7FFFFFFF
         second = self._second_pass is not None
-        images = self.augment(batch["images"].float(), seed) if self._second_pass is None else self._second_pass
+        if self._second_pass is None:
+            images = reduced(self.augment(batch["images"].float(), seed), self.recipe.training_side(self.current_epoch))
+        else:
+            images = self._second_pass
         self._augmented = images
         target = self._target(batch)
         votes, teacher = batch["votes"], batch["teacher"]
