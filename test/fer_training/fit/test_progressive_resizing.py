@@ -38,7 +38,7 @@ def test_reducing_keeps_the_mean_and_leaves_the_full_size_alone() -> None:
 
 
 def test_a_run_goes_through_all_sides(tiny_npz: Path, tmp_path: Path) -> None:
-    recipe = {"architecture": "mini_xception", "epochs": 2, "batch_size": 20, "schedule": {"smallest_side": 40}}
+    recipe = {"architecture": "ires_separable", "epochs": 2, "batch_size": 20, "schedule": {"smallest_side": 40}}
     metrics = fit({**recipe, "precision": "32-true"}, out=tmp_path / "run", data=tiny_npz, progress=False)
     assert metrics["epochs"] == 2
 
