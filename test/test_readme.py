@@ -49,6 +49,24 @@ def test_paths_named_in_backticks_exist() -> None:
             assert (there / name).exists(), f"{page.name}: {name}"
 
 
+def test_modules_named_in_pages_and_in_code_exist() -> None:
+    """A file that moves takes its mentions along; EXPERIMENTS.md is history and keeps what things were called."""
+    there = {
+        path.name
+        for folder in ("src", "training", "test", "tools", "benchmarks", "examples", "launch")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    pages = [page for page in PAGES if page.name not in {"EXPERIMENTS.md", "CHANGELOG.md"}]
+    code = [path for folder in ("src", "training", "tools") for path in (ROOT / folder).rglob("*.py")]
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in (*pages, *code)
+        for name in re.findall(r"(?<![\w.<{*])[a-z_]\w*\.py\b", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 40
+    assert [(path, name) for path, name in sorted(named) if name not in there | {"setup.py"}] == []
+
+
 class TestExtending:
     """docs/extending.md names places in the code; whoever moves one finds out here."""
 

@@ -31,7 +31,7 @@ class Checkpoint:
         arguments: keyword arguments of `architectures.create` beside the name: in_channels, input_size, num_classes.
         labels: class names in output order.
         state: the network's state dict (batch-norm statistics included).
-        normalization: "per_image_standardisation" (see `normalization.py`).
+        normalization: "per_image_standardisation" (see `deployed_network.py`).
         temperature: softmax temperature fitted on validation data, 1.0 where none was.
         recipe: resolved recipe as YAML text.
         metrics: measured figures.

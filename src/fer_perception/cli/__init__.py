@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-#: As `image.MAX_PIXELS`, which cannot be imported before OpenCV is.
+#: As `imaging.encodings.MAX_PIXELS`, which cannot be imported before OpenCV is.
 _MAX_PIXELS = 8192 * 8192
 
 

@@ -52,7 +52,7 @@ class ReplayStatistics:
 
     Attributes:
         frames: images that went through the pipeline, by topic.
-        bad: images that could not be used, by topic and cause (see image.py; "out_of_order": the stamp
+        bad: images that could not be used, by topic and cause (see imaging/encodings.py; "out_of_order": the stamp
             went back a little).
         examples: the first message of every cause.
         restarts: how often the stamps of a topic began anew.

@@ -199,7 +199,7 @@ def ferplus_figures(
         votes: (N, 10) counts.
 
     Returns:
-        "agreement": of the "n" images whose majority (see `readers.ferplus`) is one of the model's classes, the
+        "agreement": of the "n" images whose majority (see `data.readers.ferplus`) is one of the model's classes, the
         share where it was predicted; "kl": mean Kullback-Leibler divergence of the model from the votes on its classes,
         in nats, over "kl_n" images with such votes. None where there are no such images.
     """

@@ -92,7 +92,7 @@ def full_precision_nodes(model: onnx.ModelProto, path: Path) -> list[str]:
     """The nodes that stay in FP32.
 
     These are all up to the first convolution with its activation, the depthwise convolutions, and the head: the mean in
-    front of the last convolution (see `pooled_head.py`) with that convolution, which then has next to nothing to do,
+    front of the last convolution (see `graph_passes.py`) with that convolution, which then has next to nothing to do,
     and all after it.
 
     Args:

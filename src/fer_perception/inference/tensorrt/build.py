@@ -1,6 +1,6 @@
 """ONNX to a serialized TensorRT engine through the ONNX parser, versions 8.6 to 11.
 
-What differs between versions is data in `tensorrt_version.py`. This module has not run on a GPU; it is written against
+What differs between versions is data in `version.py`. This module has not run on a GPU; it is written against
 the documented Python interface.
 """
 
