@@ -37,7 +37,7 @@ class SourceError(FerError):
 
 
 class NotInstalledError(BackendError):
-    """A backend whose packages, libraries or device this machine does not have."""
+    """A package, library or device that this machine does not have."""
 
 
 class EngineCacheError(BackendError):

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
 from fer_perception.classification.create import create_classifier, resolve_model
-from fer_perception.inference.onnxruntime_network import session_options
+from fer_perception.inference.network import Network
+from fer_perception.inference.onnxruntime_network import OnnxRuntimeNetwork
 from fer_perception.model_files.onnx_file import version_path
 from fer_perception.settings.pipeline_settings import PipelineSettings
 
@@ -109,14 +109,15 @@ def _peers(threads: int, progress: Callable[[str], None]) -> dict[tuple[str, int
         return {}
     calls: dict[tuple[str, int], Callable[[], object]] = {}
     for name, peer in peers.items():
-        session = onnxruntime.InferenceSession(peer.data, session_options(threads), providers=["CPUExecutionProvider"])
+        network = OnnxRuntimeNetwork(peer.data, name=name, threads=threads)
         for count in (1, _COMPARED):
-            calls[name, count] = _run(session, made_images(count, peer.input_shape))
+            calls[name, count] = _run(network, made_images(count, peer.input_shape))
     return calls
 
 
-def _run(session: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> Callable[[], object]:
-    return lambda: session.run(None, {"images": batch})
+def _run(network: Network, batch: np.ndarray[Any, np.dtype[np.float32]]) -> Callable[[], object]:
+    outputs = [output.name for output in network.outputs]
+    return lambda: network.run({"images": batch}, outputs)
 
 
 def _compare(

@@ -106,7 +106,11 @@ def create_classifier(
             broken = True
             refused.append(f"{candidate}: {err}")
             logger.warning("%s", err)
-    processor = OnnxRuntimeClassifier(file, threads=threads, reason=_auto_reason(refused))
+    try:
+        processor = OnnxRuntimeClassifier(file, threads=threads, reason=_auto_reason(refused))
+    except NotInstalledError as err:
+        msg = f"no backend works: {'; '.join([*refused, f'onnxruntime: {err}'])}"
+        raise BackendError(msg) from None
     processor.fallback = broken
     return processor
 

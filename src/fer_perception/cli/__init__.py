@@ -19,7 +19,11 @@ def main() -> None:
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(_MAX_PIXELS))
     try:
         # Here, so that Ctrl-C during the quarter of a second it takes ends as at any later time.
-        from fer_perception.cli.app import run_app
+        try:
+            from fer_perception.cli.app import run_app
+        except ImportError as err:
+            sys.stderr.write(f"fer: a package of the command line is missing ({err}); run `pip install typer rich`\n")
+            sys.exit(1)
 
         run_app()
     except KeyboardInterrupt:

@@ -74,6 +74,10 @@ def run_app() -> None:
     except FerError as err:
         print_problem(str(err))
         sys.exit(1)
+    except ImportError as err:
+        logging.getLogger(__name__).info("where it happened", exc_info=True)
+        print_problem(f"a package is missing or does not load ({err}); `fer doctor` says which and how to install it")
+        sys.exit(1)
     except OSError as err:
         # Files that the user names are reported where they are opened; what is left is stdout, or the machine itself.
         logging.getLogger(__name__).info("where it happened", exc_info=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import platform
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from fer_perception import __version__
@@ -29,6 +29,7 @@ def check_machine(settings: PipelineSettings, progress: Callable[[str], None]) -
         ),
         _check_opencv(),
         _check_package("onnxruntime", "runs both networks on the processor", "pip install onnxruntime"),
+        _check_package("yaml", "reads parameter files", "pip install pyyaml"),
         _check_package("scipy", "matches detections with tracks", "pip install scipy"),
         _check_package("rosbags", "fer replay reads and writes bags with it", "pip install rosbags", needed=False),
         *_check_model_files(),
@@ -39,28 +40,35 @@ def check_machine(settings: PipelineSettings, progress: Callable[[str], None]) -
 
 
 def _check_package(name: str, what_for: str, fix: str, *, needed: bool = True) -> Check:
-    if importlib.util.find_spec(name) is None:
-        verdict = CheckStatus.FAILED if needed else CheckStatus.WARNING
-        return Check(name, verdict, f"is not installed; {what_for}", fix)
+    verdict = CheckStatus.FAILED if needed else CheckStatus.WARNING
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as err:
+        if err.name == name:
+            return Check(name, verdict, f"is not installed; {what_for}", fix)
+        return Check(name, verdict, f"lacks a package of its own ({err}); {what_for}", fix)
+    except Exception as err:  # noqa: BLE001 - a broken installation may end in anything
+        return Check(name, verdict, f"is installed but does not load ({err}); {what_for}", f"{fix} --force-reinstall")
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         # Builds for Jetson carry other distribution names.
-        version = str(getattr(importlib.import_module(name), "__version__", "version unknown"))
+        version = str(getattr(module, "__version__", "version unknown"))
     if name == "onnxruntime":
-        providers = importlib.import_module(name).get_available_providers()
+        providers = module.get_available_providers()
         version += f" with {', '.join(provider.removesuffix('ExecutionProvider') for provider in providers)}"
     return Check(name, CheckStatus.OK, version)
 
 
 def _check_opencv() -> Check:
-    if importlib.util.find_spec("cv2") is None:
-        return Check("opencv", CheckStatus.FAILED, "is not installed", "pip install 'opencv-python-headless>=4.8,<5'")
+    fix = "pip install 'opencv-python-headless>=4.8,<5'"
+    found = _check_package("cv2", "reads and turns images", fix)
+    if found.verdict is not CheckStatus.OK:
+        return replace(found, name="opencv")
     import cv2
 
     parts = tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in cv2.__version__.split(".")[:2])
     if parts >= (5, 0):
-        fix = "pip install 'opencv-python-headless<5'"
         return Check(
             "opencv", CheckStatus.WARNING, f"{cv2.__version__}: has no Haar cascades and breaks cv_bridge", fix
         )
@@ -94,9 +102,9 @@ FETCHED_WITH = {"yunet_dynamic": "yunet"}
 
 
 def _check_detector(settings: PipelineSettings) -> Check:
-    from fer_perception.detection.create import create_detector
-
     try:
+        from fer_perception.detection.create import create_detector
+
         detector = create_detector(
             settings.detector,
             threshold=settings.detection_threshold,
@@ -107,6 +115,8 @@ def _check_detector(settings: PipelineSettings) -> Check:
         )
     except FerError as err:
         return Check("face detector", CheckStatus.FAILED, str(err), "fer models fetch yunet")
+    except ImportError as err:
+        return Check("face detector", CheckStatus.FAILED, f"cannot be tried: {err}", "install what is missing above")
     try:
         if detector.name == "haar" and settings.detector == "auto":
             return Check("face detector", CheckStatus.WARNING, f"haar: {detector.reason}", "fer models fetch yunet")
@@ -116,14 +126,16 @@ def _check_detector(settings: PipelineSettings) -> Check:
 
 
 def _check_classifier(settings: PipelineSettings, progress: Callable[[str], None]) -> Check:
-    from fer_perception.classification.create import create_classifier
-
     try:
+        from fer_perception.classification.create import create_classifier
+
         classifier = create_classifier(
             settings.model, backend=settings.backend, threads=settings.threads, progress=progress
         )
     except FerError as err:
         return Check("expression model", CheckStatus.FAILED, str(err), "see the message, or set model and backend")
+    except ImportError as err:
+        return Check("expression model", CheckStatus.FAILED, f"cannot be tried: {err}", "install what is missing above")
     try:
         told = f"{classifier.metadata.model_id} on {classifier.backend}: {classifier.reason}"
         if classifier.fallback:

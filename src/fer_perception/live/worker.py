@@ -210,7 +210,11 @@ class Worker:
         for item in received:
             now = time.monotonic()
             self._of(item.camera).dequeued(now, now - item.time_s)
-            frame = self._decode(item)
+            try:
+                frame = self._decode(item)
+            except Exception as err:  # noqa: BLE001 - one camera's frame must not cost the others theirs
+                self._drop(item.camera, "failed", f"its image cannot be decoded: {err!r}")
+                continue
             if frame is not None:
                 usable.append((item, frame, time.monotonic() - now))
         for (item, frame, decode_s), result in zip(

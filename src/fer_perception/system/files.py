@@ -10,9 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fer_perception.errors import FerError, SourceError
+from fer_perception.errors import FerError, NotInstalledError, SourceError
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
@@ -125,8 +123,15 @@ def parse_yaml(text: str) -> Any:
     """The plain values a YAML text holds (mappings, lists, text, numbers, dates, None).
 
     Raises:
+        NotInstalledError: PyYAML is not installed, or does not load.
         ValueError: it is no YAML, or holds values that cannot be made; the words are one line.
     """
+    try:
+        # Here, so that `fer doctor` runs without it and says so.
+        import yaml
+    except ImportError as err:
+        msg = f"the package PyYAML is not installed ({err}); `pip install pyyaml` brings it"
+        raise NotInstalledError(msg) from None
     try:
         return yaml.safe_load(text)
     except Exception as err:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.live.camera_slots import CameraSlots, Received
@@ -67,11 +68,13 @@ class Rig:
         self.published: list[tuple[str, int]] = []
         self.warnings: list[tuple[str, str]] = []
         self.unprintable = ""
+        #: Message whose decoding ends in an error that nobody expects.
+        self.undecodable = 0
         self.statistics = {camera: CameraStatistics() for camera in ("a", "b")}
         self.slots = CameraSlots(self.statistics, self.count)
         work = Work(
             build=build or (lambda: self.pipeline),
-            decode=lambda _message: IMAGE,
+            decode=self.decode,
             stamp_ns=int,
             publish=self.publish,
             published=self.after,
@@ -81,6 +84,11 @@ class Rig:
         self.worker = Worker(self.slots, self.statistics, PipelineSettings(**{"track_timeout": 30.0, **settings}), work)
         self.worker.start()
         assert not ready or self.worker.wait_ready(30.0)
+
+    def decode(self, message: int) -> NDArray[np.uint8]:
+        if message == self.undecodable:
+            raise MemoryError
+        return IMAGE
 
     def count(self, camera: str, cause: str) -> None:
         self.statistics[camera].dropped(time.monotonic(), cause)
@@ -174,6 +182,20 @@ def test_one_cameras_failure_costs_the_others_nothing(rig: Rig) -> None:
     rig.pipeline.poisonous = ""
     rig.slots.put("b", 3)
     rig.until(lambda: rig.published[-1] == ("b", 3))
+
+
+def test_one_cameras_unexpected_decode_error_costs_the_others_nothing(rig: Rig) -> None:
+    rig.undecodable = 7
+    rig.pipeline.hold.clear()
+    rig.slots.put("a", 1)
+    assert rig.pipeline.entered.wait(30.0)
+    rig.slots.put("a", 7)
+    rig.slots.put("b", 2)
+    rig.pipeline.hold.set()
+    rig.until(lambda: ("b", 2) in rig.published)
+    assert rig.dropped("a") == {"failed": 1}
+    assert rig.dropped("b") == {}
+    assert ("a", "failed") in rig.warnings
 
 
 @pytest.mark.parametrize("cut", ["pause", "reset_tracks"])
