@@ -234,7 +234,7 @@ def main() -> None:
     if arguments.limit:
         images = images[np.sort(order[: arguments.limit])]
         order = order[order < len(images)]
-    network = OrtYunet(ModelStore().find("yunet_dynamic"), threads=2)
+    network = OrtYunet(ModelStore().read("yunet_dynamic"), threads=2)
     plain = detect(images, network, "as they are")
     mirror = detect(np.ascontiguousarray(images[:, :, ::-1]), network, "mirrored")
     _, box = report_yunet(plain, mirror)

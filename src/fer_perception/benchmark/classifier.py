@@ -13,10 +13,11 @@ import numpy as np
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
-from fer_perception.classification.create import create_classifier, resolve_model
+from fer_perception.classification.create import create_classifier
 from fer_perception.inference.network import Network
 from fer_perception.inference.onnxruntime_network import OnnxRuntimeNetwork
 from fer_perception.model_files.onnx_file import version_path
+from fer_perception.model_files.store import ModelStore
 from fer_perception.settings.pipeline_settings import PipelineSettings
 
 BATCHES = (1, 4, 8, 16, 64)
@@ -94,7 +95,7 @@ def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> 
 
 
 def _int8(batch: np.ndarray[Any, np.dtype[np.float32]], threads: int) -> dict[tuple[str, int], Callable[[], object]]:
-    quantized = version_path(resolve_model(_MODEL), "int8")
+    quantized = version_path(ModelStore().find(_MODEL), "int8")
     if not quantized.is_file():
         return {}
     classifier = create_classifier(quantized, backend="onnxruntime", threads=threads)

@@ -12,9 +12,8 @@ from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClas
 from fer_perception.errors import BackendError, EngineCacheError, ModelError, NotInstalledError
 from fer_perception.inference.onnxruntime_network import PROVIDERS, import_onnxruntime
 from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
-from fer_perception.model_files.onnx_file import ModelFile, read_model_file
-from fer_perception.model_files.store import THIRD_PARTY_MODELS, ModelStore
-from fer_perception.system.paths import expanded, is_directory, is_file
+from fer_perception.model_files.onnx_file import ModelFile, model_file
+from fer_perception.model_files.store import ModelStore
 
 logger = logging.getLogger(__name__)
 
@@ -23,33 +22,6 @@ _AUTO = ("tensorrt", "onnxruntime_cuda", "onnxruntime")
 BACKENDS: tuple[str, ...] = ("auto", "tensorrt", *PROVIDERS)
 
 Progress = Callable[[str], None]
-
-
-def resolve_model(model: str | Path) -> Path:
-    """The file of a model given by name or path.
-
-    Args:
-        model: the name of a model in the searched directories ("arch1_fer2013", see `ModelStore.directories`), or a
-            path: a `Path`, or a text with a "/" or ending in ".onnx".
-
-    Raises:
-        ModelError: there is no model of that name; the message lists those there are.
-    """
-    if isinstance(model, Path) or "/" in model or model.endswith(".onnx"):
-        return expanded(model)
-    directories = ModelStore().directories()
-    for directory in directories:
-        path = directory / f"{model}.onnx"
-        if is_file(path):
-            return path
-    here = {path.name for directory in directories if is_directory(directory) for path in directory.glob("*.onnx")}
-    # The detector's files lie there too.
-    known = sorted(name.removesuffix(".onnx") for name in here - {entry.file_name for entry in THIRD_PARTY_MODELS})
-    msg = (
-        f"there is no model {model!r} in {', '.join(map(str, directories))} (there are: {', '.join(known) or 'none'}); "
-        "give one of these names or the path of an .onnx file"
-    )
-    raise ModelError(msg)
 
 
 def create_classifier(
@@ -67,7 +39,7 @@ def create_classifier(
     backend that fails later falls back to the processor (`FallbackClassifier`).
 
     Args:
-        model: name or path of an ONNX file, see `resolve_model`.
+        model: name or path of an ONNX file, see `ModelStore.read`.
         backend: one of `BACKENDS`.
         threads: processor threads; 0 = one a core.
         cache_directory: where TensorRT engines are kept; None = the user's cache.
@@ -83,7 +55,7 @@ def create_classifier(
     if backend not in BACKENDS:
         msg = f"there is no backend {backend!r}; expected one of: {', '.join(BACKENDS)}"
         raise BackendError(msg)
-    file = read_model_file(resolve_model(model))
+    file = model_file(ModelStore().read(model))
     file.metadata()  # another kind of file is refused before any backend is tried
     if backend != "auto":
         return _chosen(file, backend, threads, cache_directory, progress)

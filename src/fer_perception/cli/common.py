@@ -109,7 +109,7 @@ ParamsOption = Annotated[
 
 
 def load_settings(params: Path | None, *, deterministic_ids: bool | None = None) -> PipelineSettings:
-    """The node's defaults, or the settings of a file.
+    """The node's defaults, or the settings of a file; what is passed over in it is told on stderr.
 
     Args:
         params: the file.
@@ -118,12 +118,13 @@ def load_settings(params: Path | None, *, deterministic_ids: bool | None = None)
     Raises:
         ConfigError: see `read_pipeline_settings`.
     """
-    from fer_perception.settings.node_settings import NODE_ONLY
-    from fer_perception.settings.params_file import read_parameters, read_pipeline_settings
+    from fer_perception.settings.params_file import passed_over, read_parameters, read_pipeline_settings
     from fer_perception.settings.pipeline_settings import PipelineSettings
 
     if params is None:
         return PipelineSettings(deterministic_ids=deterministic_ids is not False)
+    for told in passed_over(params):
+        print_problem(f"warning: {told}")
     if deterministic_ids is None and "deterministic_ids" in read_parameters(params):
-        return read_pipeline_settings(params, node_only=NODE_ONLY)
-    return read_pipeline_settings(params, node_only=NODE_ONLY, deterministic_ids=deterministic_ids is not False)
+        return read_pipeline_settings(params)
+    return read_pipeline_settings(params, deterministic_ids=deterministic_ids is not False)

@@ -35,13 +35,13 @@ def compile_model(
     The engine is kept in the cache, where the node finds it; without it the node builds it at its first start. Prints
     what was taken. Needs an NVIDIA GPU, TensorRT 8.6 or later and pycuda.
     """
-    from fer_perception.classification.create import resolve_model
     from fer_perception.classification.tensorrt.classifier import open_tensorrt_classifier
-    from fer_perception.model_files.onnx_file import read_model_file
+    from fer_perception.model_files.onnx_file import model_file
+    from fer_perception.model_files.store import ModelStore
     from fer_perception.settings.declaration import default_of
     from fer_perception.settings.pipeline_settings import PipelineSettings
 
-    file = read_model_file(resolve_model(model or default_of(PipelineSettings, "model")))
+    file = model_file(ModelStore().read(model or default_of(PipelineSettings, "model")))
     file.metadata()
     classifier = open_tensorrt_classifier(
         file,

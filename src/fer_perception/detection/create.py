@@ -24,11 +24,11 @@ class _Settings(TypedDict):
 
 
 def _yunet_ort(models: ModelStore, threads: int, settings: _Settings) -> Detector:
-    return YunetDetector(OrtYunet(models.find("yunet_dynamic"), threads=threads), **settings)
+    return YunetDetector(OrtYunet(models.read("yunet_dynamic"), threads=threads), **settings)
 
 
 def _yunet_cv2(models: ModelStore, _threads: int, settings: _Settings) -> Detector:
-    return YunetDetector(OpenCvYunet(models.find("yunet")), **settings)
+    return YunetDetector(OpenCvYunet(models.read("yunet")), **settings)
 
 
 def _haar(_models: ModelStore, _threads: int, settings: _Settings) -> Detector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import tempfile
 from typing import Any
 
 import cv2
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_perception.detection.yunet_decode import NMS_THRESHOLD, TOP_K
 from fer_perception.errors import BackendError, ModelError
+from fer_perception.model_files.stored_file import StoredFile
 
 # Where a side of the padded image is 32 pixels, so that the coarsest grid has a single row or column, OpenCV (4.14)
 # reads outputs from the wrong place and reports faces of random size.
@@ -22,31 +23,35 @@ class OpenCvYunet:
 
     name = "yunet_cv2"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: StoredFile) -> None:
         """Load the model.
 
         Args:
-            model: face_detection_yunet_2023mar.onnx.
+            model: face_detection_yunet_2023mar.onnx, as `ModelStore.read` hands it over.
 
         Raises:
             BackendError: this OpenCV has no FaceDetectorYN.
-            ModelError: the file is missing, does not load or is not YuNet (or OpenCV is too old for it).
+            ModelError: the file does not load or is not YuNet (or OpenCV is too old for it).
         """
         create = getattr(getattr(cv2, "FaceDetectorYN", None), "create", None)
         if create is None:
             msg = f"OpenCV {cv2.__version__} has no FaceDetectorYN; install OpenCV 4.8 or later, or onnxruntime"
             raise BackendError(msg)
         fix = "run `fer models fetch yunet` and `fer models verify`"
-        if not model.is_file():
-            msg = f"there is no YuNet model at {model}; {fix}"
-            raise ModelError(msg)
         self._size = (64, 64)
+        # OpenCV 4.8 reads files only: a copy, so that the very bytes that were checked are run.
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as copy:
+            copy.write(model.data)
+            copy.flush()
+            self._load(create, copy.name, str(model.path), fix)
+
+    def _load(self, create: Any, file: str, name: str, fix: str) -> None:
         try:
-            self._detector: Any = create(str(model), "", self._size, 0.5, NMS_THRESHOLD, TOP_K)
+            self._detector: Any = create(file, "", self._size, 0.5, NMS_THRESHOLD, TOP_K)
             self._detector.detect(np.zeros((*self._size, 3), np.uint8))
         except cv2.error as err:
             msg = (
-                f"{model} is not a YuNet model that OpenCV {cv2.__version__} runs ({err.err}); {fix}; the "
+                f"{name} is not a YuNet model that OpenCV {cv2.__version__} runs ({err.err}); {fix}; the "
                 "2023 model needs OpenCV 4.8 or later"
             )
             raise ModelError(msg) from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from fer_perception.detection.yunet_decode import OUTPUT_NAMES, decode, padded
 from fer_perception.errors import ModelError
 from fer_perception.inference.network import Network
 from fer_perception.inference.onnxruntime_network import OnnxRuntimeNetwork
+from fer_perception.model_files.stored_file import StoredFile
 
 # Cameras of a few sizes, each with its close-up copy; a fresh buffer a frame would cost as much as filling it.
 _KEPT_BUFFERS = 8
@@ -22,16 +21,16 @@ class OrtYunet:
 
     name = "yunet_ort"
 
-    def __init__(self, model: Path, *, threads: int) -> None:
+    def __init__(self, model: StoredFile, *, threads: int) -> None:
         """Load the model.
 
         Args:
-            model: yunet_s_dynamic.onnx.
+            model: yunet_s_dynamic.onnx, as `ModelStore.read` hands it over.
             threads: processor threads; 0 = ONNX Runtime decides.
 
         Raises:
             BackendError: ONNX Runtime is not installed.
-            ModelError: the file is missing, does not load, or is not a YuNet with dynamic input size.
+            ModelError: the file does not load, or is not a YuNet with dynamic input size.
         """
         self._network: Network = _load(model, threads)
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
@@ -61,13 +60,11 @@ class OrtYunet:
         self._buffers.clear()
 
 
-def _load(model: Path, threads: int) -> Network:
+def _load(stored: StoredFile, threads: int) -> Network:
     fix = "run `fer models fetch yunet` and `fer models verify`"
-    if not model.is_file():
-        msg = f"there is no YuNet model at {model}; {fix}"
-        raise ModelError(msg)
+    model = stored.path
     try:
-        network = OnnxRuntimeNetwork(model, name=str(model), threads=threads)
+        network = OnnxRuntimeNetwork(stored.data, name=str(model), threads=threads)
     except ModelError as err:
         msg = f"{model} is not a model that ONNX Runtime loads ({err}); {fix}"
         raise ModelError(msg) from None

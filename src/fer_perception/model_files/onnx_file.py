@@ -10,12 +10,11 @@ from pathlib import Path
 from fer_perception.errors import ModelError
 from fer_perception.model_files.metadata import ModelMetadata
 from fer_perception.model_files.protobuf import WireError, onnx_external_locations, onnx_metadata
+from fer_perception.model_files.stored_file import StoredFile, read_stored_file
 from fer_perception.system.paths import expanded
 
 #: How files with a serialized TensorRT engine usually end.
 ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
-#: A protocol buffer message ends at 2 GiB; nothing this project runs comes near.
-MAX_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,19 @@ def read_model_file(path: str | Path) -> ModelFile:
         path: the file.
 
     Raises:
-        ModelError: missing, unreadable, not ONNX, cut short, or with external data outside of its own directory.
+        ModelError: missing, unreadable, with another hash than the one recorded beside it, not ONNX, cut short, or
+            with external data outside of its own directory.
     """
-    path = expanded(path)
-    data = _read(path)
+    return model_file(read_stored_file(expanded(path)))
+
+
+def model_file(stored: StoredFile) -> ModelFile:
+    """Check an ONNX file that was read, for example by `ModelStore.read`.
+
+    Raises:
+        ModelError: not ONNX, cut short, or with external data that is missing or outside of its own directory.
+    """
+    path, data = stored.path, stored.data
     view = memoryview(data)
     try:
         props = onnx_metadata(view)
@@ -80,7 +88,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     external = tuple(_external(path, location) for location in locations)
     digest = hashlib.sha256(data)
     for file in external:
-        digest.update(_read(file))
+        digest.update(read_stored_file(file).data)
     return ModelFile(path=path, data=data, sha256=digest.hexdigest(), props=props, external=external)
 
 
@@ -97,22 +105,6 @@ def read_metadata(path: str | Path) -> ModelMetadata:
         ModelError: see `read_model_file` and `ModelMetadata.from_props`.
     """
     return read_model_file(path).metadata()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            msg = f"{path} {what}; expected an ONNX model"
-            raise ModelError(msg)
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            msg = f"{path} has {size} bytes, more than an ONNX file can have ({MAX_BYTES}); take another file"
-            raise ModelError(msg)
-        return path.read_bytes()
-    except OSError as err:
-        msg = f"{path} cannot be read ({err.strerror}); check its name and permissions"
-        raise ModelError(msg) from err
 
 
 def _external(path: Path, location: str) -> Path:

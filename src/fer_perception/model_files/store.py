@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ModelError
+from fer_perception.model_files.stored_file import StoredFile, file_sha256, hash_fault, read_stored_file, recorded_sum
 from fer_perception.system.files import replace_atomically
 from fer_perception.system.paths import expanded, is_directory, is_file, share_directory, user_cache
 
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 
 #: Called with (bytes so far, bytes in all).
 Progress = Callable[[int, int], None]
-
-#: Hashes of a directory's files, as `sha256sum *.onnx` writes them.
-SUMS = "SHA256SUMS"
 
 _CHUNK = 64 * 1024
 _TIMEOUT_S = 30.0
@@ -46,7 +44,7 @@ class ModelEntry:
         file_name: in each of the searched directories.
         description: one line.
         license: SPDX name and holder; "" for our own models.
-        sha256: hexadecimal; "" for expression models: their directory may hold their hashes (`SUMS`).
+        sha256: hexadecimal; "" for expression models: their directory may hold their hashes (`stored_file.SUMS`).
         size: bytes; 0 where none is recorded.
         urls: commit-pinned addresses, tried in order; empty = cannot be fetched.
         with_it: names that are fetched together with this one.
@@ -174,35 +172,44 @@ class ModelStore:
         ours = [ModelEntry(name[: -len(".onnx")], name, "expression model") for name in sorted(names)]
         return [*THIRD_PARTY_MODELS, *ours]
 
-    def find(self, name: str) -> Path:
-        """The file of a model.
+    def find(self, name: str | Path) -> Path:
+        """The file of a model; see `read`, which also hands over the bytes that were compared."""
+        return self.read(name).path
+
+    def read(self, name: str | Path) -> StoredFile:
+        """Find and read a model file.
 
         Args:
-            name: of an entry (".onnx" may be left out), or the path of an .onnx file.
+            name: of an entry (".onnx" may be left out), or the path of a file: a `Path`, or a text with a "/" or that
+                names an .onnx file that is there.
 
         Returns:
-            Path of an existing file; for models with a recorded hash it was just compared.
+            The file and its bytes; where a hash is recorded for it, these bytes have it.
 
         Raises:
             ModelError: unknown name, missing or unreadable file, or a hash that is not the recorded one.
         """
         as_path = expanded(name)
-        if as_path.suffix == ".onnx" and (is_file(as_path) or as_path.name != name):
+        if isinstance(name, Path) or "/" in name or (as_path.suffix == ".onnx" and is_file(as_path)):
             if not is_file(as_path):
                 msg = f"there is no model file {as_path}; expected an .onnx file or one of: {self._names()}"
                 raise ModelError(msg)
-            return as_path
+            return read_stored_file(as_path)
         entry = self._entry(name)
-        places = [directory / entry.file_name for directory in self.directories()]
-        usable = (FileState.OK, FileState.NO_HASH)
-        states = [_file_status(entry, path) for path in places if is_file(path)]
-        good = next((status for status in states if status.state in usable), None)
-        if good is None or good.path is None:
-            raise ModelError(self._status(entry).message)
-        # A damaged file in an earlier place does not take away a whole one in a later place.
-        for status in states[: states.index(good)]:
-            log.warning("%s; %s serves instead", status.message, good.path)
-        return good.path
+        refused: list[str] = []
+        for path in (directory / entry.file_name for directory in self.directories()):
+            if not is_file(path):
+                continue
+            try:
+                found = read_stored_file(path, sha256=entry.sha256, fix=_fix(entry))
+            except ModelError as err:
+                refused.append(str(err))
+                continue
+            # A damaged file in an earlier place does not take away a whole one in a later place.
+            for problem in refused:
+                log.warning("%s; %s serves instead", problem, path)
+            return found
+        raise ModelError(refused[0] if refused else self._status(entry).message)
 
     def verify(self, name: str | None = None) -> list[FileStatus]:
         """Compare files with their recorded hashes.
@@ -253,7 +260,9 @@ class ModelStore:
         return paths
 
     def _names(self) -> str:
-        return ", ".join(entry.name for entry in self.entries())
+        others = {entry.name for entry in THIRD_PARTY_MODELS}
+        ours = [entry.name for entry in self.entries() if entry.name not in others]
+        return f"{', '.join(ours) or 'none'}; third-party: {', '.join(sorted(others))}"
 
     def _entry(self, name: str) -> ModelEntry:
         wanted = name[: -len(".onnx")] if name.endswith(".onnx") else name
@@ -331,31 +340,11 @@ def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
         found = file_sha256(path)
     except OSError as err:
         return FileStatus(entry, FileState.UNREADABLE, path, f"{path} cannot be read: {err.strerror}; {_fix(entry)}")
-    if not entry.sha256:
-        recorded = _recorded_sum(path)
-        if found == recorded:
-            return FileStatus(entry, FileState.OK, path, "")
-        if not recorded:
-            return FileStatus(entry, FileState.NO_HASH, path, "")
-        message = (
-            f"{path} has SHA-256 {found}, {SUMS} beside it says {recorded}: it is damaged, so build or install the "
-            f"package again, or it was replaced, so run `sha256sum *.onnx > {SUMS}` there"
-        )
-        return FileStatus(entry, FileState.WRONG_HASH, path, message)
-    if found != entry.sha256:
-        message = f"{path} has SHA-256 {found}, expected {entry.sha256}; remove this damaged file and {_fix(entry)}"
-        return FileStatus(entry, FileState.WRONG_HASH, path, message)
-    return FileStatus(entry, FileState.OK, path, "")
-
-
-def _recorded_sum(path: Path) -> str:
-    """What `SUMS` in a file's directory says of it; "" where it says nothing."""
-    try:
-        lines = path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    sums = {name.strip().removeprefix("*"): digest for digest, _, name in (line.partition(" ") for line in lines)}
-    return sums.get(path.name, "").lower()
+    fault = hash_fault(path, found, sha256=entry.sha256, fix=_fix(entry))
+    if fault:
+        return FileStatus(entry, FileState.WRONG_HASH, path, fault)
+    state = FileState.OK if entry.sha256 or recorded_sum(path) else FileState.NO_HASH
+    return FileStatus(entry, state, path, "")
 
 
 def _copy(entry: ModelEntry, source: Path) -> bytes:
@@ -371,15 +360,6 @@ def _copy(entry: ModelEntry, source: Path) -> bytes:
         msg = f"{path} has SHA-256 {found}, expected {entry.sha256}; it is damaged or another file"
         raise ModelError(msg)
     return content
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal; raises OSError where it cannot be read."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _has_hash(path: Path, sha256: str) -> bool:

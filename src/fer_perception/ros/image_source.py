@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import time
@@ -23,7 +24,8 @@ from fer_perception.ros.parameters import Parameters
 from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, use_large_shared_memory
 from fer_perception.ros.qos import NO_OPTIONS, default_qos, overridden
 from fer_perception.ros.topics import SOURCE_IMAGES
-from fer_perception.settings.node_settings import ImageSourceSettings
+from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
+from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.timing import RateLimit
 
 #: An image that is shown for longer is published so often, in Hz.
@@ -57,6 +59,9 @@ class ImageSource(Node):
         qos = overridden(parameters, topic, "publisher", default_qos(SOURCE_IMAGES))
         if parameters.problems:
             raise ConfigError("; ".join(parameters.problems.values()))
+        beside = (item.name for cls in (PipelineSettings, NodeSettings) for item in dataclasses.fields(cls))
+        for text in parameters.unknown(beside, topics=False):
+            self.get_logger().warning(text)
         self._settings = parameters.settings(ImageSourceSettings)
         if not self._settings.source:
             msg = "source is empty; expected a webcam's index, a video file or a directory of images (-p source:=...)"

@@ -33,11 +33,12 @@ from fer_perception.ros.hri_consumer import FaceCallbacks, FacesConsumer
 from fer_perception.ros.hri_messages import load_hri_msgs, require_expressions
 from fer_perception.ros.outputs import CameraOutput, Output, send
 from fer_perception.ros.parameters import Parameters
-from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, refuse_errors
+from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, params_files, refuse_errors
 from fer_perception.ros.qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
 from fer_perception.ros.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
 from fer_perception.settings.declaration import Declaration, declaration_of
-from fer_perception.settings.node_settings import NodeSettings
+from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
+from fer_perception.settings.params_file import passed_over
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.tracking.tracker import FaceIds
 
@@ -73,10 +74,13 @@ class FerNode(LifecycleNode):
 
     Args:
         name: of the node.
+        arguments: command line of the process, in which params files are named; what a file holds for other nodes is
+            told.
         options: passed on to rclpy.node.Node (context, namespace, parameter_overrides, cli_args, ...).
     """
 
-    def __init__(self, name: str = "fer", **options: Any) -> None:
+    def __init__(self, name: str = "fer", *, arguments: Sequence[str] = (), **options: Any) -> None:
+        self._arguments = tuple(arguments)
         super().__init__(name, **options)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._configured: _Configured | None = None
@@ -90,6 +94,8 @@ class FerNode(LifecycleNode):
         self._parameters_of_node = Parameters(self, (PipelineSettings, NodeSettings), self._parameters_changed)
         for reason in self._parameters_of_node.problems.values():
             self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
+        self._told_of_parameters: set[str] = set()
+        self._tell_unused_parameters(topics=False)
         self._diagnostics_qos = self._qos(DIAGNOSTICS, "publisher")
         self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
         self.create_service(SetBool, SET_ENABLED.name, self._set_enabled)
@@ -195,6 +201,7 @@ class FerNode(LifecycleNode):
         self._configured = _Configured(cameras, statistics, slots, worker, output, consumer)
         # Those of the quality of service are known only now.
         self._check_problems()
+        self._tell_unused_parameters(topics=True)
         worker.start()
         # Building an engine can take minutes, in which this thread is the executor's.
         while not worker.wait_ready(DIAGNOSTICS_PERIOD_S):
@@ -280,6 +287,21 @@ class FerNode(LifecycleNode):
     def _check_problems(self) -> None:
         if self._parameters_of_node.problems:
             raise ConfigError("; ".join(self._parameters_of_node.problems.values()))
+
+    def _tell_unused_parameters(self, *, topics: bool) -> None:
+        """Warn, once each, of values given at start that change nothing."""
+        beside = (item.name for item in dataclasses.fields(ImageSourceSettings))
+        told = self._parameters_of_node.unknown(beside, topics=topics)
+        for path in params_files(self._arguments):
+            try:
+                told += passed_over(path, self.get_fully_qualified_name())
+            except ConfigError as err:
+                # ROS has read it all the same.
+                told.append(str(err))
+        for text in told:
+            if text not in self._told_of_parameters:
+                self._told_of_parameters.add(text)
+                self.get_logger().warning(text)
 
     def _parameters_changed(self, names: Sequence[str]) -> None:
         if self._configured is None:
@@ -428,7 +450,7 @@ def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> 
         begun = True
         # Before the node: an executor cannot be made any more once a signal has ended the context.
         executor = SingleThreadedExecutor()
-        node = node_class()
+        node = node_class(arguments=sys.argv if args is None else args)
     except RuntimeError as err:
         if begun and not rclpy.ok():
             # Told to end while the node was being made.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from rclpy.parameter import Parameter
 from fer_perception.errors import ConfigError
 from fer_perception.ros.process import refuse_errors
 from fer_perception.settings.declaration import check_value, declaration_of, default_of
+from fer_perception.settings.params_file import qos_problem
 
 S = TypeVar("S")
 Check = Callable[[Any], Any]
@@ -80,6 +82,35 @@ class Parameters:
         self._checks[name] = check
         self._values[name] = value
         return value
+
+    def unknown(self, also: Iterable[str] = (), *, topics: bool) -> list[str]:
+        """Values given at start (params file, command line) that no parameter takes, one sentence each.
+
+        Args:
+            also: names that are no parameters of this node and yet no mistake, such as those of the node beside it:
+                both may read the same section of a params file.
+            topics: look for `qos_overrides` of topics that the node does not have too; all of its own are declared.
+        """
+        # rclpy keeps them for parameters that are declared later, and says nothing of the rest.
+        given: Iterable[str] = getattr(self._node, "_parameter_overrides", {})
+        known = set(also)
+        names = [name for name in given if not self._node.has_parameter(name) and name not in known]
+        return [text for name in sorted(names) if (text := self._unknown(name, topics=topics))]
+
+    def _unknown(self, name: str, *, topics: bool) -> str:
+        if problem := qos_problem(name):
+            return f"{problem}; it is ignored"
+        if name.startswith("qos_overrides."):
+            _, topic, kind, _ = name.split(".")
+            declared = {tuple(each.split(".")[1:3]) for each in self._checks if each.startswith("qos_overrides.")}
+            # The publisher of images it subscribes to may be the node beside it.
+            if not topics or (kind == "publisher" and (topic, "subscription") in declared):
+                return ""
+            there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(declared))
+            return f"{name} is of no topic of this node as it is configured and is ignored; there are: {there}"
+        near = difflib.get_close_matches(name, self._checks, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; `ros2 param list` shows those there are"
+        return f"there is no parameter {name!r}, it is ignored{hint}"
 
     def _declare_setting(self, cls: type[Any], name: str) -> None:
         default = default_of(cls, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,3 +106,21 @@ def use_large_shared_memory() -> bool:
     older = os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "jazzy")
     os.environ[_PROFILE_2 if older else _PROFILE_3] = str(profile_path())
     return True
+
+
+def params_files(arguments: Sequence[str]) -> list[Path]:
+    """The params files that a command line names (`--ros-args --params-file FILE`), in order.
+
+    rclpy reads them, and keeps of each what is for the node; it says nothing of the rest.
+
+    Args:
+        arguments: of the process.
+    """
+    files = []
+    ours = False
+    for index, argument in enumerate(arguments):
+        if argument in ("--ros-args", "--"):
+            ours = argument == "--ros-args"
+        elif ours and argument == "--params-file" and index + 1 < len(arguments):
+            files.append(Path(arguments[index + 1]))
+    return files

@@ -3,44 +3,138 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ConfigError
 from fer_perception.settings.declaration import check_value, from_mapping
+from fer_perception.settings.node_settings import NODE_ONLY, ImageSourceSettings, NodeSettings
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.system.files import parse_yaml
+
+#: The node whose parameters this package reads.
+NODE = "fer"
 
 _KEY = "ros__parameters"
 #: Mappings and lists in a file; this project's has a few dozen.
 _MOST_COLLECTIONS = 1000
 
+_WILDCARDS = ("*", "**")
+_EVERY_NODE = ("/**", "/*")
 
-def read_pipeline_settings(path: Path, *, node_only: Collection[str] = (), **overrides: Any) -> PipelineSettings:
+_QOS = "qos_overrides"
+_QOS_KINDS = ("publisher", "subscription")
+_QOS_POLICIES = ("reliability", "durability", "history", "depth")
+
+_PIPELINE = frozenset(item.name for item in dataclasses.fields(PipelineSettings))
+_IMAGE_SOURCE = frozenset(item.name for item in dataclasses.fields(ImageSourceSettings))
+_OURS = _PIPELINE | frozenset(item.name for item in dataclasses.fields(NodeSettings))
+
+
+@dataclass(frozen=True)
+class Section:
+    """The parameters of one `ros__parameters:` of a file, or of a file that is a flat mapping.
+
+    Attributes:
+        node: the names above it, for example "/robot/fer" or "/**"; "" for a flat mapping.
+        values: by full name, e.g. "qos_overrides./emotions.publisher.depth".
+    """
+
+    node: str
+    values: Mapping[str, Any]
+
+    @property
+    def for_several_nodes(self) -> bool:
+        """Whether nodes of any name read it."""
+        return self.node.rpartition("/")[2] in _WILDCARDS
+
+    def is_for(self, node: str) -> bool:
+        """Whether a node reads it.
+
+        Args:
+            node: its name, in whichever namespace; or, beginning with a "/", its full name.
+        """
+        if not node.startswith("/"):
+            return self.for_several_nodes or self.node.rpartition("/")[2] in ("", node)
+        parts = [{"*": "[^/]+", "**": ".*"}.get(part, re.escape(part)) for part in self.node.strip("/").split("/")]
+        # "/**/fer" is "/fer" too.
+        return re.fullmatch("/" + "/".join(parts).replace(".*/", "(.*/)?"), node) is not None
+
+
+def read_pipeline_settings(path: Path, **overrides: Any) -> PipelineSettings:
     """Read the pipeline's settings from a parameter file.
 
+    The sections for every node (`/**`) and those whose last name is `fer` count, the later ones over the earlier ones;
+    sections for other nodes are passed over (see `passed_over`).
+
     Args:
-        path: YAML: `/**:`, `fer:` or any other node name over `ros__parameters:`, or the settings themselves.
-        node_only: names of parameters that mean something to the ROS node alone; they are skipped.
+        path: YAML: sections over `ros__parameters`, or the settings themselves.
         overrides: settings that win over the file's.
 
     Raises:
-        ConfigError: the file cannot be read or parsed, or a setting is unknown or has a bad value; the message names
-            the file and what is near.
+        ConfigError: the file cannot be read or parsed, a setting is unknown or has a bad value, or two sections for
+            `fer` in different namespaces differ; the message names the file and what is near.
     """
-    values = {name: value for name, value in read_parameters(path).items() if not _is_node_only(name, node_only)}
+    values: dict[str, Any] = {}
     try:
-        for name, value in values.items():
-            check_value(PipelineSettings, name, value)
+        for section in _sections_for(NODE, read_sections(path)):
+            for name, value in section.values.items():
+                if name in _PIPELINE or not _is_for_a_node_only(name, section):
+                    check_value(PipelineSettings, name, value)
+                    values[name] = value
     except ConfigError as err:
-        msg = f"{path}: {err}"
-        raise ConfigError(msg) from None
+        raise _about(path, err) from None
     return from_mapping(PipelineSettings, {**values, **overrides})
 
 
-def read_parameters(path: Path) -> dict[str, Any]:
-    """All parameters of a YAML file as one flat mapping; of several nodes' sections the later wins.
+def read_parameters(path: Path, node: str = NODE) -> dict[str, Any]:
+    """The parameters that a file gives a node, as one flat mapping; the later section wins.
+
+    Args:
+        path: YAML.
+        node: its name.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML, is no mapping of names to values, or two sections for this
+            node in different namespaces differ.
+    """
+    sections = read_sections(path)
+    try:
+        return {name: value for section in _sections_for(node, sections) for name, value in section.values.items()}
+    except ConfigError as err:
+        raise _about(path, err) from None
+
+
+def passed_over(path: Path, node: str = NODE) -> list[str]:
+    """What a node does not take from a file although the user may mean it, one sentence each.
+
+    Args:
+        path: YAML.
+        node: its name, or, beginning with a "/", its full name.
+
+    Raises:
+        ConfigError: see `read_sections`.
+    """
+    sections = read_sections(path)
+    others = [section for section in sections if not section.is_for(node)]
+    told = []
+    if sections and len(others) == len(sections):
+        names = ", ".join(section.node for section in others)
+        told.append(f"{path} has no section for {node}, so nothing is taken from it (there are: {names})")
+    for section in others:
+        ours = sorted(name for name in section.values if name in _OURS)
+        if ours:
+            told.append(
+                f"{path}: the section {section.node} is not for {node}: {', '.join(ours)} there changes nothing"
+            )
+    return told
+
+
+def read_sections(path: Path) -> list[Section]:
+    """The sections of a parameter file in the order of the file; a flat mapping is one section.
 
     Raises:
         ConfigError: the file cannot be read, is no YAML, or is no mapping of names to values.
@@ -60,21 +154,50 @@ def read_parameters(path: Path) -> dict[str, Any]:
         msg = f"{path} is no valid YAML: {err}"
         raise ConfigError(msg) from None
     if tree is None:
-        return {}
+        return []
     if not isinstance(tree, dict):
         msg = f"{path} holds a {type(tree).__name__}; expected a mapping of parameter names to values"
         raise ConfigError(msg)
     _check_extent(tree, path)
-    sections = [tree[_KEY]] if _KEY in tree else _sections(tree)
-    values: dict[str, Any] = {}
-    for section in sections:
-        if section is None:
-            continue
-        if not isinstance(section, dict):
-            msg = f"{path}: {_KEY} holds a {type(section).__name__}; expected a mapping of parameter names to values"
+    if _KEY not in tree and not _holds_section(tree):
+        return [Section("", _flatten(tree))]
+    try:
+        return [Section(node, _flatten(values)) for node, values in _below(tree, "")]
+    except ConfigError as err:
+        raise _about(path, err) from None
+
+
+def qos_problem(name: str) -> str:
+    """The fault of a parameter's name below `qos_overrides`, and what was expected; "" for a good or another name."""
+    first, *parts = name.split(".")
+    if first != _QOS:
+        return ""
+    if len(parts) == 3 and parts[0].startswith("/") and parts[1] in _QOS_KINDS and parts[2] in _QOS_POLICIES:
+        return ""
+    expected = f"{_QOS}./TOPIC.{{{','.join(_QOS_KINDS)}}}.{{{','.join(_QOS_POLICIES)}}}"
+    return f"there is no parameter {name!r}; expected {expected}"
+
+
+def _sections_for(node: str, sections: list[Section]) -> list[Section]:
+    """Those that a node of this name reads.
+
+    Raises:
+        ConfigError: two for nodes of this name in different namespaces differ.
+    """
+    found = [section for section in sections if section.is_for(node)]
+    own = [section for section in found if section.node not in _EVERY_NODE]
+    for other in own[1:]:
+        if other.values != own[0].values:
+            msg = (
+                f"the sections {own[0].node} and {other.node} are both for {node} and differ, and which one is meant "
+                "cannot be told here; leave one"
+            )
             raise ConfigError(msg)
-        values.update(_flatten(section))
-    return values
+    return found
+
+
+def _about(path: Path, err: ConfigError) -> ConfigError:
+    return ConfigError(f"{path}: {err}")
 
 
 def _check_extent(tree: dict[Any, Any], path: Path) -> None:
@@ -90,16 +213,23 @@ def _check_extent(tree: dict[Any, Any], path: Path) -> None:
     raise ConfigError(msg)
 
 
-def _sections(tree: dict[Any, Any]) -> list[Any]:
-    """The `ros__parameters` below node names and namespaces; the tree itself where there are none."""
-    found: list[Any] = []
-    for value in tree.values():
-        if isinstance(value, dict):
-            if _KEY in value:
-                found.append(value[_KEY])
-            elif _holds_section(value):
-                found.extend(_sections(value))
-    return found or [tree]
+def _below(tree: dict[Any, Any], names: str) -> Iterator[tuple[str, Any]]:
+    """Each `ros__parameters` below node names and namespaces, with those names.
+
+    Raises:
+        ConfigError: one holds something else than parameters, or a value lies beside them, where nobody reads it.
+    """
+    for name, value in tree.items():
+        if name == _KEY:
+            if not isinstance(value, (dict, type(None))):
+                msg = f"{_KEY} holds a {type(value).__name__}; expected a mapping of parameter names to values"
+                raise ConfigError(msg)
+            yield names or _EVERY_NODE[0], value or {}
+        elif isinstance(value, dict):
+            yield from _below(value, f"{names}/{str(name).strip('/')}")
+        elif value is not None:
+            msg = f"{name!r} lies outside of any {_KEY}; move it below the {_KEY} of a node"
+            raise ConfigError(msg)
 
 
 def _holds_section(tree: dict[Any, Any]) -> bool:
@@ -116,6 +246,15 @@ def _flatten(section: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
     return values
 
 
-def _is_node_only(name: str, node_only: Collection[str]) -> bool:
-    pipeline = {item.name for item in dataclasses.fields(PipelineSettings)}
-    return name not in pipeline and (name in node_only or name.split(".", maxsplit=1)[0] in node_only)
+def _is_for_a_node_only(name: str, section: Section) -> bool:
+    """Whether a parameter means something to a node of this package, and nothing to the pipeline.
+
+    Raises:
+        ConfigError: it is under `qos_overrides` and nobody knows it there.
+    """
+    problem = qos_problem(name)
+    if problem:
+        raise ConfigError(problem)
+    # What every node reads may be meant for the node beside ours.
+    beside = section.for_several_nodes and name in _IMAGE_SOURCE
+    return beside or name in NODE_ONLY or name.startswith(f"{_QOS}.")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 
@@ -7,11 +8,12 @@ import numpy as np
 import pytest
 
 from fer_perception.classification.batches import MAX_BATCH
-from fer_perception.classification.create import BACKENDS, _provider_cache, create_classifier, resolve_model
+from fer_perception.classification.create import BACKENDS, _provider_cache, create_classifier
 from fer_perception.classification.fallback import FallbackClassifier
 from fer_perception.classification.onnxruntime_classifier import OnnxRuntimeClassifier
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.model_files.onnx_file import read_model_file
+from fer_perception.model_files.store import ModelStore
 from fer_perception.settings.declaration import declaration_of
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.system.paths import share_directory
@@ -52,24 +54,40 @@ def test_auto_says_what_it_took_and_why(make_model, images):
         assert "onnxruntime_cuda:" in classifier.reason
 
 
-def test_names_and_paths(tmp_path, monkeypatch):
-    assert resolve_model(tmp_path / "a") == tmp_path / "a"
-    assert str(resolve_model("some/where")) == "some/where"
-    assert str(resolve_model("there.onnx")) == "there.onnx"
-    assert not str(resolve_model("~/there.onnx")).startswith("~")
-    # The detector's file beside them is none of the names to choose from.
-    (tmp_path / "yunet_s_dynamic.onnx").touch()
+def test_an_unknown_name_lists_the_models_there_are():
+    with pytest.raises(ModelError, match=r"no model 'nonesuch'; .* one of: .*arch1_fer2013.*; third-party: yunet"):
+        create_classifier("nonesuch", backend="onnxruntime", threads=1)
+
+
+def test_a_shipped_model_is_taken_by_name():
+    classifier = create_classifier("arch1_fer2013", backend="onnxruntime", threads=1)
+    shipped = share_directory() / "models" / "arch1_fer2013.onnx"
+    assert classifier.metadata.sha256 == hashlib.sha256(shipped.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("by", ["name", "path"])
+def test_a_model_that_has_not_its_recorded_hash_is_refused(make_model, monkeypatch, by):
+    """The store's check and the loading are one: what `find` refuses no classifier runs."""
+    path = make_model("my_net.onnx")
+    monkeypatch.setenv("FER_MODEL_DIR", str(path.parent))
+    (path.parent / "SHA256SUMS").write_text(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  my_net.onnx\n")
+    asked = "my_net" if by == "name" else path
+    create_classifier(asked, backend="auto", threads=1).close()
+    other = make_model("other.onnx", size=64)
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(ModelError, match=r"my_net\.onnx has SHA-256 .*SHA256SUMS beside it says"):
+        create_classifier(asked, backend="auto", threads=1)
+    with pytest.raises(ModelError, match=r"my_net\.onnx has SHA-256 .*SHA256SUMS beside it says"):
+        ModelStore().find(asked)
+
+
+def test_a_damaged_model_does_not_hide_a_whole_one(tmp_path, monkeypatch, caplog):
+    whole = share_directory() / "models" / "arch1_fer2013.onnx"
+    (tmp_path / whole.name).write_bytes(whole.read_bytes()[:-1])
+    (tmp_path / "SHA256SUMS").write_text(f"{hashlib.sha256(whole.read_bytes()).hexdigest()}  {whole.name}\n")
     monkeypatch.setenv("FER_MODEL_DIR", str(tmp_path))
-    with pytest.raises(ModelError, match=r"no model 'nonesuch' in .*models.*there are: .*arch1_fer2013") as told:
-        resolve_model("nonesuch")
-    assert "yunet" not in str(told.value)
-
-
-def test_a_shipped_model_is_found_by_name():
-    shipped = sorted((share_directory() / "models").glob("*.onnx"))
-    if not shipped:
-        pytest.skip("no model is shipped yet")
-    assert resolve_model(shipped[0].stem) == shipped[0]
+    create_classifier("arch1_fer2013", backend="onnxruntime", threads=1).close()
+    assert f"{whole} serves instead" in caplog.text
 
 
 class TestFallback:
@@ -129,4 +147,5 @@ def test_the_tensorrt_provider_keeps_the_engines_of_each_model_apart(make_model,
 def test_a_model_directory_of_ones_own(make_model, tmp_path, monkeypatch):
     path = make_model("my_net.onnx")
     monkeypatch.setenv("FER_MODEL_DIR", str(path.parent))
-    assert resolve_model("my_net") == path
+    classifier = create_classifier("my_net", backend="onnxruntime", threads=1)
+    assert classifier.metadata.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()

@@ -48,6 +48,15 @@ def test_a_machine_without_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert rows["face detector"]["message"].startswith("haar")
 
 
+def test_what_a_params_file_has_for_others_is_told(tmp_path: Path) -> None:
+    params = tmp_path / "fer.yaml"
+    params.write_text("fer_node: {ros__parameters: {min_face_size: 40}}\n")
+    done = run_fer("doctor", "--json", "--params", params)
+    assert done.returncode == 0
+    assert "fer.yaml has no section for fer, so nothing is taken from it (there are: /fer_node)" in done.stderr
+    assert "min_face_size there changes nothing" in done.stderr
+
+
 def test_settings_that_cannot_work(tmp_path: Path) -> None:
     params = tmp_path / "fer.yaml"
     params.write_text("model: /nowhere/other.onnx\n")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from fer_perception.detection.base import Detector
@@ -16,6 +17,7 @@ from fer_perception.detection.yunet_cv2 import OpenCvYunet
 from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.errors import BackendError, ConfigError, ModelError
 from fer_perception.model_files.store import ModelStore
+from fer_perception.model_files.stored_file import StoredFile, read_stored_file
 from fer_perception.settings.declaration import declaration_of
 from fer_perception.settings.pipeline_settings import PipelineSettings
 
@@ -81,36 +83,54 @@ class TestChoice:
 
 
 class TestModelFiles:
-    def test_missing(self, tmp_path: Path) -> None:
-        for load in (lambda p: OrtYunet(p, threads=1), OpenCvYunet):
-            with pytest.raises(ModelError, match=r"gone\.onnx; run `fer models fetch yunet`"):
-                load(tmp_path / "gone.onnx")
-
     @pytest.mark.parametrize("keep", [0, 100, 100_000])
     def test_truncated(self, tmp_path: Path, yunet_files: dict[str, Path], keep: int) -> None:
         for name, load in (("yunet_dynamic", lambda p: OrtYunet(p, threads=1)), ("yunet", OpenCvYunet)):
             file = tmp_path / f"{name}.onnx"
             file.write_bytes(yunet_files[name].read_bytes()[:keep])
             with pytest.raises(ModelError, match=rf"{name}\.onnx is not a .*fer models fetch yunet"):
-                load(file)
+                load(read_stored_file(file))
+
+    @pytest.mark.parametrize("name", ["yunet_ort", "yunet_cv2"])
+    def test_the_bytes_whose_hash_was_compared_are_run(
+        self,
+        yunet_files: dict[str, Path],
+        store: ModelStore,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+    ) -> None:
+        for file in yunet_files.values():
+            shutil.copy(file, tmp_path / "models")
+        read = ModelStore.read
+
+        def read_and_replace(self: ModelStore, name: str | Path) -> StoredFile:
+            found = read(self, name)
+            found.path.write_bytes(b"replaced after the check")
+            return found
+
+        monkeypatch.setattr(ModelStore, "read", read_and_replace)
+        detector = create_detector(name, **SETTINGS, store=store)
+        assert detector.detect(np.zeros((120, 160, 3), np.uint8)) == []
+        detector.close()
 
     def test_fixed_input_size(self, yunet_files: dict[str, Path]) -> None:
         with pytest.raises(ModelError, match="expected the YuNet with dynamic input size"):
-            OrtYunet(yunet_files["yunet"], threads=1)
+            OrtYunet(read_stored_file(yunet_files["yunet"]), threads=1)
 
     def test_foreign_network(self, repository: Path) -> None:
         models = sorted((repository / "models").glob("*.onnx"))
         if not models:
             pytest.skip("no expression model in models/")
         with pytest.raises(ModelError, match="expected YuNet's input"):
-            OrtYunet(models[0], threads=1)
+            OrtYunet(read_stored_file(models[0]), threads=1)
         with pytest.raises(ModelError, match="is not a YuNet model"):
-            OpenCvYunet(models[0])
+            OpenCvYunet(read_stored_file(models[0]))
 
     def test_opencv_without_face_detector(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(cv2, "FaceDetectorYN")
         with pytest.raises(BackendError, match=r"install OpenCV 4\.8 or later"):
-            OpenCvYunet(tmp_path / "any.onnx")
+            OpenCvYunet(StoredFile(tmp_path / "any.onnx", b""))
 
     def test_close_twice(self, make: Callable[..., Detector]) -> None:
         for name in DETECTORS:

@@ -69,6 +69,67 @@ def test_remapping_and_a_params_file_reach_it(probe: Any, tmp_path: Path) -> Non
     assert process.returncode == 0, output
 
 
+UNUSED = """
+fer:
+  ros__parameters:
+    min_face_sise: 40
+    autostart: false
+    source: a.mp4
+    qos_overrides:
+      /emotions: {publisher: {deepth: 3, depth: 3}}
+      /emotion: {publisher: {depth: 3}}
+fer_node:
+  ros__parameters:
+    min_face_size: 41
+image_source:
+  ros__parameters:
+    source: a.mp4
+"""
+
+
+def test_parameters_that_change_nothing_are_told_once(probe: Any, tmp_path: Path) -> None:
+    from lifecycle_msgs.msg import Transition
+    from lifecycle_msgs.srv import ChangeState
+
+    params = tmp_path / "params.yaml"
+    params.write_text(UNUSED)
+    process = start("--params-file", str(params), "-p", "threads:=1")
+    try:
+        probe.until_status("fer: node", "unconfigured")
+        for transition in (
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_CONFIGURE,
+        ):
+            assert probe.call(ChangeState, "/fer/change_state", transition=Transition(id=transition)).success
+    finally:
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    warnings = [line for line in output.splitlines() if "[WARN]" in line]
+    assert process.returncode == 0, output
+    for told in (
+        "there is no parameter 'min_face_sise', it is ignored; did you mean 'min_face_size'?",
+        "there is no parameter 'qos_overrides./emotions.publisher.deepth'; expected",
+        "qos_overrides./emotion.publisher.depth is of no topic of this node",
+        "the section /fer_node is not for /fer: min_face_size there changes nothing",
+    ):
+        assert len([line for line in warnings if told in line]) == 1, output
+    assert "'source'" not in output, "the image source may read the same section"
+    assert "qos_overrides./emotions.publisher.depth is of" not in output
+
+
+def test_a_params_file_without_a_section_for_it_is_told(probe: Any, tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("fer_node: {ros__parameters: {min_face_size: 40}}\n")
+    process = start("--params-file", str(params), "-p", "autostart:=false")
+    try:
+        probe.until_status("fer: node", "unconfigured")
+    finally:
+        process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert "has no section for /fer, so nothing is taken from it (there are: /fer_node)" in output
+
+
 def test_a_bad_value_at_start_is_told_and_it_lives_on_unconfigured(probe: Any) -> None:
     process = start("-p", "filter:=magic", "-p", "threads:=many")
     try:

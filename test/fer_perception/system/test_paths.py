@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fer_perception.classification.create import resolve_model
 from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
 from fer_perception.model_files.onnx_file import read_model_file
 from fer_perception.model_files.store import ModelStore
@@ -53,11 +52,10 @@ class TestWithoutAHome:
         assert default_cache_directory() == Path("/.cache/fer_perception/engines")
 
     def test_the_models_are_found(self) -> None:
-        assert resolve_model("arch1_fer2013").is_file()
+        assert ModelStore().find("arch1_fer2013").is_file()
         assert read_model_file(ModelStore().find("arch1_fer2013")).sha256
 
     def test_a_name_with_a_home_is_taken_as_it_is(self) -> None:
-        assert resolve_model("~/mine.onnx") == Path("~/mine.onnx")
         with pytest.raises(Exception, match=r"there is no model file ~/mine\.onnx"):
             ModelStore().find("~/mine.onnx")
 
@@ -75,9 +73,8 @@ class TestUnreachableFolders:
         store = ModelStore(cache_directory=unreachable)
         assert store.find("arch1_fer2013").is_file()
         assert {status.entry.name for status in store.verify()} >= {"arch1_fer2013", "yunet"}
-        assert resolve_model("arch1_fer2013").is_file()
-        with pytest.raises(Exception, match="there are: arch1_fer2013,"):
-            resolve_model("third")
+        with pytest.raises(Exception, match="one of: arch1_fer2013,"):
+            store.find("third")
 
     def test_fetching_says_what_is_wrong(self, unreachable: Path, tmp_path: Path) -> None:
         with pytest.raises(Exception, match=r"the model cache .* cannot be written .*; set XDG_CACHE_HOME"):
