@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from changed_model import with_metadata
 from run_fer import run_fer
 from run_in_terminal import run_in_terminal
 
@@ -46,6 +47,17 @@ def test_a_machine_without_yunet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     }
     assert rows["face detector"]["verdict"] == "warning"
     assert rows["face detector"]["message"].startswith("haar")
+
+
+def test_a_model_that_does_not_state_its_class_prior(repository: Path, tmp_path: Path) -> None:
+    shipped = repository / "models" / "ires_separable.onnx"
+    model = with_metadata(shipped, tmp_path / "old.onnx", "fer.class_prior", None)
+    params = tmp_path / "fer.yaml"
+    params.write_text(f"model: {model}\n")
+    row = rows_of(run_fer("doctor", "--json", "--params", params))["expression model"]
+    assert row["verdict"] == "warning"
+    assert "does not state its class prior" in row["message"]
+    assert "fer-train export" in row["fix"]
 
 
 def test_settings_that_cannot_work(tmp_path: Path) -> None:
