@@ -59,7 +59,10 @@ class Conditions:
 
     def worth(self, settings: PipelineSettings) -> float:
         """Mean accuracy, less the price of flips and delay."""
-        key = (settings.filter, settings.ema_time_constant, settings.hmm_dwell_time, settings.hmm_correlation_time)
+        key = (
+            *(settings.filter, settings.ema_time_constant, settings.hmm_dwell_time, settings.hmm_correlation_time),
+            settings.neutral_share,
+        )
         if key not in self._scores:
             self._scores[key] = [filtered(item, settings) for item in self._sequences]
         total = 0.0

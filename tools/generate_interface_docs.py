@@ -117,14 +117,14 @@ def limits(declared: Declaration) -> str:
     """Range or choices as a sentence."""
     if declared.choices:
         return f"One of: {', '.join(declared.choices)}."
-    return f"From {declared.minimum:g} to {declared.maximum:g}." if declared.maximum is not None else ""
+    return f"From {declared.range}.".replace("From 0 or", "0, or from") if declared.range else ""
 
 
 def span(declared: Declaration) -> str:
     """Range or choices for a table's cell."""
     if declared.choices:
         return ", ".join(f"`{choice}`" for choice in declared.choices)
-    return f"{declared.minimum:g} to {declared.maximum:g}" if declared.maximum is not None else ""
+    return declared.range
 
 
 def effect(declared: Declaration) -> str:

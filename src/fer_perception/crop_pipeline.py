@@ -94,7 +94,9 @@ class CropPipeline:
         stamp_s = frame.stamp_ns * 1e-9
         labels = self.classifier.metadata.labels
         if frame.camera not in self._smoothers:
-            self._smoothers[frame.camera] = create_smoother(labels, self._settings)
+            self._smoothers[frame.camera] = create_smoother(
+                labels, self._settings, prior=self.classifier.metadata.prior
+            )
         first_seen_s = self._first_seen_s.setdefault(frame.camera, stamp_s)
         smoothed = self._smoothers[frame.camera].update(row, stamp_s)
         height, width = frame.image.shape[:2]

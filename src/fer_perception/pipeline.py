@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +20,17 @@ from fer_perception.imaging.crops import crop_faces, face_quality
 from fer_perception.model_files.store import ModelStore
 from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameResult, Phase
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.class_prior import takes_neutral_share
 from fer_perception.temporal.smoother import Smoothed, Smoother, create_smoother
 from fer_perception.tracking.tracker import FaceIds, Track, Tracker
+
+logger = logging.getLogger(__name__)
 
 #: A stamp this much before the latest one, in s, means that the source began anew (a looping bag).
 TIME_JUMP = 0.5
 
 #: Settings whose change makes new smoothers, so that no state of another filter is carried over.
-_TEMPORAL = ("filter", "ema_time_constant", "hmm_", "undecided_threshold", "hysteresis", "min_dwell")
+_TEMPORAL = ("filter", "ema_time_constant", "hmm_", "undecided_threshold", "hysteresis", "min_dwell", "neutral_share")
 
 
 def temporal(settings: PipelineSettings) -> dict[str, Any]:
@@ -77,6 +81,7 @@ class Pipeline:
         self.settings = settings
         self._ids = ids or FaceIds(deterministic=settings.deterministic_ids)
         self._cameras: dict[str, _Camera] = {}
+        self._warn_of_neutral_share(0.0)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -121,7 +126,8 @@ class Pipeline:
     def configure(self, settings: PipelineSettings) -> None:
         """Take new live settings; faces keep their ids. Settings that are not live take no effect here."""
         anew = temporal(settings) != temporal(self.settings)
-        self.settings = settings
+        share, self.settings = self.settings.neutral_share, settings
+        self._warn_of_neutral_share(share)
         self.detector.threshold = settings.detection_threshold
         self.detector.detection_size = settings.detection_size
         self.detector.min_face_size = settings.min_face_size
@@ -143,6 +149,17 @@ class Pipeline:
         self._cameras.clear()
         self.detector.close()
         self.classifier.close()
+
+    def _warn_of_neutral_share(self, before: float) -> None:
+        """Say once that the setting has no effect on this model."""
+        share = self.settings.neutral_share
+        if share not in (0.0, before) and not takes_neutral_share(self.labels):
+            logger.warning(
+                "neutral_share is %g, but %s has the classes %s: it has no effect; set it to 0",
+                share,
+                self.model_id,
+                ", ".join(self.labels),
+            )
 
     def _look(self, frame: Frame) -> _Work:
         """Detect, track and crop one frame."""
@@ -250,10 +267,14 @@ class Pipeline:
 
     def _smoother(self, camera: _Camera | None, face_id: str, *, observed: bool) -> Smoother:
         if camera is None:
-            return create_smoother(self.labels, replace(self.settings, filter="none"))
+            return create_smoother(
+                self.labels, replace(self.settings, filter="none"), prior=self.classifier.metadata.prior
+            )
         # A new smoother knows nothing: a face that is not seen now keeps what the old one says of it.
         if face_id not in camera.smoothers or (observed and face_id in camera.outdated):
-            camera.smoothers[face_id] = create_smoother(self.labels, self.settings)
+            camera.smoothers[face_id] = create_smoother(
+                self.labels, self.settings, prior=self.classifier.metadata.prior
+            )
             camera.outdated.discard(face_id)
         return camera.smoothers[face_id]
 

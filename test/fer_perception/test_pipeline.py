@@ -158,6 +158,44 @@ def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: I
     assert not results[-1].faces
 
 
+def test_the_assumed_share_of_neutral_moves_the_scores_and_not_the_raw_ones(
+    pipeline: Pipeline, astronaut: Image
+) -> None:
+    prior = np.array(pipeline.classifier.metadata.prior)
+    (plain,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    run(pipeline, astronaut, 5)
+    pipeline.configure(dataclasses.replace(SETTINGS, neutral_share=0.8, filter="none"))
+    (still,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    (face,) = run(pipeline, astronaut, 1, start=5 * PERIOD)[0].faces
+    assert plain.raw_scores is not None
+    for each in (still, face):
+        assert each.raw_scores is not None
+        np.testing.assert_allclose(each.raw_scores, plain.raw_scores, atol=0.05)
+        shares = np.array([0.2 / 6] * 6 + [0.8])  # neutral is the last of the labels
+        expected = each.raw_scores * shares / prior
+        np.testing.assert_allclose(each.scores, expected / expected.sum(), atol=1e-12)
+    pipeline.configure(SETTINGS)
+    (again,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    np.testing.assert_array_equal(again.scores, plain.raw_scores)
+
+
+def test_a_model_without_neutral_says_that_its_share_has_no_effect(
+    astronaut: Image, repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = repository / "models" / "arch1_fer2013.onnx"
+    moods = with_metadata(shipped, tmp_path / "moods.onnx", "fer.labels", [f"mood {number}" for number in range(7)])
+    pipeline = build_pipeline(dataclasses.replace(SETTINGS, model=str(moods)))
+    assert caplog.messages == []
+    for share in (0.6, 0.6, 0.0):
+        pipeline.configure(dataclasses.replace(pipeline.settings, neutral_share=share))
+        (face,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+        np.testing.assert_array_equal(face.scores, face.raw_scores)
+    pipeline.close()
+    (told,) = caplog.messages
+    assert "neutral_share is 0.6, but arch1_fer2013@" in told
+    assert "it has no effect" in told
+
+
 def test_a_face_that_is_not_seen_keeps_its_label_when_settings_change(pipeline: Pipeline, astronaut: Image) -> None:
     run(pipeline, astronaut, 5)
     nobody = np.zeros_like(astronaut)

@@ -10,10 +10,16 @@ import pytest
 
 
 def with_metadata(model: Path, copy: Path, key: str, value: Any) -> Path:
-    """Write `model` to `copy` with the JSON of `value` under an existing metadata key; skips where onnx is missing."""
+    """Write `model` to `copy` with the JSON of `value` under an existing metadata key; skips where onnx is missing.
+
+    None takes the key out.
+    """
     onnx = pytest.importorskip("onnx")
     graph = onnx.load(model)
     (entry,) = (each for each in graph.metadata_props if each.key == key)
-    entry.value = json.dumps(value)
+    if value is None:
+        graph.metadata_props.remove(entry)
+    else:
+        entry.value = json.dumps(value)
     onnx.save(graph, copy)
     return copy

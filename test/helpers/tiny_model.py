@@ -17,6 +17,7 @@ def metadata(**changes) -> ModelMetadata:
         "normalization": "per_image_standardisation",
         "landmark_template": ((15.0, 18.2), (32.5, 18.2), (23.3, 28.6), (16.7, 35.9), (30.8, 35.9)),
         "temperature": 1.0,
+        "class_prior": (1 / len(LABELS),) * len(LABELS),
     }
     return ModelMetadata(**(values | changes))
 

@@ -81,6 +81,8 @@ def tell_shortcomings(pipeline: Pipeline) -> None:
         # Which files were looked for, and where, fills lines: the doctor tells it.
         told = reason.removeprefix("WARNING: ").partition(" (")[0]
         sys.stderr.write(f"fer: warning: {told}; `fer doctor` says why\n")
+    if warning := pipeline.classifier.metadata.prior_warning:
+        sys.stderr.write(f"fer: warning: {printable(warning)}\n")
 
 
 def tell_choices(pipeline: Pipeline) -> None:

@@ -141,6 +141,8 @@ def _check_classifier(settings: PipelineSettings, progress: Callable[[str], None
         if classifier.fallback:
             fix = "see the reason, or set backend to onnxruntime if the processor will do"
             return Check("expression model", CheckStatus.WARNING, told, fix)
+        if warning := classifier.metadata.prior_warning:
+            return Check("expression model", CheckStatus.WARNING, f"{told}; {warning}", "fer-train export")
         return Check("expression model", CheckStatus.OK, told)
     finally:
         classifier.close()

@@ -17,6 +17,10 @@ OUTPUT_NAME = "probabilities"
 #: Metadata of an FP16 or INT8 version only: its precision, and the hash of the FP32 file it was made from.
 PRECISION_KEY = "fer.precision"
 FP32_SHA256_KEY = "fer.fp32_sha256"
+#: Metadata of the class prior, JSON: K numbers above 0 with the sum 1, in the order of the labels.
+CLASS_PRIOR_KEY = "fer.class_prior"
+#: A stated prior may be this far from the sum 1 (rounded by hand); it is read with exactly that sum.
+_PRIOR_SUM_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class ModelMetadata:
         landmark_template: five (x, y) in pixels of the input image (order of `Detection.landmarks`): where an aligned
             face has its landmarks.
         temperature: the softmax temperature that is already inside the graph.
+        class_prior: K class frequencies, sum 1, under which the probabilities of the file as shipped are posteriors;
+            () where the file does not say (see `prior`).
         metrics: measured figures, e.g. {"validation": {"accuracy": 0.67, ...}}.
         recipe: the training recipe (file name or resolved text).
         source_commit: git commit of the code that trained it; "" where unknown.
@@ -50,6 +56,23 @@ class ModelMetadata:
     source_commit: str = ""
     precision: str = ""
     sha256: str = ""
+    class_prior: tuple[float, ...] = ()
+
+    @property
+    def prior(self) -> tuple[float, ...]:
+        """The class prior, K numbers with the sum 1; uniform where the file does not state one."""
+        return self.class_prior or (1.0 / len(self.labels),) * len(self.labels)
+
+    @property
+    def prior_warning(self) -> str:
+        """Sentence for people where the file does not state its class prior; "" where it does."""
+        if self.class_prior:
+            return ""
+        return (
+            f"the model {self.model_id} does not state its class prior (metadata {CLASS_PRIOR_KEY!r}), so a uniform "
+            "one is assumed: classes that were rare in its training count too little over time, frequent ones too "
+            "much; export it again with `fer-train export`"
+        )
 
     @property
     def model_id(self) -> str:
@@ -58,7 +81,8 @@ class ModelMetadata:
 
     def to_props(self) -> dict[str, str]:
         """The key/value strings that go into the ONNX file (`metadata_props`), JSON where structured."""
-        return {
+        stated = {CLASS_PRIOR_KEY: json.dumps(list(self.class_prior))} if self.class_prior else {}
+        return stated | {
             "fer.name": self.name,
             "fer.labels": json.dumps(list(self.labels)),
             "fer.input_shape": json.dumps(list(self.input_shape)),
@@ -88,6 +112,7 @@ class ModelMetadata:
             shape = tuple(int(x) for x in json.loads(props["fer.input_shape"]))
             template = tuple((float(x), float(y)) for x, y in json.loads(props["fer.landmark_template"]))
             temperature = float(props["fer.temperature"])
+            prior = [float(x) for x in json.loads(props.get(CLASS_PRIOR_KEY, "[]"))]
             metrics = json.loads(props.get("fer.metrics", "{}"))
             name = props["fer.name"]
             normalization = props["fer.normalisation"]
@@ -110,6 +135,12 @@ class ModelMetadata:
                 f"> 0); {fix}"
             )
             raise ModelError(msg)
+        if CLASS_PRIOR_KEY in props and not _is_prior(prior, len(labels)):
+            msg = (
+                f"{path} has the class prior {prior} ({CLASS_PRIOR_KEY}); expected {len(labels)} numbers above 0 with "
+                f"the sum 1, one for each of {', '.join(labels)}; {fix}"
+            )
+            raise ModelError(msg)
         return cls(
             name=name,
             labels=labels,
@@ -122,7 +153,14 @@ class ModelMetadata:
             source_commit=props.get("fer.source_commit", ""),
             precision=props.get(PRECISION_KEY, ""),
             sha256=sha256,
+            class_prior=tuple(value / sum(prior) for value in prior),
         )
+
+
+def _is_prior(values: list[float], classes: int) -> bool:
+    """Whether these are the frequencies of so many classes."""
+    # NaN compares false.
+    return len(values) == classes and all(value > 0 for value in values) and abs(sum(values) - 1) < _PRIOR_SUM_TOLERANCE
 
 
 def _spread(points: tuple[tuple[float, float], ...]) -> float:

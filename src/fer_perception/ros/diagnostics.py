@@ -80,6 +80,7 @@ def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
         "precision": variant if backend == "tensorrt" else named,
         "backend reason": classifier.reason,
         "model": classifier.metadata.model_id,
+        "class prior": "stated" if classifier.metadata.class_prior else "not stated: uniform",
         "detector": detector.name,
         "detector reason": detector.reason,
     }

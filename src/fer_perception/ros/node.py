@@ -218,6 +218,8 @@ class FerNode(LifecycleNode):
         )
         if pipeline.detector.reason.startswith("WARNING"):
             self.get_logger().warning(pipeline.detector.reason.removeprefix("WARNING: "))
+        if warning := pipeline.classifier.metadata.prior_warning:
+            self.get_logger().warning(warning)
 
     def _activate(self) -> None:
         if self._configured is None:

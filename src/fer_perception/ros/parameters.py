@@ -154,9 +154,11 @@ def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> Paramet
         if isinstance(default_of(cls, name), int):
             result.integer_range = [IntegerRange(from_value=int(declared.minimum), to_value=int(declared.maximum))]
         else:
-            result.floating_point_range = [
-                FloatingPointRange(from_value=float(declared.minimum), to_value=float(declared.maximum))
-            ]
+            # A parameter has one range only: what lies between 0 and the minimum is refused with a reason.
+            low = 0.0 if declared.or_zero else float(declared.minimum)
+            result.floating_point_range = [FloatingPointRange(from_value=low, to_value=float(declared.maximum))]
+            if declared.or_zero:
+                result.additional_constraints = f"0 or at least {declared.minimum:g}"
     return result
 
 

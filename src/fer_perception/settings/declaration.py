@@ -28,6 +28,7 @@ class Declaration:
         description: one or two sentences, with the unit.
         minimum: smallest allowed number; None where it is no number.
         maximum: largest allowed number.
+        or_zero: 0, below the minimum, is allowed as well (it turns something off).
         choices: the only allowed strings; empty = any.
         live: takes effect at once.
         at_start: read when the node starts, never again. Neither: at the next configure.
@@ -39,6 +40,14 @@ class Declaration:
     choices: tuple[str, ...] = ()
     live: bool = False
     at_start: bool = False
+    or_zero: bool = False
+
+    @property
+    def range(self) -> str:
+        """The allowed numbers in words, e.g. "0 or 0.05 to 0.95"; "" where it is no number."""
+        if self.minimum is None or self.maximum is None:
+            return ""
+        return f"{'0 or ' if self.or_zero else ''}{self.minimum:g} to {self.maximum:g}"
 
     @property
     def effect(self) -> str:
@@ -55,9 +64,10 @@ def setting(
     choices: tuple[str, ...] = (),
     live: bool = False,
     at_start: bool = False,
+    or_zero: bool = False,
 ) -> T:
     """Declare one field of a settings dataclass together with its `Declaration`."""
-    metadata = {"declaration": Declaration(description, minimum, maximum, choices, live, at_start)}
+    metadata = {"declaration": Declaration(description, minimum, maximum, choices, live, at_start, or_zero)}
     if isinstance(default, tuple):
         return cast(T, field(default_factory=lambda: default, metadata=metadata))
     return field(default=default, metadata=metadata)
@@ -120,10 +130,11 @@ def check_value(cls: type[Any], name: str, value: Any) -> Any:
         raise ConfigError(msg)
     low, high = declared.minimum, declared.maximum
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        below = low is not None and value < low
+        below = low is not None and value < low and not (declared.or_zero and value == 0)
         above = high is not None and value > high
         if below or above or not math.isfinite(value):
-            msg = f"{name} is {value}; expected a number from {low} to {high}"
+            zero = "0 or " if declared.or_zero else ""
+            msg = f"{name} is {value}; expected {zero}a number from {low} to {high}"
             raise ConfigError(msg)
     return value
 

@@ -96,6 +96,15 @@ class PipelineSettings:
         maximum=5.0,
         live=True,
     )
+    neutral_share: float = setting(
+        0.0,
+        "Assumed share of neutral among the faces seen, the rest spread evenly over the other classes: scores (not "
+        "raw_scores) are moved from the class prior of the model to this one; 0 = the model's own class prior.",
+        minimum=0.05,
+        maximum=0.95,
+        or_zero=True,
+        live=True,
+    )
     undecided_threshold: float = setting(
         0.25, "Below this confidence the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
     )

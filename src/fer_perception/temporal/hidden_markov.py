@@ -21,8 +21,8 @@ JITTER, SPREAD = 0.22, 2.0
 COMPARED_FROM = 1e-3
 #: Share of views whose probabilities say nothing: bounds how much one view can claim.
 OUTLIERS = 0.02
-#: So much of the assumed class frequencies is uniform: a class that was very rare in training would else be believed on
-#: very little evidence.
+#: So much of the assumed class frequencies is uniform: a class that is very rare there would else be believed on very
+#: little evidence.
 UNIFORM_SHARE = 0.1
 #: The view rate learnt from a face starts with the weight of this many views and is forgotten with this time
 #: constant, s.
@@ -36,7 +36,8 @@ class HmmParameters:
     """What the filter assumes.
 
     Attributes:
-        prior: (K,) class frequencies the network was trained with, sum 1; also how often each class comes in time.
+        prior: (K,) class frequencies, sum 1, under which the probabilities are posteriors; also how often each class
+            comes in time.
         dwell_time: expected time in one expression, s.
         correlation_time: expected time of one view, s, until the face has taught better.
     """

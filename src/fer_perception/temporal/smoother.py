@@ -12,22 +12,11 @@ from fer_perception.errors import ConfigError
 from fer_perception.labels import NEUTRAL, circumplex_matrix
 from fer_perception.pipeline_types import Phase
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.class_prior import assumed_prior, with_prior
 from fer_perception.temporal.filters import EmaFilter, NoFilter, TemporalFilter
 from fer_perception.temporal.hidden_markov import HmmFilter, HmmParameters
 from fer_perception.temporal.label_decision import LabelDecision
 from fer_perception.temporal.phases import PhaseEstimator
-
-#: Images of each class in the training part of FER2013 (Goodfellow et al. 2013, "Challenges in representation
-#: learning"): the class frequencies behind the network's probabilities.
-TRAINING_COUNTS: dict[str, int] = {
-    "angry": 3995,
-    "disgusted": 436,
-    "scared": 4097,
-    "happy": 7215,
-    "sad": 4830,
-    "surprised": 3171,
-    "neutral": 4965,
-}
 
 
 @dataclass(frozen=True)
@@ -58,7 +47,8 @@ class Smoother:
         labels: K class names in the order of the probabilities.
         temporal_filter: a new filter of its own.
         decision: a new label decision of its own.
-        prior: (K,) what is said of a face that was never looked at.
+        model_prior: (K,) class prior under which the probabilities of single frames are posteriors.
+        assumed_prior: (K,) class prior the scores are given under; also what is said of a face never looked at.
     """
 
     def __init__(
@@ -66,12 +56,15 @@ class Smoother:
         labels: Sequence[str],
         temporal_filter: TemporalFilter,
         decision: LabelDecision,
-        prior: NDArray[np.float64],
+        *,
+        model_prior: NDArray[np.float64],
+        assumed_prior: NDArray[np.float64],
     ) -> None:
         self._labels = tuple(labels)
         self._filter = temporal_filter
         self._decision = decision
-        self._prior = prior
+        self._model_prior = model_prior
+        self._assumed_prior = assumed_prior
         self._circumplex = circumplex_matrix(labels)
         self._neutral = self._labels.index(NEUTRAL) if NEUTRAL in self._labels else None
         self._phases = PhaseEstimator()
@@ -85,7 +78,7 @@ class Smoother:
             stamp_s: time of the frame, s. A stamp not later than the one before counts as no time passed.
 
         Returns:
-            What is known now; in the first frame the scores are the raw probabilities.
+            What is known now; in the first frame the scores are the raw probabilities, moved to the assumed prior.
 
         Raises:
             ValueError: wrong number of probabilities, or they are no distribution.
@@ -95,10 +88,11 @@ class Smoother:
         self._stamp = now
         if raw_probabilities is None:
             waited = self._filter.wait(dt)
-            scores = self._prior if waited is None else waited
+            scores = self._assumed_prior if waited is None else waited
             seen = waited is not None
         else:
-            scores = self._filter.observe(self._checked(raw_probabilities), dt)
+            moved = with_prior(self._checked(raw_probabilities), self._model_prior, self._assumed_prior)
+            scores = self._filter.observe(moved, dt)
             seen = True
         label = self._decision.update(scores, now) if seen else None
         phase = Phase.UNKNOWN
@@ -125,16 +119,10 @@ class Smoother:
         return p if abs(total - 1.0) < 1e-12 else np.asarray(p / total)
 
 
-def training_prior(labels: Sequence[str]) -> NDArray[np.float64]:
-    """(K,) class frequencies of the training images, sum 1; uniform where a label is not among `TRAINING_COUNTS`."""
-    counts = np.array([float(TRAINING_COUNTS.get(label, 0)) for label in labels])
-    return counts / counts.sum() if np.all(counts > 0) else np.full(len(labels), 1.0 / len(labels))
-
-
-def _hmm(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
+def _hmm(prior: NDArray[np.float64], settings: PipelineSettings) -> TemporalFilter:
     return HmmFilter(
         HmmParameters(
-            prior=training_prior(labels),
+            prior=prior,
             dwell_time=settings.hmm_dwell_time,
             correlation_time=settings.hmm_correlation_time,
         )
@@ -142,15 +130,19 @@ def _hmm(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
 
 
 #: Makes each filter that the setting `filter` names.
-FILTERS: dict[str, Callable[[Sequence[str], PipelineSettings], TemporalFilter]] = {
-    "none": lambda _labels, _settings: NoFilter(),
-    "ema": lambda _labels, settings: EmaFilter(settings.ema_time_constant),
+FILTERS: dict[str, Callable[[NDArray[np.float64], PipelineSettings], TemporalFilter]] = {
+    "none": lambda _prior, _settings: NoFilter(),
+    "ema": lambda _prior, settings: EmaFilter(settings.ema_time_constant),
     "hmm": _hmm,
 }
 
 
-def create_filter(labels: Sequence[str], settings: PipelineSettings) -> TemporalFilter:
+def create_filter(prior: NDArray[np.float64], settings: PipelineSettings) -> TemporalFilter:
     """A new filter as the settings say (`filter`, `ema_time_constant`, `hmm_*`).
+
+    Args:
+        prior: (K,) class frequencies, sum 1, under which the probabilities it will be given are posteriors.
+        settings: which filter, and its times.
 
     Raises:
         ConfigError: there is no filter of that name.
@@ -158,7 +150,7 @@ def create_filter(labels: Sequence[str], settings: PipelineSettings) -> Temporal
     if settings.filter not in FILTERS:
         msg = f"filter is {settings.filter!r}; expected one of: {', '.join(FILTERS)}"
         raise ConfigError(msg)
-    return FILTERS[settings.filter](labels, settings)
+    return FILTERS[settings.filter](prior, settings)
 
 
 def create_decision(settings: PipelineSettings) -> LabelDecision:
@@ -170,11 +162,19 @@ def create_decision(settings: PipelineSettings) -> LabelDecision:
     )
 
 
-def create_smoother(labels: Sequence[str], settings: PipelineSettings) -> Smoother:
+def create_smoother(labels: Sequence[str], settings: PipelineSettings, *, prior: Sequence[float]) -> Smoother:
     """A new smoother for one track.
 
     Args:
         labels: K class names in the order of the classifier's probabilities.
-        settings: which filter, its times, and the label decision.
+        settings: which filter, its times, the label decision, and the assumed share of neutral.
+        prior: (K,) class prior of the model (`ModelMetadata.prior`).
     """
-    return Smoother(labels, create_filter(labels, settings), create_decision(settings), training_prior(labels))
+    assumed = assumed_prior(labels, prior, settings.neutral_share)
+    return Smoother(
+        labels,
+        create_filter(assumed, settings),
+        create_decision(settings),
+        model_prior=np.asarray(prior, dtype=np.float64),
+        assumed_prior=assumed,
+    )

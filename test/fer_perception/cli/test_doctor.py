@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from changed_model import with_metadata
 from run_fer import run_fer
 from run_in_terminal import run_in_terminal
 
@@ -55,6 +56,17 @@ def test_what_a_params_file_has_for_others_is_told(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "fer.yaml has no section for fer, so nothing is taken from it (there are: /fer_node)" in done.stderr
     assert "min_face_size there changes nothing" in done.stderr
+
+
+def test_a_model_that_does_not_state_its_class_prior(repository: Path, tmp_path: Path) -> None:
+    shipped = repository / "models" / "ires_separable.onnx"
+    model = with_metadata(shipped, tmp_path / "old.onnx", "fer.class_prior", None)
+    params = tmp_path / "fer.yaml"
+    params.write_text(f"model: {model}\n")
+    row = rows_of(run_fer("doctor", "--json", "--params", params))["expression model"]
+    assert row["verdict"] == "warning"
+    assert "does not state its class prior" in row["message"]
+    assert "fer-train export" in row["fix"]
 
 
 def test_settings_that_cannot_work(tmp_path: Path) -> None:

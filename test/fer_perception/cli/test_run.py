@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from changed_model import with_metadata
 from run_fer import run_fer
 
 from fer_perception import cli
@@ -42,6 +43,19 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(image)
     writer.release()
     return path
+
+
+def test_a_model_that_does_not_state_its_class_prior_is_told_once(
+    images: Path, repository: Path, tmp_path: Path
+) -> None:
+    shipped = repository / "models" / "ires_separable.onnx"
+    model = with_metadata(shipped, tmp_path / "old.onnx", "fer.class_prior", None)
+    params = tmp_path / "fer.yaml"
+    params.write_text(f"model: {model}\n")
+    done = run_fer("run", images / "a2.png", images / "a10.png", "--json", "--params", params)
+    assert done.returncode == 0
+    assert done.stderr.count("does not state its class prior") == 1
+    assert "class prior" not in run_fer("run", images / "a2.png").stderr
 
 
 class TestImages:

@@ -181,7 +181,7 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
             backend=backend,
             fallback=fallback,
             reason="the GPU is gone",
-            metadata=SimpleNamespace(model_id="m@1", precision=""),
+            metadata=SimpleNamespace(model_id="m@1", precision="", class_prior=()),
         ),
         detector=SimpleNamespace(name="yunet_ort", reason=reason),
     )

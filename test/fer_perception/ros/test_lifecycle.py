@@ -72,6 +72,11 @@ def test_a_transition_that_is_not_possible_is_refused_and_the_node_lives_on(prob
         ({"image_transports": ["theora"]}, "expected raw, compressed", {"image_transports": ["raw"]}),
         # Bad already where it is declared: rclpy alone would end the process.
         ({"birth_time": 7.0}, "birth_time is 7.0; expected a number from 0.0 to 5.0", {"birth_time": 0.1}),
+        (
+            {"neutral_share": 0.03},
+            "neutral_share is 0.03; expected 0 or a number from 0.05 to 0.95",
+            {"neutral_share": 0.6},
+        ),
         ({"filter": "magic"}, "filter is 'magic'; expected one of: none, ema, hmm", {"filter": "ema"}),
         ({"threads": "two"}, "threads is 'two'", {"threads": 2}),
         (

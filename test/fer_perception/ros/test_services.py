@@ -154,6 +154,9 @@ def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(pr
             assert item.integer_range, item.name
         if item.type == 3:
             assert item.floating_point_range, item.name
+            if item.name == "neutral_share":
+                assert item.floating_point_range[0].from_value == 0.0
+                assert item.additional_constraints == "0 or at least 0.05"
         if item.type == 4 and item.name != "model":
             assert item.additional_constraints.startswith("One of: "), item.name
 

@@ -154,6 +154,11 @@ def test_which_node_reads_a_section(section: str, node: str, reads: bool) -> Non
     assert Section(section, {}).is_for(node) is reads
 
 
+def test_zero_turns_the_neutral_share_off(tmp_path: Path) -> None:
+    assert read_pipeline_settings(write(tmp_path, "neutral_share: 0\n")) == PipelineSettings()
+    assert read_pipeline_settings(write(tmp_path, "neutral_share: 0.05\n")).neutral_share == 0.05
+
+
 def test_overrides_win(tmp_path: Path) -> None:
     assert read_pipeline_settings(write(tmp_path, "threads: 4\n"), threads=1).threads == 1
 
@@ -164,6 +169,9 @@ def test_overrides_win(tmp_path: Path) -> None:
         ("detection_treshold: 0.5\n", "did you mean 'detection_threshold'"),
         ("threads: many\n", "threads is 'many'"),
         ("filter: kalman\n", "expected one of: none, ema, hmm"),
+        ("neutral_share: 0.03\n", "neutral_share is 0.03; expected 0 or a number from 0.05 to 0.95"),
+        ("neutral_share: 1\n", "neutral_share is 1.0; expected 0 or a number from 0.05 to 0.95"),
+        ("neutral_share: .nan\n", "neutral_share is nan; expected 0 or"),
         ("- a\n- b\n", "holds a list"),
         ("a: [\n", "no valid YAML"),
         ("fer:\n  ros__parameters: 3\n", "holds a int"),

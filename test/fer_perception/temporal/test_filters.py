@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import expm
 
+from fer_perception.benchmark.temporal.frame_outputs import FER2013_COUNTS
 from fer_perception.labels import LABELS
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.temporal.filters import EmaFilter, NoFilter, TemporalFilter
 from fer_perception.temporal.hidden_markov import HmmFilter, HmmParameters
-from fer_perception.temporal.smoother import FILTERS, create_filter, training_prior
+from fer_perception.temporal.smoother import FILTERS, create_filter
 
-PRIOR = training_prior(LABELS)
+PRIOR = FER2013_COUNTS / FER2013_COUNTS.sum()
 HAPPY, NEUTRAL = LABELS.index("happy"), LABELS.index("neutral")
 
 
@@ -41,7 +42,7 @@ def independent(rng: np.random.Generator, label: int, count: int) -> np.ndarray:
 @pytest.fixture(params=FILTERS)
 def make(request: pytest.FixtureRequest) -> Callable[[], TemporalFilter]:
     """Makes a new filter of one kind."""
-    return lambda: create_filter(LABELS, PipelineSettings(filter=request.param, hmm_correlation_time=0.3))
+    return lambda: create_filter(PRIOR, PipelineSettings(filter=request.param, hmm_correlation_time=0.3))
 
 
 class TestEveryFilter:

@@ -127,6 +127,7 @@ def model_card(source: CardSource) -> str:
                 ["input", f"`images`, float32 (N, {channels}, {height}, {width}), raw gray values 0 to 255, any N"],
                 ["output", f"`probabilities`, float32 (N, {len(metadata.labels)}), rows sum to 1"],
                 ["inside the graph", f"{metadata.normalization}, softmax at temperature {metadata.temperature:.4f}"],
+                ["class prior", _prior(metadata)],
                 ["license", "Apache-2.0 (the weights; the training data has its own terms, see below)"],
                 ["source commit", f"`{metadata.source_commit or 'unknown'}`"],
             ],
@@ -152,6 +153,14 @@ def model_card(source: CardSource) -> str:
         _training(metadata, recipe, source.evaluations),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _prior(metadata: ModelMetadata) -> str:
+    """The class prior that the probabilities are made under."""
+    if not metadata.class_prior:
+        return "not stated; taken as uniform"
+    shares = ", ".join(f"{k} {100 * v:.1f} %" for k, v in zip(metadata.labels, metadata.class_prior, strict=True))
+    return f"{shares}: the class frequencies under which the probabilities as shipped are posteriors"
 
 
 _INTENDED = """\

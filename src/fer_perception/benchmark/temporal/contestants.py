@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fer_perception.benchmark.temporal.expression_sequences import Sequences
 from fer_perception.labels import LABELS
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.temporal.class_prior import assumed_prior, with_prior
 from fer_perception.temporal.label_decision import LabelDecision
 from fer_perception.temporal.smoother import FILTERS, create_decision, create_filter
 
@@ -79,11 +80,13 @@ def mean_per_frame(sequences: Sequences, weight: float = FRAME_WEIGHT) -> tuple[
 
 def filtered(sequences: Sequences, settings: PipelineSettings) -> NDArray[np.float64]:
     """(F, T, K) scores of the filter that `settings` name, all faces at once."""
-    temporal_filter = create_filter(LABELS, settings)
+    prior = assumed_prior(LABELS, sequences.prior, settings.neutral_share)
+    temporal_filter = create_filter(prior, settings)
+    moved = with_prior(sequences.probabilities, sequences.prior, prior)
     steps = np.diff(sequences.stamps, prepend=sequences.stamps[:1])
     scores = np.empty(sequences.probabilities.shape)
     for t, dt in enumerate(steps):
-        scores[:, t] = temporal_filter.observe(sequences.probabilities[:, t], dt)
+        scores[:, t] = temporal_filter.observe(moved[:, t], dt)
     return scores
 
 

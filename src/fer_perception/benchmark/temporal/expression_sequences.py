@@ -31,6 +31,7 @@ class Sequences:
         probabilities: (F, T, K) of each frame alone.
         changes: per face, the times of its true changes, s, the first being the start.
         end: s.
+        prior: (K,) class prior under which the probabilities are posteriors, sum 1.
     """
 
     stamps: NDArray[np.float64]
@@ -38,6 +39,7 @@ class Sequences:
     probabilities: NDArray[np.float64]
     changes: list[NDArray[np.float64]]
     end: float
+    prior: NDArray[np.float64]
 
     @property
     def minutes(self) -> float:
@@ -104,7 +106,7 @@ def make_sequences(
         images, phases = _images(rng, stamps, starts, chances, scale)
         probabilities[face] = outputs.at(images, stamps + phases)
         changes.append(starts)
-    return Sequences(stamps, truth, probabilities, changes, seconds)
+    return Sequences(stamps, truth, probabilities, changes, seconds, outputs.prior)
 
 
 def error_correlation(sequences: Sequences, outputs: FrameOutputs) -> float:

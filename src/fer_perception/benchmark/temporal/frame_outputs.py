@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from fer_perception.classification.classifier import Classifier
 from fer_perception.errors import FerError
 from fer_perception.labels import LABELS
-from fer_perception.temporal.smoother import training_prior
 
 #: A tracked and aligned face wobbles in its crop by so much (standard deviations): pixels of 48, degrees, relative
 #: size, relative contrast; and gray levels of noise in every view.
 SHIFT, ROTATION, ZOOM, CONTRAST, NOISE = 0.25, 1.0, 0.01, 0.04, 0.5
+#: Training images of each of `LABELS` in FER2013 (Goodfellow et al. 2013): what an imagined network was trained with.
+FER2013_COUNTS = np.array([3995.0, 436.0, 4097.0, 7215.0, 4830.0, 3171.0, 4965.0])
 #: Time of one turn of the wobble, s.
 WOBBLE_TIME = 1.6
 
@@ -34,11 +35,13 @@ class FrameOutputs:
         probabilities: (M, J, K) float64: J views of each of M images, neighbors on a loop of small movements.
         labels: (M,) index of the true class.
         source: where they come from, for people.
+        prior: (K,) class prior under which the probabilities are posteriors, sum 1.
     """
 
     probabilities: NDArray[np.float64]
     labels: NDArray[np.intp]
     source: str
+    prior: NDArray[np.float64]
 
     @property
     def error_rate(self) -> NDArray[np.float64]:
@@ -76,7 +79,7 @@ class FrameOutputs:
 
     def part(self, mask: NDArray[np.bool_]) -> FrameOutputs:
         """The images where `mask` (M,) is set."""
-        return FrameOutputs(self.probabilities[mask], self.labels[mask], self.source)
+        return FrameOutputs(self.probabilities[mask], self.labels[mask], self.source, self.prior)
 
 
 def halves(outputs: FrameOutputs, fingerprints: NDArray[np.uint8]) -> tuple[FrameOutputs, FrameOutputs]:
@@ -138,9 +141,8 @@ def from_images(
         probabilities[:, view] = classifier.classify(np.clip(noisy, 0.0, 255.0).astype(np.float32))
         progress(f"view {view + 1} of {views} of {len(images)} images classified")
     probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    return FrameOutputs(probabilities, labels, f"{classifier.metadata.model_id} on {len(images)} held-out images"), (
-        fingerprints
-    )
+    source = f"{classifier.metadata.model_id} on {len(images)} held-out images"
+    return FrameOutputs(probabilities, labels, source, np.array(classifier.metadata.prior)), fingerprints
 
 
 def _moved(images: NDArray[np.uint8], movements: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -171,7 +173,7 @@ def synthetic(*, images: int, views: int, seed: int) -> tuple[FrameOutputs, NDAr
         The outputs and a random fingerprint (0-255) of each image.
     """
     rng = np.random.default_rng(seed)
-    prior = training_prior(LABELS)
+    prior = FER2013_COUNTS / FER2013_COUNTS.sum()
     classes = len(LABELS)
     seen_as = rng.choice(classes, images, p=prior)
     logits = np.log(prior) + rng.normal(0.0, 1.0, (images, classes))
@@ -181,7 +183,7 @@ def synthetic(*, images: int, views: int, seed: int) -> tuple[FrameOutputs, NDAr
     angle = 2.0 * np.pi * np.arange(views)[:, None] / views
     wave = rng.normal(0.0, 0.25, (2, images, 1, classes))
     wobble = (np.cos(angle) - 1.0) * wave[0] + np.sin(angle) * wave[1]
-    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{images} synthetic images")
+    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{images} synthetic images", prior)
     return outputs, rng.integers(0, 256, images, dtype=np.uint8)
 
 

@@ -84,7 +84,7 @@ class TestFit:
         sharp /= sharp.sum(axis=-1, keepdims=True)
         before = best_temperature(OUTPUTS)
         assert before == pytest.approx(1.0, abs=0.08)
-        assert best_temperature(FrameOutputs(sharp, OUTPUTS.labels, "")) == pytest.approx(1.3 * before, abs=0.03)
+        assert best_temperature(replace(OUTPUTS, probabilities=sharp)) == pytest.approx(1.3 * before, abs=0.03)
 
     def test_takes_the_better_value(self) -> None:
         item = make_sequences(OUTPUTS, faces=6, seconds=40.0, rate=15.0, scale=0.0, seed=5)

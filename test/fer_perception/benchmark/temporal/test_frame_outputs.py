@@ -102,7 +102,7 @@ def test_synthetic_outputs_are_calibrated_and_right_in_two_of_three() -> None:
 
 
 def test_halves_share_no_image() -> None:
-    outputs = FrameOutputs(np.arange(8.0).reshape(8, 1, 1), np.arange(8), "")
+    outputs = FrameOutputs(np.arange(8.0).reshape(8, 1, 1), np.arange(8), "", np.ones(1))
     first, second = halves(outputs, np.array([0, 1, 2, 3, 255, 254, 7, 8], np.uint8))
     assert first.labels.tolist() == [0, 2, 5, 7]
     assert second.labels.tolist() == [1, 3, 4, 6]

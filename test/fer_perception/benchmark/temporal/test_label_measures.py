@@ -12,7 +12,10 @@ from fer_perception.benchmark.temporal.label_measures import calibration_error, 
 def sequences(truth: list[int], changes: list[float], rate: float = 10.0) -> Sequences:
     count = len(truth)
     probabilities = np.full((1, count, 3), 1 / 3)
-    return Sequences(np.arange(count) / rate, np.array([truth]), probabilities, [np.array(changes)], count / rate)
+    prior = np.full(3, 1 / 3)
+    return Sequences(
+        np.arange(count) / rate, np.array([truth]), probabilities, [np.array(changes)], count / rate, prior
+    )
 
 
 def measured(item: Sequences, labels: list[int]):
