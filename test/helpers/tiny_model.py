@@ -14,7 +14,7 @@ def metadata(**changes) -> ModelMetadata:
         "name": "tiny",
         "labels": LABELS,
         "input_shape": (1, 48, 48),
-        "normalisation": "per_image_standardisation",
+        "normalization": "per_image_standardisation",
         "landmark_template": ((15.0, 18.2), (32.5, 18.2), (23.3, 28.6), (16.7, 35.9), (30.8, 35.9)),
         "temperature": 1.0,
     }
