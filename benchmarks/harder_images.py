@@ -13,18 +13,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from landmark_template import BORDER, Bytes, Floats, answers, detect, recrop
+from landmark_template import Bytes, Floats, answers, detect_all
 
 from fer_perception.classification.create import create_classifier
 from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.imaging.crops import LANDMARK_TEMPLATE, align_similarity, box_similarity
 from fer_perception.model_files.store import ModelStore
+from fer_training.evaluation.corruptions import JPEG_QUALITY, LIGHT, NOISE, halved, jpeg
+from fer_training.evaluation.redetection import BORDER, recrop
 
 #: Standard deviations of what happens to an image: turned, degrees; scaled, logarithm; shifted, pixels.
 TURN, SCALE, SHIFT = 8.0, 0.07, 2.0
-#: What is left of the light, and the noise of the camera, gray levels.
-LIGHT, NOISE = 0.4, 4.0
-JPEG_QUALITY = 20
 
 
 def wobbled(image: Bytes, random: np.random.Generator) -> Bytes:
@@ -37,22 +36,9 @@ def wobbled(image: Bytes, random: np.random.Generator) -> Bytes:
     return moved.astype(np.uint8, copy=False)
 
 
-def halved(image: Bytes) -> Bytes:
-    """(48, 48) with the details of half as many pixels."""
-    height, width = image.shape
-    small = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)
-
-
-def packed(image: Bytes) -> Bytes:
-    """(48, 48) after JPEG."""
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
-
-
 def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple[Bytes, Bytes]]:
     """What is asked -> (n, 48, 48) images and their labels."""
-    faces = detect(images, network, "finding faces")
+    faces = detect_all(images, network, "finding faces")
     found = labels[faces.found]
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)
     random = np.random.default_rng(0)
@@ -64,8 +50,8 @@ def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple
         "by box": (recrop(images, faces, box_similarity(boxes)), found),
         "turned, scaled, shifted": (moved, labels),
         "dark with noise": (dark, labels),
-        "half the resolution": (np.stack([halved(image) for image in images]), labels),
-        f"JPEG {JPEG_QUALITY}": (np.stack([packed(image) for image in images]), labels),
+        "half the resolution": (np.stack([halved(image, random) for image in images]), labels),
+        f"JPEG {JPEG_QUALITY}": (np.stack([jpeg(image, random) for image in images]), labels),
     }
 
 

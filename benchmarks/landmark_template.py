@@ -16,7 +16,6 @@ again through detection and alignment. `--image` draws the mean training image b
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -39,13 +38,10 @@ from fer_perception.imaging.crops import (
     align_similarity,
     box_similarity,
     crop_faces,
-    warp_face,
 )
 from fer_perception.model_files.store import ModelStore
+from fer_training.evaluation.redetection import BORDER, ENLARGED, THRESHOLD, Faces, detect, enlarge, recrop
 
-ENLARGED = 256
-BORDER = 64
-THRESHOLD = 0.6
 # A mirrored face swaps its eyes and mouth corners.
 MIRRORED = [1, 0, 2, 4, 3]
 MIDDLE = (CROP_SIZE - 1) / 2
@@ -54,36 +50,14 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Faces:
-    """What the detector saw: `found` (n,) bool, and for the m found ones boxes (m, 4) and landmarks (m, 5, 2)."""
-
-    found: NDArray[np.bool_]
-    boxes: Floats
-    landmarks: Floats
-
-
-def enlarge(image: Bytes) -> Bytes:
-    """(48, 48) to the (384, 384) image a detector is shown."""
-    large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
-    return cv2.copyMakeBorder(large, BORDER, BORDER, BORDER, BORDER, cv2.BORDER_CONSTANT, value=0)
-
-
 def to_frame(points: Floats) -> Floats:
     """Positions in the enlarged image to positions in the 48x48 frame."""
     return (points - BORDER + 0.5) * (CROP_SIZE / ENLARGED) - 0.5
 
 
-def detect(images: Bytes, network: OrtYunet, title: str) -> Faces:
-    """Largest face of each image of (n, 48, 48), in pixels of the enlarged image."""
-    rows = []
-    for image in track(images, title, console=STDERR):
-        faces = network.faces(cv2.cvtColor(enlarge(image), cv2.COLOR_GRAY2BGR), THRESHOLD)
-        areas = faces[:, 2] * faces[:, 3]
-        rows.append(faces[np.argmax(areas)] if len(faces) else np.full(15, np.nan))
-    table = np.array(rows, np.float64)
-    found = np.isfinite(table[:, 0])
-    return Faces(found, table[found, :4], table[found, 4:14].reshape(-1, 5, 2))
+def detect_all(images: Bytes, network: OrtYunet, title: str) -> Faces:
+    """Largest face of each image of (n, 48, 48), with a progress bar."""
+    return detect(track(images, title, console=STDERR), network)
 
 
 def spread(values: Floats) -> Floats:
@@ -155,15 +129,6 @@ def live_faces() -> list[Bytes]:
     return [*plain, *(np.ascontiguousarray(image[:, ::-1]) for image in plain)]
 
 
-def recrop(images: Bytes, faces: Faces, transforms: Floats) -> Bytes:
-    """(m, 48, 48) crops of the images with a face, by transforms from the enlarged image without its border."""
-    crops = np.empty((len(transforms), CROP_SIZE, CROP_SIZE), np.uint8)
-    for crop, image, transform in zip(crops, images[faces.found], transforms, strict=True):
-        large = cv2.resize(image, (ENLARGED, ENLARGED), interpolation=cv2.INTER_CUBIC)
-        warp_face(large, transform, crop)
-    return crops
-
-
 def draw(path: Path, images: Bytes, faces: Faces, network: OrtYunet) -> None:
     """Mean training image, mean of training images cut out again, mean live crop."""
     again = recrop(images, faces, align_similarity(faces.landmarks - BORDER))
@@ -199,7 +164,7 @@ def evaluate(model: str, images: Bytes, labels: NDArray[np.uint8], network: OrtY
     images, labels = images[known], labels[known]
     classifier = create_classifier(model, backend="onnxruntime", threads=2)
     template = classifier.metadata.landmark_template
-    faces = detect(images, network, "validation")
+    faces = detect_all(images, network, "validation")
     truth = labels[faces.found]
 
     def accuracy(crops: Bytes, classes: NDArray[np.uint8]) -> float:
@@ -235,8 +200,8 @@ def main() -> None:
         images = images[np.sort(order[: arguments.limit])]
         order = order[order < len(images)]
     network = OrtYunet(ModelStore().read("yunet_dynamic"), threads=2)
-    plain = detect(images, network, "as they are")
-    mirror = detect(np.ascontiguousarray(images[:, :, ::-1]), network, "mirrored")
+    plain = detect_all(images, network, "as they are")
+    mirror = detect_all(np.ascontiguousarray(images[:, :, ::-1]), network, "mirrored")
     _, box = report_yunet(plain, mirror)
     if arguments.haar:
         report_haar(images[np.sort(order[: arguments.haar])], box)

@@ -86,6 +86,19 @@ def plurality(votes: NDArray[np.uint8], *, classes: int = 8) -> NDArray[np.int64
     return np.where(unique & (most > 0), counts.argmax(axis=1), UNKNOWN)
 
 
+def majority_of_ten(votes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The one of the seven classes that more than five of the ten annotators named; nothing is cleaned first.
+
+    Args:
+        votes: (N, 10) in the order of `FERPLUS_COLUMNS`.
+
+    Returns:
+        (N,) int64 in the order of `LABELS`, `UNKNOWN` where there is no such class.
+    """
+    counts = class_votes(votes, len(LABELS))
+    return np.where(counts.max(axis=1) > 5, counts.argmax(axis=1), UNKNOWN)
+
+
 def soft_labels(votes: NDArray[np.uint8], *, classes: int = 8) -> NDArray[np.float32]:
     """Distribution of the votes over our classes.
 
