@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +19,10 @@ _JPEG = b"\xff\xd8\xff"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
+#: Brands of the ISO base media file format (ISO/IEC 23008-12, AV1 Image File Format) that are images.
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_AVIF_BRANDS = {b"avif", b"avis"}
+
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """Read an image file as people see it: turned as its EXIF orientation says.
@@ -27,7 +34,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
     Raises:
-        SourceError: the file cannot be read, is empty or is no image.
+        SourceError: the file cannot be read, is empty, is no image, or is one that only a missing package reads whole.
     """
     try:
         data = path.read_bytes()
@@ -41,6 +48,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         # The rare PNG that carries an orientation: only OpenCV's plain way of decoding applies it.
         if data.startswith(_JPEG) or (data.startswith(_PNG) and b"eXIf" not in data):
             return decode_compressed(format="", data=data)
+        heif = heif_kind(data)
+        if heif == "HEIC":
+            return heif_to_bgr(open_heif(path)[0], str(path))
+        if heif == "AVIF":
+            upright = _read_avif(path, data)
+            if upright is not None:
+                return upright
         if data.startswith(_PNG):
             header = check_compressed(np.frombuffer(data, dtype=np.uint8), "png")
             check_size(header.width, header.height, "a PNG image")
@@ -62,13 +76,126 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+def heif_kind(head: bytes) -> str:
+    """Kind of a HEIF file by the brands in its first bytes: "HEIC", "AVIF", or "" for any other file."""
+    if head[4:8] != b"ftyp":
+        return ""
+    end = min(int.from_bytes(head[:4], "big"), 256)
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIC" if brands & _HEIC_BRANDS else ""
+
+
+def open_heif(path: Path) -> Any:
+    """The images of a HEIC file, the primary one first: a sequence of what `to_pillow()` decodes.
+
+    OpenCV's FFmpeg would give the first tile of what phones write, and not turn it.
+
+    Raises:
+        SourceError: pillow-heif is missing, or cannot read it.
+    """
+    try:
+        import pillow_heif
+    except ImportError:
+        msg = f"{path} is a HEIC image, which needs pillow-heif: pip install pillow-heif, or convert it to JPEG"
+        raise SourceError(msg) from None
+    try:
+        images = pillow_heif.open_heif(path)
+        primary = images.primary_index
+        return [images[primary], *(images[i] for i in range(len(images)) if i != primary)]
+    except Exception as err:  # noqa: BLE001 - libheif's own and Python's, by what is damaged
+        msg = f"{path} is a HEIC image that cannot be read: {err}"
+        raise SourceError(msg) from None
+
+
+def pillow_image(path: Path) -> Any:
+    """A file opened with Pillow, nothing decoded yet; None where Pillow is missing or does not know it."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # Of large images; `check_size` refuses them before they are decoded.
+            warnings.simplefilter("ignore")
+            return Image.open(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def heif_to_bgr(image: Any, name: str) -> NDArray[np.uint8]:
+    """Decode an image of `open_heif`, as `pillow_to_bgr` does.
+
+    Raises:
+        SourceError: it cannot be decoded, or is too large.
+    """
+    try:
+        width, height = image.size
+        check_size(width, height, "an image")
+        decoded = image.to_pillow()
+    except ImageError as err:
+        msg = f"{name}: {err}"
+        raise SourceError(msg) from None
+    except Exception as err:  # noqa: BLE001 - libheif's own and Python's, by what is damaged
+        msg = f"{name} cannot be decoded: {err}"
+        raise SourceError(msg) from None
+    return pillow_to_bgr(decoded, name)
+
+
+def pillow_to_bgr(image: Any, name: str) -> NDArray[np.uint8]:
+    """Decode what Pillow opened: upright, transparent parts white.
+
+    Args:
+        image: PIL.Image.Image.
+        name: for messages.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: it cannot be decoded, or is too large.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        width, height = image.size
+        check_size(width, height, "an image")
+        turned = ImageOps.exif_transpose(image)
+        if turned.mode in {"RGBA", "LA", "PA"} or "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+            white = Image.new("RGBA", turned.size, (255, 255, 255, 255))
+            turned = Image.alpha_composite(white, turned)
+        return np.ascontiguousarray(np.asarray(turned.convert("RGB"), dtype=np.uint8)[..., ::-1])
+    except ImageError as err:
+        msg = f"{name}: {err}"
+        raise SourceError(msg) from None
+    except (OSError, EOFError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError) as err:
+        msg = f"{name} cannot be decoded: {err}"
+        raise SourceError(msg) from None
+
+
+def _read_avif(path: Path, data: bytes) -> NDArray[np.uint8] | None:
+    """An AVIF as people see it; None: OpenCV reads it as well as anybody."""
+    image = pillow_image(path)
+    if image is not None:
+        return pillow_to_bgr(image, str(path))
+    if re.search(rb"irot|imir", data[: 1 << 16]):
+        # OpenCV ignores both.
+        msg = f"{path} is an AVIF that is to be turned, which needs Pillow: pip install 'pillow>=11.3', or convert it"
+        raise SourceError(msg)
+    return None
+
+
 def opencv_name(path: Path) -> str:
-    """A path as OpenCV takes it; it crashes on names that are no text.
+    """A path as OpenCV takes it.
+
+    It crashes on names that are no text, and FFmpeg takes "12:30.mp4" for an address of the protocol "12".
 
     Raises:
         SourceError: the name is not UTF-8.
     """
-    name = str(path)
+    name = str(path) if path.is_absolute() else f"./{path}"
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
