@@ -48,7 +48,7 @@ class _Camera:
 
 
 @dataclass
-class _Work:
+class _FrameState:
     """One frame on its way through the stages."""
 
     frame: Frame
@@ -144,7 +144,7 @@ class Pipeline:
         self.detector.close()
         self.classifier.close()
 
-    def _look(self, frame: Frame) -> _Work:
+    def _look(self, frame: Frame) -> _FrameState:
         """Detect, track and crop one frame."""
         timings: dict[str, float] = {}
         height, width = frame.image.shape[:2]
@@ -182,7 +182,7 @@ class Pipeline:
         clock = _lap(timings, "track", clock)
         crops = self._crop(frame.image, looked_at)
         _lap(timings, "crop", clock)
-        return _Work(frame, camera, tracks, looked_at, crops, timings)
+        return _FrameState(frame, camera, tracks, looked_at, crops, timings)
 
     def _camera(self, frame: Frame) -> _Camera:
         camera = self._cameras.get(frame.camera)
@@ -205,7 +205,7 @@ class Pipeline:
         )
         return np.repeat(crops, channels, axis=1) if channels != 1 else crops
 
-    def _classify(self, works: Sequence[_Work]) -> list[NDArray[np.float64]]:
+    def _classify(self, works: Sequence[_FrameState]) -> list[NDArray[np.float64]]:
         """One batch for all frames; returns the rows of each frame."""
         clock = time.perf_counter()
         batch = np.concatenate([work.crops for work in works]) if works else np.empty((0, 1, 1, 1), np.float32)
@@ -220,7 +220,7 @@ class Pipeline:
             work.timings["classify"] = share
         return np.split(probabilities, ends[:-1])
 
-    def _conclude(self, work: _Work, rows: NDArray[np.float64]) -> FrameResult:
+    def _conclude(self, work: _FrameState, rows: NDArray[np.float64]) -> FrameResult:
         """Smooth the scores of one frame and put its result together."""
         clock = time.perf_counter()
         frame = work.frame

@@ -74,7 +74,7 @@ def print_problem(text: str) -> None:
     sys.stderr.write(f"fer: {printable(text)}\n")
 
 
-def tell_shortcomings(pipeline: Pipeline) -> None:
+def print_warnings(pipeline: Pipeline) -> None:
     """Say on stderr where something weaker than usual serves, and how to fix it."""
     reason = pipeline.detector.reason
     if reason.startswith("WARNING"):
@@ -83,7 +83,7 @@ def tell_shortcomings(pipeline: Pipeline) -> None:
         sys.stderr.write(f"fer: warning: {told}; `fer doctor` says why\n")
 
 
-def tell_choices(pipeline: Pipeline) -> None:
+def log_choices(pipeline: Pipeline) -> None:
     """Log what was chosen and why (`fer -v`)."""
     classifier = pipeline.classifier
     log = logging.getLogger(__name__)

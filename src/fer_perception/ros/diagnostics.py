@@ -10,7 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from fer_perception.live.camera_statistics import CameraSnapshot
-from fer_perception.timing import PAUSES
+from fer_perception.timing import STALE_INTERVALS
 
 #: Causes of drops that are no fault of the image.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
@@ -196,7 +196,7 @@ def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismat
     age = snapshot.last_received_age
     waits = [wait for wait in (state.active_for, snapshot.awaited_for) if wait is not None]
     since = min(waits, default=None) if age is None else age
-    if since is None or since <= max(state.track_timeout, PAUSES * snapshot.interval):
+    if since is None or since <= max(state.track_timeout, STALE_INTERVALS * snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""
     if mismatch:

@@ -66,7 +66,7 @@ class PipelineSettings:
     track_timeout: float = setting(
         1.0,
         "A face that is no longer found stays, marked observed=false, for this long, in s; a camera silent for this "
-        "long (and 2.5 times its usual pause between images) loses its tracks.",
+        "long (and 2.5 times its usual interval between images) loses its tracks.",
         minimum=0.05,
         maximum=30.0,
         live=True,

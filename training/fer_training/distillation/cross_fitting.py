@@ -1,4 +1,4 @@
-"""Which teacher may be asked about which image: one that has not learnt its label by heart."""
+"""Which teacher may be asked about which image: one that has not learned its label by heart."""
 
 from __future__ import annotations
 

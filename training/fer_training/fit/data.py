@@ -99,7 +99,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
     if recipe.loss.teacher and known < len(train):
         notes.append(
             f"the teacher {recipe.loss.teacher} knows {known} of {len(train)} training images; the "
-            "others are learnt from their labels alone (`fer-train distill` makes a teacher of your data)"
+            "others are learned from their labels alone (`fer-train distill` makes a teacher of your data)"
         )
     return FitData(
         train=arrays,

@@ -11,12 +11,12 @@ from fer_training.data.records import known_split
 from fer_training.data.samples import DatasetError
 
 #: A folder of Macs in archives, and the thumbnails of network storage.
-_FOREIGN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+_IGNORED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
 def is_system_file(name: str) -> bool:
     """Whether a file or folder of this name belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
-    return name.startswith(".") or name in _FOREIGN_FOLDERS
+    return name.startswith(".") or name in _IGNORED_FOLDERS
 
 
 def subfolders(root: Path) -> list[Path]:
