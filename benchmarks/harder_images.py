@@ -1,4 +1,4 @@
-"""Asks models about the validation images as a robot might see them: found and cut out again, turned, dark, small.
+"""Evaluates models on validation images as a robot might see them: detected and cropped again, turned, dark, small.
 
     python benchmarks/harder_images.py --data fer2013_trainval.npz MODEL.onnx [MODEL.onnx ...]
 

@@ -1,4 +1,4 @@
-"""From class scores to a virtual face: FACS action units, ARKit blendshapes and easing, free of ROS.
+"""Conversion of class scores to a virtual face: FACS action units, ARKit blendshapes and easing, free of ROS.
 
 The action units of each expression follow the prototypes of Ekman and Friesen's EMFACS; the blendshape names are those
 of Apple's ARFaceAnchor.BlendShapeLocation.

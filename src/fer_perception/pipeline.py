@@ -1,4 +1,4 @@
-"""From decoded images to results: detect, track, crop, classify, smooth, in that order. Knows nothing of ROS."""
+"""Pipeline from decoded images to results: detect, track, crop, classify, smooth. Knows nothing of ROS."""
 
 from __future__ import annotations
 

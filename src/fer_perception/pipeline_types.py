@@ -1,4 +1,4 @@
-"""What goes into the pipeline and what comes out of it, free of ROS."""
+"""Inputs and results of the pipeline, free of ROS."""
 
 from __future__ import annotations
 

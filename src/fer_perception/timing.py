@@ -1,4 +1,4 @@
-"""What the stamps of one camera mean: zero stamps, time that goes back."""
+"""Time rules of events: validation of header stamps, interval estimates and timeouts, rate limiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained network as it will be deployed: built from its checkpoint, with normalization, temperature and softmax."""
+"""Deployed form of a trained network: built from its checkpoint, with normalization, temperature and softmax."""
 
 from __future__ import annotations
 

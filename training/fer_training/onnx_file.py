@@ -1,4 +1,4 @@
-"""ONNX graphs as bytes and files: reading them, what they say of themselves, running them on the CPU."""
+"""ONNX graphs as bytes and files: reading, metadata and inference on the CPU."""
 
 from __future__ import annotations
 

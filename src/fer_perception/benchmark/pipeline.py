@@ -1,4 +1,4 @@
-"""The whole pipeline on a clip with four moving faces, stage by stage, and how long it takes to start."""
+"""Speed of the whole pipeline on a clip with four moving faces, stage by stage, and its time to start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node in a process of its own, and a camera and a listener here, over real DDS."""
+"""Test rig for the node over real DDS: the node in a process of its own, a camera and a listener here."""
 
 from __future__ import annotations
 

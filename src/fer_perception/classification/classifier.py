@@ -1,4 +1,4 @@
-"""What a classifier is: the `Classifier` protocol shared by every backend."""
+"""The `Classifier` protocol shared by every backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the classifier a user asked for: by name or path, on the backend he chose or on the best that works."""
+"""Factory of classifiers: by name or path of the model, on the backend chosen or on the best that works."""
 
 from __future__ import annotations
 

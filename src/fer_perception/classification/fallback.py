@@ -1,4 +1,4 @@
-"""A classifier that goes on with the processor when its first backend fails at run time."""
+"""Classifier that falls back to the processor when its first backend fails at run time."""
 
 from __future__ import annotations
 

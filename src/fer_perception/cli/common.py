@@ -1,4 +1,4 @@
-"""What the commands share: progress on stderr, results on stdout, and readers that stop reading."""
+"""Helpers shared by the commands: progress on stderr, results on stdout, pipes that close early."""
 
 from __future__ import annotations
 

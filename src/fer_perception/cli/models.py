@@ -1,4 +1,4 @@
-"""`fer models`: which model files there are, fetching and verifying them."""
+"""`fer models`: lists, fetches and verifies model files."""
 
 from __future__ import annotations
 

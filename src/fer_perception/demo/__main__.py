@@ -1,4 +1,4 @@
-"""The main job, end to end, on this machine: `python -m fer_perception.demo --out demo`.
+"""The demo end to end on this machine: `python -m fer_perception.demo --out demo`.
 
 A clip of real faces is written as a rosbag2 (mcap) and replayed in real time over DDS to the node in its own process; a
 third process subscribes to /emotions, shows a live table and writes an annotated video and a timeline. The exit status

@@ -1,4 +1,4 @@
-"""What a face detector is: the `FaceDetector` protocol and the `Detection` it returns."""
+"""The `FaceDetector` protocol."""
 
 from __future__ import annotations
 

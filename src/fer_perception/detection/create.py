@@ -1,4 +1,4 @@
-"""Making the face detector that the settings name, or the best that works."""
+"""Factory of face detectors: the one that the settings name, or the best that works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Haar cascade that travels with OpenCV: what serves where no YuNet model was fetched."""
+"""Detector over the Haar cascade that OpenCV ships, for machines without a YuNet model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of one check: what was looked at, how it went, what was found and how to fix it."""
+"""The result of one check: its subject, status, findings and fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has, which parts will run and how to fix what will not."""
+"""Checks of packages, model files, backends and caches."""
 
 from __future__ import annotations
 

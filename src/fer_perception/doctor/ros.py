@@ -1,4 +1,4 @@
-"""Checks of ROS 2: whether a node can be started and the messages are there."""
+"""Checks of ROS 2: rclpy and the messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a JPEG, PNG or GIF says of itself, read before any memory is reserved for its pixels.
+"""Header parser of JPEG, PNG and GIF: size and depth before any memory is reserved for pixels.
 
 OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into an image that is partly gray and only
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and

@@ -1,4 +1,4 @@
-"""Faces cut out as the network saw them in training: upright, gray, 48x48, landmarks where they usually are.
+"""Face crops as in training: upright, gray, 48x48, landmarks on the template.
 
 The geometry was measured by `benchmarks/landmark_template.py` on all 28,558 FER2013 training images, enlarged to
 256x256 pixels with a black border, and on their mirror images; YuNet finds a face in 98.5 % of them. The template is

@@ -1,4 +1,4 @@
-"""Images in and out: the encodings of sensor_msgs/Image, compressed images, and nothing else.
+"""Conversion of sensor_msgs/Image encodings and compressed images to arrays and back.
 
 Everything that cannot be used leaves as an `ImageError` whose `cause` is one of
 

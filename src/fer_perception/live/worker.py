@@ -1,4 +1,4 @@
-"""The one thread that owns the pipeline: takes the newest frames, runs them, hands the results on."""
+"""Worker thread that owns the pipeline: takes the newest frames, runs them and hands the results on."""
 
 from __future__ import annotations
 

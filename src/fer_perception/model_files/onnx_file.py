@@ -1,4 +1,4 @@
-"""Reading an ONNX file safely: what it is, its hash, its metadata and which other files it wants."""
+"""Safe reader of ONNX files: type, hash, metadata and external data files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files: which there are, where they lie, how third-party ones are fetched and checked.
+"""Model store: known files, search directories, download and verification of third-party ones.
 
 Three places are searched, in this order: the directory named by FER_MODEL_DIR, the models/ directory of the package,
 and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fer_perception/models`). Only

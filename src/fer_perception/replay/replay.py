@@ -1,4 +1,4 @@
-"""The pipeline over a recorded bag, offline: no frame dropped for lack of time, the same bag the same result."""
+"""Offline pipeline over a recorded bag: no frame is dropped, the same bag gives the same result."""
 
 from __future__ import annotations
 

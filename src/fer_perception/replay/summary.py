@@ -1,4 +1,4 @@
-"""Who was seen in a replay, for how long, and with which expression."""
+"""Summary of the faces of a replay: duration and expressions of each."""
 
 from __future__ import annotations
 

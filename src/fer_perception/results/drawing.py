@@ -1,4 +1,4 @@
-"""Drawing what the pipeline says of a frame on that frame: boxes, labels, confidence bars and phases.
+"""Drawing of results on a frame: boxes, labels, confidence bars and phases.
 
 Everything scales with the image and the face, so that it stays legible from 320x240 to 4K, and every face's text sits
 on its own dark plate, so that it does on any background.

@@ -1,4 +1,4 @@
-"""fer_msgs/EmotionArray to and from the pipeline's results without ROS: for bags, and for readers of /emotions."""
+"""Conversion between fer_msgs/EmotionArray and the pipeline's results without ROS, for bags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image topics the parameters name, what they carry, and how to subscribe to them."""
+"""Camera topics of the parameters: names, message types and subscriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node's state as diagnostic_msgs: what is well, what is not, and the figures behind it."""
+"""Diagnostics of the node as diagnostic_msgs: status, message and figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces that another node has found (ROS4HRI, REP-155): their crops in, their expressions out."""
+"""Consumer of ROS4HRI faces (REP-155): crops of another detector in, expressions out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality of service of the node's topics: the defaults, and `qos_overrides` that can be corrected while it runs."""
+"""Quality of service of the node's topics: defaults, and `qos_overrides` that can be corrected at run time."""
 
 from __future__ import annotations
 

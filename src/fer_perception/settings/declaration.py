@@ -1,4 +1,4 @@
-"""Every setting of the pipeline with its default, range and description: declared once, here.
+"""Declaration of a setting: default, range, description and live or not, in one place.
 
 The ROS parameters, `config/fer.yaml`, `fer run --params` and the tables in the documentation are all made from these
 declarations.

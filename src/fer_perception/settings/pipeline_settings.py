@@ -1,4 +1,4 @@
-"""The settings of the pipeline: every one with its default, range and description, declared once, here."""
+"""Settings of the pipeline: each with its default, range and description, declared once, here."""
 
 from __future__ import annotations
 

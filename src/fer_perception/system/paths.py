@@ -1,4 +1,4 @@
-"""Paths that depend on who runs the program: a home that nobody knows, folders that this user may not look into.
+"""User-dependent paths: unknown home directories, unreadable folders, share and cache directories.
 
 A service or a container may run as a user without a home, or with the HOME of the one who started it.
 """

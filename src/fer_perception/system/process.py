@@ -1,4 +1,4 @@
-"""What ends a command from outside, besides Ctrl-C."""
+"""Signals and closed pipes that end a command, besides Ctrl-C."""
 
 from __future__ import annotations
 

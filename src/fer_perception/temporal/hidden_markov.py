@@ -1,4 +1,4 @@
-"""The hidden Markov filter: which expression a face shows, when the errors of neighboring frames are alike.
+"""Hidden Markov filter of a face's expression under correlated errors of neighboring frames.
 
 Hidden are the class and the view. A view is what the network sees as one image: pose, light, crop, the way the person
 smiles. All frames of a view err together, so a frame that repeats its view brings no new evidence, and only a new view

@@ -1,4 +1,4 @@
-"""What a face shows, over time: filtered scores, label, valence, arousal and phase of one track."""
+"""Temporal smoothing of one track: filtered scores, label, valence, arousal and phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stable face ids: from the detections of each image of one camera to tracks, in header time."""
+"""Face tracker: stable ids from the detections of one camera's images, in header time."""
 
 from __future__ import annotations
 

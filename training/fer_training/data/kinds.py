@@ -1,4 +1,4 @@
-"""Finding out which kind of data set a path is.
+"""Detection of the kind of data set at a path.
 
 | kind | what |
 |---|---|

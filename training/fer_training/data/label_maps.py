@@ -1,4 +1,4 @@
-"""From the class names of a data set to the classes of a network."""
+"""Label maps from the class names of a data set to the classes of a network."""
 
 from __future__ import annotations
 

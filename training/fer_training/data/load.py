@@ -1,4 +1,4 @@
-"""Reading a data set, or several as one, with the labels, targets and image size asked for."""
+"""Loader of one data set or several combined, with the labels, targets and image size asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From raw images to training images: find the face, align it, gray, 48x48."""
+"""Preparation of raw images for training: detect the face, align it, gray, 48x48."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a data set is cut into training and validation, with the words that are printed beside every result.
+"""Evaluation protocols: splits into training and validation, with the words printed beside every result.
 
 `official`: the data set's own split. `paper`: as the papers did, augment twofold, then split at random; copies of one
 image end up on both sides, so its figures are too high and only good for a comparison with theirs. Where the data set

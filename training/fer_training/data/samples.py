@@ -1,4 +1,4 @@
-"""What every reader returns: images with labels and whatever else the data set knows about them."""
+"""`Samples`, the result of every reader: images, labels and whatever else the data set knows about them."""
 
 from __future__ import annotations
 

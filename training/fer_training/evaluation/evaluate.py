@@ -1,4 +1,4 @@
-"""All figures of a model on a data set, as one dictionary that goes to JSON."""
+"""Evaluation of a model on a data set: all figures as one dictionary for JSON."""
 
 from __future__ import annotations
 

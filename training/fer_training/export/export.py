@@ -1,4 +1,4 @@
-"""Checkpoint -> ONNX: one file, raw gray values in, calibrated probabilities out, checked against PyTorch."""
+"""Export of a checkpoint as ONNX: raw gray values in, calibrated probabilities out, checked against PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FP32 ONNX -> INT8 ONNX: static quantization of the convolutional part, calibrated on images.
+"""Static INT8 quantization of the convolutional part of an ONNX file, calibrated on images.
 
 Meant for processors: ONNX Runtime fuses the QuantizeLinear/DequantizeLinear pairs (QDQ) into integer kernels with
 unsigned activations and signed, per-channel weights. Normalization, pooling over the map, temperature and softmax stay

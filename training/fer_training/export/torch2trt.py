@@ -1,4 +1,4 @@
-"""An engine straight from the PyTorch module through torch2trt, for those who use it already.
+"""TensorRT engine straight from the PyTorch module through torch2trt, for those who use it already.
 
 The engine goes into the same cache as those of `fer compile`, is compared in the same way, and the node takes it where
 it finds no other. torch2trt builds with TensorRT 10 or earlier. This module has not run on a GPU; it is written against

@@ -1,4 +1,4 @@
-"""The figures of every epoch: a CSV file that survives interruptions; a bar for terminals, lines for unwatched runs."""
+"""Callbacks of a run: a CSV file of the epochs that survives interruptions, progress, averages, early stopping."""
 
 from __future__ import annotations
 

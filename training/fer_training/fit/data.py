@@ -1,4 +1,4 @@
-"""From a data set to the arrays of a training run: split, cleaning, votes and teacher probabilities."""
+"""Training data of a run as arrays: split, cleaning, votes and teacher probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks that give a face and its mirror image the same answer: channels in mirrored pairs.
+"""Mirror-symmetric networks: channels in mirrored pairs give a face and its mirror image the same answer.
 
 A group-equivariant network (Cohen and Welling, ICML 2016) for the group of two elements, identity and mirroring:
 channel c + C/2 of every map holds what channel c would hold for the mirrored image, mirrored. The mean over the last

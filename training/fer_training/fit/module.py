@@ -1,4 +1,4 @@
-"""The training step: network, losses, optimizer and validation figures as a Lightning module."""
+"""Lightning module: network, losses, optimizer and validation figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: the gradient is taken where the loss nearby is worst (Foret et al. 2021, ICLR)."""
+"""Sharpness-aware minimization (Foret et al. 2021, ICLR): the gradient at the worst weights nearby."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what a shipped model is for, how good it is and what it must not be used for, as Markdown."""
+"""Model card of a shipped model as Markdown: intended use, figures and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures printed by the papers, for the tables of `fer-train reproduce`. None means: not at hand, never guessed."""
+"""Figures printed by the papers, for the tables of `fer-train reproduce`. None: not at hand, never guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces with known identities that move through an image, and what an imperfect detector finds of them."""
+"""Simulated faces with known identities that move through an image, with detections of an imperfect detector."""
 
 from __future__ import annotations
 

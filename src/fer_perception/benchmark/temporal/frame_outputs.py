@@ -1,4 +1,4 @@
-"""What the expression network says of single frames: outputs of held-out images under jitter, or synthetic ones."""
+"""Network outputs for single frames: of held-out images under jitter, or synthetic ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which engine is used: one from the cache that works, else a new one that agrees with ONNX Runtime."""
+"""Selection of the engine: one from the cache that works, else a new one that agrees with ONNX Runtime."""
 
 from __future__ import annotations
 

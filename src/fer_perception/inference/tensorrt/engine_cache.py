@@ -1,4 +1,4 @@
-"""The directory of compiled engines: each with a manifest that says what it was built for and its hash."""
+"""Cache directory of compiled engines, each with a manifest: its key and its hash."""
 
 from __future__ import annotations
 

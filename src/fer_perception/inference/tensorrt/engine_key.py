@@ -1,4 +1,4 @@
-"""What an engine was built for: every fact that makes it unusable when it changes."""
+"""Key of a compiled engine: every fact that makes it unusable when it changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between TensorRT versions, as data: which graph is built, with which flags and which progress report.
+"""Differences between TensorRT versions as data: graph, build flags and progress report.
 
 Sources: the TensorRT release notes and the names in the Python bindings of 8.6.1, 10.0.1, 10.11, 10.13 and 11.4.
 EXPLICIT_BATCH is needed in 8.6, ignored in 10 and gone in 11; STRONGLY_TYPED and IProgressMonitor appear in 10; the

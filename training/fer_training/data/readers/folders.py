@@ -1,4 +1,4 @@
-"""What lies below the folder of a data set, without what operating systems and editors put there."""
+"""Files and folders of a data set, without those of operating systems and editors."""
 
 from __future__ import annotations
 

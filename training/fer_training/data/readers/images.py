@@ -1,4 +1,4 @@
-"""One image file as a gray square."""
+"""Reader of an image file as a gray square."""
 
 from __future__ import annotations
 
