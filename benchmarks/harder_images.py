@@ -51,7 +51,7 @@ def packed(image: Bytes) -> Bytes:
 
 
 def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple[Bytes, Bytes]]:
-    """What is asked -> (n, 48, 48) images and their labels."""
+    """Variants of the validation images: name -> (n, 48, 48) images and their labels."""
     faces = detect(images, network, "finding faces")
     found = labels[faces.found]
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)

@@ -56,7 +56,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Faces:
-    """What the detector saw: `found` (n,) bool, and for the m found ones boxes (m, 4) and landmarks (m, 5, 2)."""
+    """Detections: `found` (n,) bool, and for the m found ones boxes (m, 4) and landmarks (m, 5, 2)."""
 
     found: NDArray[np.bool_]
     boxes: Floats

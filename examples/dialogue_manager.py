@@ -21,7 +21,7 @@ from fer_msgs.msg import EmotionArray, EmotionEvent
 
 
 def sentence(change: Change) -> str:
-    """What happened, as one would tell it."""
+    """A change of expression as one sentence."""
     if not change.current:
         return f"face {change.face_id} has gone (it was {change.previous})"
     if not change.previous:

@@ -76,7 +76,7 @@ def blendshapes(units: Mapping[str, float]) -> dict[str, float]:
 
 
 def target_weights(scores: Mapping[str, float], rig: str) -> dict[str, float]:
-    """What a rig should show for class scores."""
+    """Target weights of a rig for class scores."""
     units = action_units(scores)
     return units if rig == "facs" else blendshapes(units)
 

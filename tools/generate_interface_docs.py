@@ -124,7 +124,7 @@ def span(declared: Declaration) -> str:
 
 
 def effect(declared: Declaration) -> str:
-    """When a change takes effect."""
+    """Moment at which a change takes effect."""
     return "Live." if declared.live else f"{declared.effect.capitalize()}."
 
 

@@ -44,7 +44,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """What a reader asks first, first."""
+    """Rows of the table, the most asked for first."""
     found = [
         Row(
             f"node, 640x480 at 30 Hz, {count} face{'s' if count > 1 else ''}: from publishing an image to the answer",

@@ -36,7 +36,7 @@ def temporal(settings: PipelineSettings) -> dict[str, Any]:
 
 @dataclass
 class _Camera:
-    """What is remembered of one camera between its frames."""
+    """State of one camera between its frames."""
 
     tracker: Tracker
     smoothers: dict[str, Smoother] = field(default_factory=dict)

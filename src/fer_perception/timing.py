@@ -15,7 +15,7 @@ STANDING = 15
 
 
 class StampVerdict(Enum):
-    """What to do with a frame because of its stamp."""
+    """Treatment of a frame because of its stamp."""
 
     USE = auto()
     DROP = auto()
@@ -109,7 +109,7 @@ class RateLimit:
         self._due_s = start_s
 
     def takes(self, now_s: float) -> bool:
-        """Whether to take the event that comes at this time, s."""
+        """True where the event that comes at this time, s, is taken."""
         # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
         if now_s < self._due_s - 0.1 * self._period_s:
             return False

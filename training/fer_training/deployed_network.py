@@ -16,7 +16,7 @@ from fer_training.checkpoint import Checkpoint, CheckpointError
 
 
 class DeployedNetwork(nn.Module):
-    """What is exported: normalization, network, temperature and softmax in one module."""
+    """The exported module: normalization, network, temperature and softmax in one."""
 
     temperature: Tensor
 

@@ -35,7 +35,7 @@ CONNECTING = 20.0
 
 @dataclass
 class Feed:
-    """What came of one feed.
+    """Result of one feed.
 
     Attributes:
         sent: frames published after the warm-up.

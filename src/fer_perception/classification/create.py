@@ -157,7 +157,7 @@ def _open(
 
 
 def _provider_cache(file: ModelFile, directory: Path | None) -> Path | None:
-    """Where ONNX Runtime's TensorRT provider keeps its engines; None, with a warning, where nothing can be written.
+    """Engine cache of ONNX Runtime's TensorRT provider; None, with a warning, where nothing can be written.
 
     It names them after the graph, not the weights: each model and each version has a directory of its own.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def wants_progress(choice: bool | None, *, results_on_stdout: bool) -> bool:
-    """Whether to draw a progress bar: the user's `choice`, else where stderr is a terminal the results do not share."""
+    """True where a progress bar is drawn: the user's `choice`, else on a terminal that the results do not share."""
     if choice is not None:
         return choice
     return sys.stderr.isatty() and not (results_on_stdout and sys.stdout.isatty())

@@ -181,7 +181,7 @@ class _Interruption:
         self._former: list[tuple[signal.Signals, Any]] = []
 
     def requested(self) -> bool:
-        """Whether somebody asked to stop."""
+        """True once a stop was requested."""
         return self._requested
 
     def _request(self, _number: int, _frame: FrameType | None) -> None:

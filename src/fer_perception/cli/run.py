@@ -115,7 +115,7 @@ def run(
 
 
 class Tally:
-    """What was seen in a video: frames, and for each face when and what."""
+    """Tally of a video: frames, and for each face its time and labels."""
 
     def __init__(self) -> None:
         self.frames = 0

@@ -56,12 +56,12 @@ class Watcher:
             self.results.append(result)
 
     def silent_for(self, start_timeout_s: float, timeout_s: float) -> bool:
-        """Whether nothing has arrived for longer than is allowed: before the first answer, and after it."""
+        """True once no answer has arrived for the timeout: `start_timeout_s` before the first, `timeout_s` after it."""
         return time.monotonic() - self._heard > (timeout_s if self._ready_fd is None else start_timeout_s)
 
     @property
     def finished(self) -> bool:
-        """Whether the clip's last frame has been answered."""
+        """True once the clip's last frame has been answered."""
         return bool(self.results) and self.results[-1].stamp_ns >= self._last_stamp_ns
 
 

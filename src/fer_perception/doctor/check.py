@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class CheckStatus(Enum):
-    """How a check went; the values are the JSON spelling."""
+    """Status of a check; the values are the JSON spelling."""
 
     OK = "ok"
     #: Works, but something better is possible, or a part nobody may need is missing.

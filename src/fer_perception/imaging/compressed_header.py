@@ -139,7 +139,7 @@ def _check_png(data: memoryview) -> CompressedHeader:
 
 
 def gif_is_whole(data: bytes) -> bool:
-    """Whether the blocks of a GIF file (GIF89a specification, section 15 on) lead to its end mark.
+    """True where the blocks of a GIF file (GIF89a specification, section 15 on) lead to its end mark.
 
     FFmpeg reads as many frames as there are and says nothing of those that are missing.
 

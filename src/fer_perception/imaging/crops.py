@@ -193,7 +193,7 @@ def face_quality(
     landmarks: NDArray[np.float32] | None,
     crop: NDArray[np.float32],
 ) -> float:
-    """How far a crop can be trusted: the product of four factors in [0, 1].
+    """Quality of a crop: the product of four factors in [0, 1].
 
     - size: shorter side of the box over 48 pixels, at most 1 (smaller faces are enlarged, not seen);
     - sharpness: e / (e + 0.04), e = mean squared Laplacian over variance of the crop: free of scale and contrast. A

@@ -172,7 +172,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 
 def _is_wide(encoding: str) -> bool:
-    """Whether an encoding has more than 8 bits a channel, by its name (mono16, bayer_rggb16, 16UC1, 32FC3, ...)."""
+    """True where an encoding has more than 8 bits a channel, by its name (mono16, bayer_rggb16, 16UC1, 32FC3, ...)."""
     return any(bits in encoding for bits in _WIDE)
 
 

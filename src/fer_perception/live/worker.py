@@ -22,7 +22,7 @@ from fer_perception.timing import CameraClock, IntervalEstimate, StampVerdict
 
 
 class RunningPipeline(Protocol):
-    """What the worker needs of a pipeline."""
+    """Interface of the pipeline that a worker runs."""
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results of one frame of each camera, in the same order."""
@@ -42,7 +42,7 @@ class RunningPipeline(Protocol):
 
 @dataclass(frozen=True)
 class WorkerCallbacks:
-    """What the worker asks of its owner; all of it is called in the worker's thread.
+    """Callbacks of the worker; all of them are called in the worker's thread.
 
     Attributes:
         build: make the pipeline.
@@ -106,12 +106,12 @@ class Worker:
         self._thread.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Whether the pipeline stands (or could not be built, see `failure`), after waiting at most so long."""
+        """Wait at most so long for the pipeline; True once it stands or could not be built (see `failure`)."""
         return self._ready.wait(timeout_s)
 
     @property
     def failure(self) -> Exception | None:
-        """Why the pipeline could not be built."""
+        """Reason why the pipeline could not be built."""
         return self._failure
 
     def resume(self) -> None:

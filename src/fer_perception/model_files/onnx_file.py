@@ -37,7 +37,7 @@ class ModelFile:
     external: tuple[Path, ...]
 
     def metadata(self) -> ModelMetadata:
-        """What the file says of itself.
+        """Metadata of the file.
 
         Raises:
             ModelError: it says nothing, or nonsense.
@@ -46,7 +46,7 @@ class ModelFile:
 
 
 def version_path(model: Path, version: str) -> Path:
-    """Where a model's version in another precision, "fp16" or "int8", lies: "m.onnx" -> "m_int8.onnx"."""
+    """Path of a model's version in another precision, "fp16" or "int8": "m.onnx" -> "m_int8.onnx"."""
     return model.with_name(f"{model.stem}_{version}{model.suffix}")
 
 
@@ -85,7 +85,7 @@ def read_model_file(path: str | Path) -> ModelFile:
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
-    """What a model file says of itself, without starting a backend.
+    """Metadata of a model file, without starting a backend.
 
     Args:
         path: an ONNX file.
@@ -116,7 +116,7 @@ def _read(path: Path) -> bytes:
 
 
 def _external(path: Path, location: str) -> Path:
-    """Where external data lies, if it lies where it may: below the directory of the model (links followed)."""
+    """Path of external data, if it lies where it may: below the directory of the model (links followed)."""
     directory = path.parent.resolve()
     target = Path(os.path.normpath(directory / location))
     inside = (

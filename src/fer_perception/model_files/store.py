@@ -98,7 +98,7 @@ THIRD_PARTY_MODELS: tuple[ModelEntry, ...] = (
 
 
 class FileState(Enum):
-    """What `ModelStore.verify` found; the values are what the command line prints."""
+    """Result of `ModelStore.verify`; the values are printed by the command line."""
 
     OK = "ok"
     MISSING = "missing"
@@ -148,7 +148,7 @@ class ModelStore:
 
     @property
     def cache_directory(self) -> Path:
-        """Where `fetch` puts files; may not exist yet."""
+        """Directory that `fetch` writes to; may not exist yet."""
         return self._cache_directory
 
     def directories(self) -> list[Path]:
@@ -349,7 +349,7 @@ def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
 
 
 def _recorded_sum(path: Path) -> str:
-    """What `SUMS` in a file's directory says of it; "" where it says nothing."""
+    """Hash of a file as recorded by `SUMS` in its directory; "" where there is none."""
     try:
         lines = path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -48,7 +48,7 @@ class FrameSink(Protocol):
 
 @dataclass
 class ReplayStatistics:
-    """What happened to the images of a bag.
+    """Counts of a bag's images: processed, dropped, unusable.
 
     Attributes:
         frames: images that went through the pipeline, by topic.

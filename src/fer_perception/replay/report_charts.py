@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Look:
-    """How a stretch of a strip looks.
+    """Style of a stretch of a strip.
 
     Attributes:
         color: of its area.

@@ -81,7 +81,7 @@ def hex_color(label: str, labels: Sequence[str] = ()) -> str:
 
 @dataclass(frozen=True)
 class FaceLayout:
-    """Where the drawing of one face goes, in pixels of the image; nothing is drawn outside.
+    """Layout of the drawing of one face, in pixels of the image; nothing is drawn outside.
 
     Attributes:
         frame: the box with its outline: x, y, width, height.
@@ -167,7 +167,7 @@ def _place_all(
 
 
 def _hidden(plates: dict[int, Rect], rois: list[Rect]) -> int:
-    """How many faces and plates lie to a good part under the plates of others."""
+    """Number of faces and plates that lie to a good part under the plates of others."""
     if not rois:
         return 0
     own = [plates[index] for index in range(len(rois))]

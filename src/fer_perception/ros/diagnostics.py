@@ -45,7 +45,7 @@ class NodeState:
 
     @property
     def running(self) -> bool:
-        """Whether images are looked at."""
+        """True while images are processed."""
         return self.active_for is not None and self.enabled
 
 
@@ -62,7 +62,7 @@ def node_status(state: NodeState) -> DiagnosticStatus:
 
 
 def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
-    """What runs the networks, and why that.
+    """Status of the networks: backend and reason.
 
     Args:
         state: of the node.
@@ -130,7 +130,7 @@ def camera_status(
 def faces_status(
     state: NodeState, topic: str, publishers: int, faces: Mapping[str, tuple[CameraSnapshot, int]]
 ) -> DiagnosticStatus:
-    """Whether another node tells which faces there are, and how all of them fare (`ros4hri: consume`).
+    """Status of another node's faces (`ros4hri: consume`), and the figures of all of them.
 
     One status for all: faces come and go under names of their own, and diagnostic_aggregator takes a status that is no
     longer sent for an error.

@@ -32,7 +32,7 @@ _CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
 @dataclass(frozen=True)
 class FaceCallbacks:
-    """What happens to the faces of the other node, by the topic of their crops.
+    """Callbacks for the faces of the other node, by the topic of their crops.
 
     Attributes:
         appeared: a face is tracked from now on.

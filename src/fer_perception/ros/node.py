@@ -57,7 +57,7 @@ DIAGNOSTICS_PERIOD_S = 1.0
 
 @dataclass
 class _Configured:
-    """What exists from configure to cleanup."""
+    """Resources that exist from configure to cleanup."""
 
     cameras: list[CameraTopic]
     statistics: dict[str, CameraStatistics]

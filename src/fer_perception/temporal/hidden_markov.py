@@ -33,7 +33,7 @@ _LOG_MIN, _LOG_MAX = -30.0, 12.0
 
 @dataclass(frozen=True)
 class HmmParameters:
-    """What the filter assumes.
+    """Parameters of the model.
 
     Attributes:
         prior: (K,) class frequencies the network was trained with, sum 1; also how often each class comes in time.
@@ -111,7 +111,7 @@ class HmmFilter:
 
 
 class _ViewMemory:
-    """What the present view looks like, and how fast the views of this face change.
+    """Memory of the present view, and the rate at which the views of this face change.
 
     Args:
         duration: expected time of a view before anything is known, s.

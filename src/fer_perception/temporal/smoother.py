@@ -32,7 +32,7 @@ TRAINING_COUNTS: dict[str, int] = {
 
 @dataclass(frozen=True)
 class Smoothed:
-    """What is known of one face at one time.
+    """Smoothed state of one face at one time.
 
     Attributes:
         scores: (K,) float64 probabilities, sum 1.

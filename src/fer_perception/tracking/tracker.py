@@ -67,7 +67,7 @@ class Track:
 
 @dataclass
 class _Face:
-    """What the tracker remembers of one face; `motion` is the state at `last_seen`."""
+    """State of one face in the tracker; `motion` is that at `last_seen`."""
 
     id: str
     motion: FaceMotion

@@ -84,7 +84,7 @@ def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> 
 
 
 def detect_kind(path: Path) -> str:
-    """Which of `KINDS` a path is.
+    """Detect which of `KINDS` a path is.
 
     Raises:
         DatasetError: it does not exist or is none of them.

@@ -36,7 +36,7 @@ class ExportError(FerError):
 
 
 def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
-    """What the exported file will say of itself.
+    """Metadata of the exported file.
 
     The landmark template is scaled to the checkpoint's input size.
     """

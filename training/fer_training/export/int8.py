@@ -159,7 +159,7 @@ def _calibration(images: NDArray[np.uint8], model: onnx.ModelProto, path: Path) 
 
 
 class _Batches:
-    """What `quantize_static` calls a calibration data reader."""
+    """Calibration data reader of `quantize_static`."""
 
     def __init__(self, images: NDArray[np.float32]) -> None:
         self._images = images

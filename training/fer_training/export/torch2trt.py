@@ -62,7 +62,7 @@ class HalfSafeNetwork(nn.Module):
 
 
 def torch2trt_arguments(shape: tuple[int, int, int]) -> dict[str, Any]:
-    """How torch2trt is called: shapes of the whole profile, since `max_batch_size` alone often gives batch-1 engines.
+    """Arguments of torch2trt: shapes of the whole profile, since `max_batch_size` alone often gives batch-1 engines.
 
     Args:
         shape: (C, H, W).

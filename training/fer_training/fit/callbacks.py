@@ -66,7 +66,7 @@ class EpochLog(pl.Callback):
             writer.writerows(self._rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """State for a resumed run."""
         return {"rows": self._rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -206,7 +206,7 @@ class SaveWeights(pl.Callback):
         save_checkpoint(self._path, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """State for a resumed run."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

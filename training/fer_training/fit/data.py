@@ -23,7 +23,7 @@ from fer_training.recipe import Recipe, RecipeError
 
 @dataclass(frozen=True)
 class FitData:
-    """What a run trains on and what it is judged by.
+    """Training and validation data of a run.
 
     Attributes:
         train: training images.

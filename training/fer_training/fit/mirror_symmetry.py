@@ -75,7 +75,7 @@ def make_symmetric(network: nn.Module, head: Collection[str]) -> None:
 
 
 def asymmetry(network: nn.Module, head: Collection[str]) -> float:
-    """How far a network is from a symmetric one.
+    """Distance of a network from a symmetric one.
 
     Args:
         network: as for `start_symmetric`; it stays as it is.

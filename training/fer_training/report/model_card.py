@@ -316,7 +316,7 @@ def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def _before_calibration(metadata: ModelMetadata, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What the export recorded of the same images and an evaluation of the exported file cannot know."""
+    """Figures recorded by the export that an evaluation of the exported file cannot give."""
     recorded = metadata.metrics.get(str(figures.get("split")))
     if not isinstance(recorded, dict) or "ece_before_calibration" not in recorded:
         return {}

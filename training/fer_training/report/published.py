@@ -66,7 +66,7 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def published_for(architecture: str, data_set: str) -> Published | None:
-    """What a paper printed for one of our networks on a data set, or None."""
+    """Figure printed by a paper for one of our networks on a data set, or None."""
     return next(
         (row for row in PUBLISHED if row.architecture == architecture and row.data_set == data_set),
         None,

@@ -84,7 +84,7 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
 
 
 def _tracking(*, seeds: int) -> dict[str, float]:
-    """How well ids stick to faces with 20 % of the detections dropped and boxes jittered by 5 %, over all seeds."""
+    """Identity measures with 20 % of the detections dropped and boxes jittered by 5 %, over all seeds."""
     figures = {}
     for name, world in WORLDS.items():
         for rate in RATES:

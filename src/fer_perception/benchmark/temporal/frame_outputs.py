@@ -47,7 +47,7 @@ class FrameOutputs:
         return np.array([wrong[self.labels == k].mean() for k in range(self.probabilities.shape[-1])])
 
     def at(self, images: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the network says of images at times of their wobble.
+        """Network outputs for images at times of their wobble.
 
         Args:
             images: (N,) index of the image.

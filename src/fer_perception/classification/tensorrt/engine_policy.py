@@ -24,7 +24,7 @@ TOLERANCE = 0.01
 
 
 class Runner(Protocol):
-    """What the policy needs of a classifier on an engine."""
+    """Interface of a classifier on an engine, as far as the policy needs it."""
 
     @property
     def precision(self) -> str:

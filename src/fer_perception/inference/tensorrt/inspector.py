@@ -34,7 +34,7 @@ _MOVES = re.compile(r"reformat|noop|no-op|constant|shuffle|cast|signal|wait|shap
 
 @dataclass(frozen=True)
 class EnginePrecision:
-    """What the engine calculates in.
+    """Precision of an engine's layers.
 
     Attributes:
         name: precision of most layers that calculate: "FP16", "FP32", "INT8", ...; "unknown" where the inspector does

@@ -68,7 +68,7 @@ def labels_beside(images: Path) -> Path | None:
 
 
 def is_affectnet_list(file: Path) -> bool:
-    """Whether a file is one of the lists."""
+    """True for one of the lists."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             return list_columns(next(csv.reader(lines), [])) is not None
@@ -77,7 +77,7 @@ def is_affectnet_list(file: Path) -> bool:
 
 
 def list_columns(first: Sequence[str]) -> tuple[int, int] | None:
-    """Where a list has path and expression, from its first row; None = it is no list of AffectNet."""
+    """Columns of path and expression of a list, from its first row; None = it is no list of AffectNet."""
     names = [name.strip().lower() for name in first]
     if "subdirectory_filepath" in names and "expression" in names:
         return names.index("subdirectory_filepath"), names.index("expression")

@@ -91,7 +91,7 @@ def _inner_part(folder: Path, split: str) -> Path:
 
 
 def _is_part(folder: Path) -> bool:
-    """Whether a folder is called like a split or like an expression."""
+    """True for a folder that is called like a split or like an expression."""
     return known_split(folder.name) is not None or _is_expression(folder.name)
 
 

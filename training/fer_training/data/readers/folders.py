@@ -15,7 +15,7 @@ _IGNORED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a file or folder of this name belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
+    """True for a file or folder that belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
     return name.startswith(".") or name in _IGNORED_FOLDERS
 
 
