@@ -1,4 +1,4 @@
-"""How arch1 compares with its INT8 version, its peers and a matrix product, also while the machine is busy.
+"""Measures arch1 against its INT8 version, its peers and a matrix product, in turn, also on a busy machine.
 
 `fer benchmark classifier` measures wall-clock time; while other programs take turns on the same cores, that says more
 about the turns than about the networks. This script takes processor time on one thread, in turn, and prints the fastest

@@ -1,4 +1,4 @@
-"""Does the node grow? Ten minutes of 640x480 at 30 Hz with four faces over real DDS, its memory every few seconds.
+"""Memory growth of the node: ten minutes of 640x480 at 30 Hz with four faces over real DDS.
 
     python benchmarks/endurance.py [--minutes 10] [--json FILE]
 

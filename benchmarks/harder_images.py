@@ -1,4 +1,4 @@
-"""Asks models about the validation images as a robot might see them: found and cut out again, turned, dark, small.
+"""Evaluates models on validation images as a robot might see them: detected and cropped again, turned, dark, small.
 
     python benchmarks/harder_images.py --data fer2013_trainval.npz MODEL.onnx [MODEL.onnx ...]
 
@@ -37,7 +37,7 @@ def wobbled(image: Bytes, random: np.random.Generator) -> Bytes:
 
 
 def versions(images: Bytes, labels: Bytes, network: OrtYunet) -> dict[str, tuple[Bytes, Bytes]]:
-    """What is asked -> (n, 48, 48) images and their labels."""
+    """Variants of the validation images: name -> (n, 48, 48) images and their labels."""
     faces = detect_all(images, network, "finding faces")
     found = labels[faces.found]
     boxes = faces.boxes - (BORDER, BORDER, 0, 0)

@@ -1,4 +1,4 @@
-"""Measures the geometry in crops.py: where YuNet sees landmarks and boxes in the FER2013 training images.
+"""Measures the geometry in crops.py: YuNet's landmarks and boxes in the FER2013 training images.
 
     python benchmarks/landmark_template.py --data fer2013_trainval.npz [--image FILE] [--evaluate MODEL.onnx]
     [--limit N]

@@ -146,7 +146,7 @@ def main() -> None:
         else:
             say(f"there is no {folder}: no figures of posed faces")
         try:
-            detector = OrtYunet(ModelStore().find("yunet_dynamic"), threads=2)
+            detector = OrtYunet(ModelStore().read("yunet_dynamic"), threads=2)
         except ModelError as err:
             detector = None
             say(f"no figures of faces found again: {err}")

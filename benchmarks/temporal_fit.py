@@ -1,4 +1,4 @@
-"""Fits the temporal settings: `python benchmarks/temporal_fit.py` prints what the defaults should be.
+"""Fits the temporal settings: `python benchmarks/temporal_fit.py` prints the best defaults.
 
 It uses one half of the held-out images and seeds of its own; `temporal` reports on the other half.
 """

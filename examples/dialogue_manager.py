@@ -1,4 +1,4 @@
-"""Example: tell a dialogue manager when somebody's expression changes.
+"""Example: events for a dialogue manager, one for each lasting change of a person's expression.
 
 Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `emotion_events` (fer_msgs/EmotionEvent), and says in the
 log what a dialogue would react to: "face f00003 became angry".
@@ -21,7 +21,7 @@ from fer_msgs.msg import EmotionArray, EmotionEvent
 
 
 def sentence(change: Change) -> str:
-    """What happened, as one would tell it."""
+    """A change of expression as one sentence."""
     if not change.current:
         return f"face {change.face_id} has gone (it was {change.previous})"
     if not change.previous:

@@ -1,4 +1,4 @@
-"""When has a face's expression changed for good? Dwell and refractory time, free of ROS."""
+"""Detector of lasting changes of a face's expression: dwell and refractory time, free of ROS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From class scores to a virtual face: FACS action units, ARKit blendshapes and easing, free of ROS.
+"""Conversion of class scores to a virtual face: FACS action units, ARKit blendshapes and easing, free of ROS.
 
 The action units of each expression follow the prototypes of Ekman and Friesen's EMFACS; the blendshape names are those
 of Apple's ARFaceAnchor.BlendShapeLocation.
@@ -76,7 +76,7 @@ def blendshapes(units: Mapping[str, float]) -> dict[str, float]:
 
 
 def target_weights(scores: Mapping[str, float], rig: str) -> dict[str, float]:
-    """What a rig should show for class scores."""
+    """Target weights of a rig for class scores."""
     units = action_units(scores)
     return units if rig == "facs" else blendshapes(units)
 

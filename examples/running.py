@@ -1,4 +1,4 @@
-"""What the examples need of rclpy: numbers as parameters, and an end without complaints."""
+"""Helpers of the examples over rclpy: numbers as parameters, and a quiet end."""
 
 from __future__ import annotations
 

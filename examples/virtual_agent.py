@@ -1,4 +1,4 @@
-"""Example: a virtual face that mirrors somebody: the nearest person, until that one leaves.
+"""Example: a virtual face that mirrors the nearest person until that one leaves.
 
 Subscribes to `emotions` (fer_msgs/EmotionArray), publishes `blendshapes` (fer_msgs/Blendshapes) at a fixed 30 Hz,
 eased, and sends the same as OSC (VMC protocol) where `osc_port` is set.

@@ -1,6 +1,6 @@
 """The expression node `fer`, and on request a source of images for it.
 
-    ros2 launch fer_perception fer.launch.py image_topic:=/camera/image_raw
+    ros2 launch fer_perception fer.launch.py image_topics:=/camera/image_raw
     ros2 launch fer_perception fer.launch.py source:=0
 
 An argument that is not given sets nothing: the params file decides, and without one the node's own default. An argument
@@ -24,9 +24,9 @@ BOOLEAN_PARAMETERS = ("use_sim_time", "autostart")
 
 ARGUMENTS = [
     DeclareLaunchArgument(
-        "image_topic",
+        "image_topics",
         default_value="",
-        description="Image topic of the camera, several separated by commas; one that ends in /compressed carries "
+        description="Image topics, one for each camera, separated by commas; one that ends in /compressed carries "
         "CompressedImage. Not given: image_raw in the node's namespace.",
     ),
     DeclareLaunchArgument(
@@ -77,6 +77,10 @@ def start_nodes(context: LaunchContext) -> list[Node]:
     def given(name: str) -> str:
         return LaunchConfiguration(name).perform(context)
 
+    # `ros2 launch` ignores arguments that no file declares: the node would listen to another topic than asked for.
+    if "image_topic" in context.launch_configurations:
+        msg = "image_topic: the argument is called image_topics; several topics are separated by commas"
+        raise RuntimeError(msg)
     files = []
     if given("params_file"):
         # launch_ros would only warn, and the node run with other parameters than asked for.
@@ -87,7 +91,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
         files.append(str(path))
 
     explicit: dict[str, bool | str | list[str]] = {}
-    topics = [topic.strip() for topic in given("image_topic").split(",") if topic.strip()]
+    topics = [topic.strip() for topic in given("image_topics").split(",") if topic.strip()]
     if topics:
         explicit["image_topics"] = topics
     for name in STRING_PARAMETERS:
@@ -114,7 +118,7 @@ def start_nodes(context: LaunchContext) -> list[Node]:
     ]
     if given("source"):
         if topics and topics[0].endswith("/compressed"):
-            msg = f"source: publishes raw images, {topics[0]} is a topic of compressed ones: give another image_topic"
+            msg = f"source: publishes raw images, {topics[0]} is a topic of compressed ones: give another image_topics"
             raise RuntimeError(msg)
         image_parameters: dict[str, bool | str] = {"source": given("source")}
         if "use_sim_time" in explicit:

@@ -26,7 +26,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(Path(__file__).parent / "fer.launch.py")),
-                launch_arguments={"image_topic": LaunchConfiguration("image_topics")}.items(),
+                launch_arguments={"image_topics": LaunchConfiguration("image_topics")}.items(),
             ),
         ]
     )

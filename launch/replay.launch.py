@@ -1,6 +1,6 @@
 """A recorded bag through the live node: what a robot would have published (`fer replay` is faster and repeatable).
 
-    ros2 launch fer_perception replay.launch.py bag:=/path/to/bag image_topic:=/camera/image_raw
+    ros2 launch fer_perception replay.launch.py bag:=/path/to/bag image_topics:=/camera/image_raw
 
 Takes the arguments of fer.launch.py as well. Ends with the bag. What the robot's node said at the time is played under
 /recorded, so that it does not mix with what this one says.

@@ -135,8 +135,8 @@ def test_messages_that_troubleshooting_quotes_are_ours() -> None:
     assert [piece for piece in pieces if piece not in texts] == []
 
 
-def test_defaults_of_the_examples_are_those_of_the_readme() -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_defaults_of_the_examples_are_those_of_their_page() -> None:
+    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+\.py)` \|.* Parameters: (.*) \|$", page, re.MULTILINE)
     assert [name for name, _ in rows] == ["dialogue_manager.py", "virtual_agent.py"]
     for name, parameters in rows:

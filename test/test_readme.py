@@ -23,6 +23,11 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
+def test_the_readme_is_no_longer_than_200_lines() -> None:
+    """Who adds a line moves one out: all parameters, topics and figures have pages of their own in docs/."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
 def test_every_command_is_explained() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for command in COMMANDS:

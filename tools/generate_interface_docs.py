@@ -1,4 +1,4 @@
-"""Write config/fer.yaml, docs/parameters.md and the tables of topics and parameters in README.md from the declarations.
+"""Write config/fer.yaml, docs/parameters.md and docs/topics.md from the declarations in the code.
 
 python tools/generate_interface_docs.py           write all
 python tools/generate_interface_docs.py --check   exit 1 where one differs from the declarations
@@ -19,7 +19,6 @@ from fer_perception.ros.topics import NODE_TOPICS, ROS4HRI_TOPICS, SERVICES, SOU
 from fer_perception.settings.declaration import Declaration, declaration_of, default_of
 from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
 from fer_perception.settings.pipeline_settings import PipelineSettings
-from fer_training.report.marked_blocks import replace_block
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = "Made by tools/generate_interface_docs.py from the declarations in the code: change those, not this file."
@@ -33,17 +32,19 @@ unconfigured, with the reason in its log and on /diagnostics, until it is set ri
 itself (REP-155) take one for all faces, named without the id, for example
 `qos_overrides./humans/faces/roi.publisher.depth`.
 """
+TOPIC_RULES = """\
+A relative name takes the namespace of its node, `~/` its name too (`/fer/debug_image`); all can be remapped. The nodes
+are `fer` and, where the last column says so, `image_source`. Every quality of service can be overridden by
+`qos_overrides` (see [parameters](parameters.md)).
+"""
 
 
 def generate() -> dict[Path, str]:
     """The text of each generated file, by its path in the repository."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    readme = replace_block(readme, "topics", topics_table())
-    readme = replace_block(readme, "parameters", short_table())
     return {
         Path("config/fer.yaml"): params_file(),
         Path("docs/parameters.md"): tables(),
-        Path("README.md"): readme,
+        Path("docs/topics.md"): topics_page(),
     }
 
 
@@ -81,36 +82,31 @@ def tables() -> str:
     return "\n".join(parts) + "\n"
 
 
-def topics_table() -> str:
-    """Topics and services of both nodes as a Markdown table."""
-    lines = ["| name | type | direction | QoS: volatile, keep last | what it carries |", "|---|---|---|---|---|"]
+def topics_page() -> str:
+    """Topics and services of both nodes as a page with a Markdown table."""
+    lines = [f"<!-- {NOTE} -->", "# Topics and services", ""]
+    lines += textwrap.wrap(TOPIC_RULES, 118)
+    lines += [
+        "",
+        "| name | type | direction | QoS: volatile, keep last | what it carries |",
+        "|---|---|---|---|---|",
+    ]
     lines += [topic_row(topic) for topic in (*NODE_TOPICS, *ROS4HRI_TOPICS)]
     lines += [
         f"| `{service.name}` | `{service.service_type}` | service | | {service.description} |" for service in SERVICES
     ]
     lines += [topic_row(topic, of="`image_source`: ") for topic in SOURCE_TOPICS]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def topic_row(topic: Topic, of: str = "") -> str:
     """One topic as a row; `of` says which node's, where it is not `fer`."""
     # Our own messages have a page.
     types = " or ".join(
-        f"[`{kind}`](docs/messages.md)" if kind.startswith("fer_msgs/") else f"`{kind}`" for kind in topic.message_types
+        f"[`{kind}`](messages.md)" if kind.startswith("fer_msgs/") else f"`{kind}`" for kind in topic.message_types
     )
     qos = f"{'reliable' if topic.reliable else 'best effort'}, {topic.depth}"
     return f"| `{topic.name}` | {types} | {topic.direction} | {qos} | {of}{topic.description} |"
-
-
-def short_table() -> str:
-    """The parameters of the node `fer` as a Markdown table, without ranges."""
-    lines = ["| parameter | default | live | what it does |", "|---|---|---|---|"]
-    for cls in (NodeSettings, PipelineSettings):
-        for item in dataclasses.fields(cls):
-            declared = declaration_of(cls, item.name)
-            default, live = as_yaml(default_of(cls, item.name)), "yes" if declared.live else ""
-            lines.append(f"| `{item.name}` | `{default}` | {live} | {declared.description} |")
-    return "\n".join(lines)
 
 
 def limits(declared: Declaration) -> str:
@@ -128,7 +124,7 @@ def span(declared: Declaration) -> str:
 
 
 def effect(declared: Declaration) -> str:
-    """When a change takes effect."""
+    """Moment at which a change takes effect."""
     return "Live." if declared.live else f"{declared.effect.capitalize()}."
 
 

@@ -1,4 +1,4 @@
-"""Write the table of speeds in README.md from a measurement of `fer benchmark --json`.
+"""Write the table of speeds in benchmarks/RESULTS.md from a measurement of `fer benchmark --json`.
 
 make bench                                                   measure (the machine should have nothing else to do)
 python tools/write_benchmark_table.py build/benchmark.json   write the table; on the machine that was measured
@@ -21,6 +21,7 @@ from fer_perception.errors import FerError, SourceError
 from fer_training.report.marked_blocks import write_block
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "benchmarks" / "RESULTS.md"
 BLOCK = "speed"
 Figures = Mapping[str, float | None]
 
@@ -43,7 +44,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """What a reader asks first, first."""
+    """Rows of the table, the most asked for first."""
     found = [
         Row(
             f"node, 640x480 at 30 Hz, {count} face{'s' if count > 1 else ''}: from publishing an image to the answer",
@@ -176,7 +177,7 @@ def main() -> int:
     parser.add_argument("figures", type=Path, help="the JSON file")
     parser.add_argument("--machine", default="", help="what was measured; default: the machine this runs on")
     parser.add_argument("--add", default="", help="a remark behind the machine, e.g. 'beside a training run'")
-    parser.add_argument("--write", type=Path, default=ROOT / "README.md", help="the page (default: README.md)")
+    parser.add_argument("--write", type=Path, default=PAGE, help="the page (default: benchmarks/RESULTS.md)")
     options = parser.parse_args()
     try:
         figures = read_figures(options.figures)

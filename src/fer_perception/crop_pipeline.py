@@ -1,4 +1,4 @@
-"""Expressions of faces that somebody else has found and cut out: classify, smooth; one face a camera."""
+"""Pipeline over face crops of another detector: classify and smooth, one face a camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors that leave this package: each says what was wrong, what was expected and how to fix it."""
+"""The errors of this package: each says what was wrong, what was expected and how to fix it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class names, their order and their circumplex coordinates: defined once, here, for messages, JSON and training."""
+"""Class names, their order and their circumplex coordinates: the one definition for messages, JSON and training."""
 
 from __future__ import annotations
 

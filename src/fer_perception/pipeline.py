@@ -1,4 +1,4 @@
-"""From decoded images to results: detect, track, crop, classify, smooth, in that order. Knows nothing of ROS."""
+"""Pipeline from decoded images to results: detect, track, crop, classify, smooth. Knows nothing of ROS."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def temporal(settings: PipelineSettings) -> dict[str, Any]:
 
 @dataclass
 class _Camera:
-    """What is remembered of one camera between its frames."""
+    """State of one camera between its frames."""
 
     tracker: Tracker
     smoothers: dict[str, Smoother] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class _Camera:
 
 
 @dataclass
-class _Work:
+class _FrameState:
     """One frame on its way through the stages."""
 
     frame: Frame
@@ -161,7 +161,7 @@ class Pipeline:
                 ", ".join(self.labels),
             )
 
-    def _look(self, frame: Frame) -> _Work:
+    def _look(self, frame: Frame) -> _FrameState:
         """Detect, track and crop one frame."""
         timings: dict[str, float] = {}
         height, width = frame.image.shape[:2]
@@ -199,7 +199,7 @@ class Pipeline:
         clock = _lap(timings, "track", clock)
         crops = self._crop(frame.image, looked_at)
         _lap(timings, "crop", clock)
-        return _Work(frame, camera, tracks, looked_at, crops, timings)
+        return _FrameState(frame, camera, tracks, looked_at, crops, timings)
 
     def _camera(self, frame: Frame) -> _Camera:
         camera = self._cameras.get(frame.camera)
@@ -222,7 +222,7 @@ class Pipeline:
         )
         return np.repeat(crops, channels, axis=1) if channels != 1 else crops
 
-    def _classify(self, works: Sequence[_Work]) -> list[NDArray[np.float64]]:
+    def _classify(self, works: Sequence[_FrameState]) -> list[NDArray[np.float64]]:
         """One batch for all frames; returns the rows of each frame."""
         clock = time.perf_counter()
         batch = np.concatenate([work.crops for work in works]) if works else np.empty((0, 1, 1, 1), np.float32)
@@ -237,7 +237,7 @@ class Pipeline:
             work.timings["classify"] = share
         return np.split(probabilities, ends[:-1])
 
-    def _conclude(self, work: _Work, rows: NDArray[np.float64]) -> FrameResult:
+    def _conclude(self, work: _FrameState, rows: NDArray[np.float64]) -> FrameResult:
         """Smooth the scores of one frame and put its result together."""
         clock = time.perf_counter()
         frame = work.frame

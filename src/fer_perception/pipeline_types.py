@@ -1,4 +1,4 @@
-"""What goes into the pipeline and what comes out of it, free of ROS."""
+"""Inputs and results of the pipeline, free of ROS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAMP_EPSILON = 1e-6
 
 
 class Phase(Enum):
-    """Where an expression stands in time; the values are the JSON spelling."""
+    """Phase of an expression; the values are the JSON spelling."""
 
     UNKNOWN = "unknown"
     NEUTRAL = "neutral"
@@ -79,7 +79,7 @@ class FaceResult:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What the pipeline says of one frame.
+    """Result of one frame.
 
     Attributes:
         camera: of the frame.

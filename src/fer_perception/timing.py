@@ -1,4 +1,4 @@
-"""What the stamps of one camera mean: zero stamps, time that goes back."""
+"""Time rules of events: validation of header stamps, interval estimates and timeouts, rate limiter."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ RESTART_NS = 500_000_000
 STANDING = 15
 
 
-class Verdict(Enum):
-    """What to do with a frame because of its stamp."""
+class StampVerdict(Enum):
+    """Treatment of a frame because of its stamp."""
 
     USE = auto()
     DROP = auto()
@@ -34,7 +34,7 @@ class Judged:
     """
 
     stamp_ns: int
-    verdict: Verdict
+    verdict: StampVerdict
     unstamped: bool
     standing: bool = False
 
@@ -60,10 +60,10 @@ class CameraClock:
             stamp_ns = self._epoch_ns + round(received_s * 1e9)
         back_ns = 0 if self._last_ns is None else self._last_ns - stamp_ns
         if 0 < back_ns < RESTART_NS:
-            return Judged(stamp_ns, Verdict.DROP, unstamped)
+            return Judged(stamp_ns, StampVerdict.DROP, unstamped)
         self._equal = self._equal + 1 if stamp_ns == self._last_ns else 0
         self._last_ns = stamp_ns
-        verdict = Verdict.RESTART if back_ns >= RESTART_NS else Verdict.USE
+        verdict = StampVerdict.RESTART if back_ns >= RESTART_NS else StampVerdict.USE
         return Judged(stamp_ns, verdict, unstamped, standing=self._equal >= STANDING)
 
     def forget(self) -> None:
@@ -71,29 +71,29 @@ class CameraClock:
         self._last_ns = None
 
 
-#: So many usual pauses without a word are silence.
-PAUSES = 2.5
+#: A source is stale after so many of its usual intervals without an event.
+STALE_INTERVALS = 2.5
 
 
-class UsualPause:
-    """Learns the pause between two events of a kind (images of a camera, searches for faces).
+class IntervalEstimate:
+    """Estimate of the interval between two events of a kind (images of a camera, searches for faces).
 
     The shorter one of the last two counts, so that one gap among regular events teaches nothing.
     """
 
     def __init__(self) -> None:
         self._last_s: float | None = None
-        self._pauses: deque[float] = deque(maxlen=2)
+        self._intervals: deque[float] = deque(maxlen=2)
 
-    def heard(self, time_s: float) -> None:
-        """An event at this time, s."""
+    def observe(self, time_s: float) -> None:
+        """Take in an event at this time, s."""
         if self._last_s is not None:
-            self._pauses.append(max(time_s - self._last_s, 0.0))
+            self._intervals.append(max(time_s - self._last_s, 0.0))
         self._last_s = time_s
 
-    def patience(self, least_s: float) -> float:
-        """How long after the latest event one has to wait, s: at least `least_s`."""
-        return max(least_s, PAUSES * min(self._pauses, default=0.0))
+    def timeout_s(self, least_s: float) -> float:
+        """Time after the latest event at which the source is stale, s: at least `least_s`."""
+        return max(least_s, STALE_INTERVALS * min(self._intervals, default=0.0))
 
 
 class RateLimit:
@@ -109,7 +109,7 @@ class RateLimit:
         self._due_s = start_s
 
     def takes(self, now_s: float) -> bool:
-        """Whether to take the event that comes at this time, s."""
+        """True where the event that comes at this time, s, is taken."""
         # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
         if now_s < self._due_s - 0.1 * self._period_s:
             return False

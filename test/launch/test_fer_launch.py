@@ -125,7 +125,7 @@ def test_namespace(launch, params_file) -> None:
 
 
 def test_source_is_started_on_the_topic_of_the_node(launch) -> None:
-    launched = launch(source="0", image_topic="/camera/image_raw", use_sim_time="true", log_level="debug")
+    launched = launch(source="0", image_topics="/camera/image_raw", use_sim_time="true", log_level="debug")
     assert launched.parameter("image_source", "source", "") == "0"
     assert launched.parameter("image_source", "use_sim_time", False) is True
     assert "image_raw:=/camera/image_raw" in launched.commands["image_source"]
@@ -144,10 +144,18 @@ def test_source_takes_its_section_of_the_params_file(launch, tmp_path: Path) -> 
 
 
 def test_source_on_a_compressed_topic_is_an_error(launch, caplog: pytest.LogCaptureFixture) -> None:
-    launched = launch(source="0", image_topic="/camera/image/compressed")
+    launched = launch(source="0", image_topics="/camera/image/compressed")
     assert launched.status != 0
     assert launched.commands == {}
     assert "source: publishes raw images, /camera/image/compressed is a topic of compressed ones" in caplog.text
+
+
+def test_the_old_name_of_the_topics_is_an_error(launch, caplog: pytest.LogCaptureFixture) -> None:
+    """`ros2 launch` is silent about arguments that no file declares."""
+    launched = launch(image_topic="/camera/image_raw")
+    assert launched.status != 0
+    assert launched.commands == {}
+    assert "image_topic: the argument is called image_topics" in caplog.text
 
 
 def test_several_cameras(launch) -> None:

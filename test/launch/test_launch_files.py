@@ -72,7 +72,7 @@ def test_no_launch_file_is_forgotten_here(repository: Path) -> None:
 def test_arguments_of_fer_launch(repository: Path) -> None:
     arguments = declared_arguments(parse(repository, "fer.launch.py"))
     assert list(arguments) == [
-        "image_topic",
+        "image_topics",
         "params_file",
         "namespace",
         "backend",

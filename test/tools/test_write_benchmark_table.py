@@ -62,9 +62,9 @@ def test_what_was_not_measured_has_no_row(tool: ModuleType) -> None:
         tool.table({"other": 1.0}, "x")
 
 
-def test_readme_has_every_row_with_its_figure(tool: ModuleType, repository: Path) -> None:
+def test_the_page_has_every_row_with_its_figure(tool: ModuleType) -> None:
     """A key that the benchmark no longer writes would lose its row."""
-    text = (repository / "README.md").read_text(encoding="utf-8")
+    text = tool.PAGE.read_text(encoding="utf-8")
     block = text[text.index(f"<!-- {tool.BLOCK}: begin") : text.index(f"<!-- {tool.BLOCK}: end -->")]
     for row in tool.rows():
         if "INT8" not in row.what:  # where such a file lies beside the model

@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors: the weights of a network and, as text, how to build it again. No pickle."""
+"""Checkpoints as safetensors: weights, and as text the arguments to build the network again. No pickle."""
 
 from __future__ import annotations
 

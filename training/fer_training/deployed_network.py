@@ -1,4 +1,4 @@
-"""A trained network as it will be deployed: built from its checkpoint, with normalization, temperature and softmax."""
+"""Deployed form of a trained network: built from its checkpoint, with normalization, temperature and softmax."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fer_training.checkpoint import Checkpoint, CheckpointError
 
 
 class DeployedNetwork(nn.Module):
-    """What is exported: normalization, network, temperature and softmax in one module."""
+    """The exported module: normalization, network, temperature and softmax in one."""
 
     temperature: Tensor
 

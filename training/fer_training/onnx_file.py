@@ -1,4 +1,4 @@
-"""ONNX graphs as bytes and files: reading them, what they say of themselves, running them on the CPU."""
+"""ONNX graphs as bytes and files: reading, metadata and inference on the CPU."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def version_metadata(single: onnx.ModelProto, data: bytes, *, precision: str) ->
 
 
 def repeats_figures(model: onnx.ModelProto) -> bool:
-    """Whether a graph is the FP16 or INT8 version of a model: its metadata holds the figures of the FP32 file."""
+    """True for the FP16 or INT8 version of a model: its metadata holds the figures of the FP32 file."""
     # INT8 files did not always name their origin, but they cannot hide what they are.
     return FP32_SHA256_KEY in get_metadata(model) or any(node.op_type == "QuantizeLinear" for node in model.graph.node)
 

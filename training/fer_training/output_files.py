@@ -1,4 +1,4 @@
-"""Places that a command writes to: what is wrong with one is said before the work, or names the place that is full."""
+"""Checks of output paths before the work, and errors that name the full disk."""
 
 from __future__ import annotations
 

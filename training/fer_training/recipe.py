@@ -41,7 +41,7 @@ class RecipeError(ConfigError):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """How weights are updated.
+    """Optimizer of the weights.
 
     Attributes:
         name: sgd (Nesterov momentum), adam, adamw or muon (orthogonalized momentum for the convolutions, adamw for the
@@ -63,7 +63,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate changes.
+    """Schedule of the learning rate.
 
     Attributes:
         name: cosine (to zero at the last step), plateau (of the validation loss) or constant.
@@ -122,7 +122,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is minimized.
+    """Loss that is minimized.
 
     Attributes:
         label_smoothing: share of the target spread evenly.
@@ -488,7 +488,7 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
 
 
 def number_fault(recipe: object) -> str:
-    """What is wrong with the first number that is out of range, as a sentence; "" where all are in range.
+    """Fault of the first number that is out of range, as a sentence; "" where all are in range.
 
     Args:
         recipe: a `Recipe`.

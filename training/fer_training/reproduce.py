@@ -1,4 +1,4 @@
-"""Networks x data sets: train every pair with the paper's recipe and put the results beside the printed ones."""
+"""Reproduction of the papers' tables: each network on each data set by the paper's recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fer benchmark` measures: one module a part, each with the same `run`.
+"""The parts of `fer benchmark`: one module each, with the same `run`.
 
 A part is a module of this package with
 

@@ -1,4 +1,4 @@
-"""The classifier beside its peers and beside what the machine can do at all."""
+"""Speed of the classifier beside its peers and beside the machine's matrix product."""
 
 from __future__ import annotations
 

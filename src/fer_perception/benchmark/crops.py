@@ -1,4 +1,4 @@
-"""How long it takes to cut faces out of a frame: alignment, gray, shrinking, turning, float32 batch, quality."""
+"""Speed of cropping: alignment, gray, shrinking, turning, float32 batch, quality."""
 
 from __future__ import annotations
 

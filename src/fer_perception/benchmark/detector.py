@@ -1,4 +1,4 @@
-"""How long each face detector takes for an image, on one thread."""
+"""Speed of each face detector per image, on one thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How durations are measured: repeated calls, and what is said of them."""
+"""Measurement of durations by repeated calls, and their statistics."""
 
 from __future__ import annotations
 

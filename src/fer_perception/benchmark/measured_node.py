@@ -1,4 +1,4 @@
-"""The node as its own process for measurements: the same node, that also writes down every frame's age and stages.
+"""The node as a process of its own for measurements, which also records every frame's age and stages.
 
     python -m fer_perception.benchmark.measured_node FILE --ros-args ...
 

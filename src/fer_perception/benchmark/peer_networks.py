@@ -1,4 +1,4 @@
-"""Networks others run on faces, as ONNX with random weights: for their cost, not their answers.
+"""Networks others run on faces, as ONNX with random weights: for timing, not for their answers.
 
 Built in their deployed form, batch norms folded into the convolutions. Needs the `onnx` package.
 Sources: Tan & Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", Table 1, with the

@@ -1,4 +1,4 @@
-"""The whole pipeline on a clip with four moving faces, stage by stage, and how long it takes to start."""
+"""Speed of the whole pipeline on a clip with four moving faces, stage by stage, and its time to start."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def four_faces_clip() -> list[NDArray[np.uint8]]:
 
 
 def start_seconds(*, runs: int) -> tuple[float, float]:
-    """From the first import to the first result, each in a fresh interpreter.
+    """Seconds from the first import to the first result, each in a fresh interpreter.
 
     Returns:
         Medians of the time and of the processor time, in s.

@@ -1,4 +1,4 @@
-"""The node over real DDS: latency from publish to answer, stages, memory, and what happens under overload.
+"""Speed of the node over real DDS: latency from publish to answer, stages, memory, and behavior under overload.
 
 Publisher and listener are one process, the node is another; 640x480 bgr8 at 30 Hz. Latency is from the publish call to
 the listener's callback.

@@ -1,4 +1,4 @@
-"""A node in a process of its own, and a camera and a listener here, over real DDS."""
+"""Test rig for the node over real DDS: the node in a process of its own, a camera and a listener here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CONNECTING = 20.0
 
 @dataclass
 class Feed:
-    """What came of one feed.
+    """Result of one feed.
 
     Attributes:
         sent: frames published after the warm-up.

@@ -1,4 +1,4 @@
-"""Flat figures as a table a person can read."""
+"""Table of flat figures for the terminal."""
 
 from __future__ import annotations
 

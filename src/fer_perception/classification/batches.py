@@ -1,4 +1,4 @@
-"""What every backend checks of a batch and of its answer, and how a batch beyond the largest is split."""
+"""Checks of batches and outputs common to all backends, and splitting of batches beyond the largest size."""
 
 from __future__ import annotations
 

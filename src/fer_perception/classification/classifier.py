@@ -1,4 +1,4 @@
-"""What a classifier is: the `Classifier` protocol shared by every backend."""
+"""The `Classifier` protocol shared by every backend."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Classifier(Protocol):
 
     @property
     def backend(self) -> str:
-        """What runs the model, e.g. "onnxruntime/CPUExecutionProvider" or "tensorrt/FP16"."""
+        """Backend and device, e.g. "onnxruntime/CPUExecutionProvider" or "tensorrt/FP16"."""
 
     @property
     def reason(self) -> str:
@@ -27,7 +27,7 @@ class Classifier(Protocol):
 
     @property
     def fallback(self) -> bool:
-        """Whether this is not what was asked for: a backend failed or was not ready, and another one took over."""
+        """True where another backend took over from the one asked for, which failed or was not ready."""
 
     def classify(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify a batch of faces.

@@ -1,4 +1,4 @@
-"""Making the classifier a user asked for: by name or path, on the backend he chose or on the best that works."""
+"""Factory of classifiers: by name or path of the model, on the backend chosen or on the best that works."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def _open(
 
 
 def _provider_cache(file: ModelFile, directory: Path | None) -> Path | None:
-    """Where ONNX Runtime's TensorRT provider keeps its engines; None, with a warning, where nothing can be written.
+    """Engine cache of ONNX Runtime's TensorRT provider; None, with a warning, where nothing can be written.
 
     It names them after the graph, not the weights: each model and each version has a directory of its own.
     """

@@ -1,4 +1,4 @@
-"""A classifier that goes on with the processor when its first backend fails at run time."""
+"""Classifier that falls back to the processor when its first backend fails at run time."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ class FallbackClassifier:
 
     @property
     def backend(self) -> str:
-        """What runs the model now."""
+        """Backend and device of the classifier in use."""
         return self._active.backend
 
     @property
     def reason(self) -> str:
-        """Why this backend runs it."""
+        """Reason why this classifier is in use."""
         return self._active.reason
 
     @property
     def fallback(self) -> bool:
-        """Whether a backend failed and another one took over."""
+        """True once a backend failed and another one took over."""
         return self._active.fallback
 
     def classify(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The commands of `fer` put together, and how they end: status and one line on stderr instead of a traceback."""
+"""The application `fer`: its commands, exit status, and errors as one line on stderr instead of a traceback."""
 
 from __future__ import annotations
 

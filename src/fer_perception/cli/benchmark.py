@@ -1,4 +1,4 @@
-"""`fer benchmark`: what this machine takes, as a table and as JSON."""
+"""`fer benchmark`: speed of this machine, as a table and as JSON."""
 
 from __future__ import annotations
 

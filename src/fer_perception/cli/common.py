@@ -1,4 +1,4 @@
-"""What the commands share: progress on stderr, results on stdout, and readers that stop reading."""
+"""Helpers shared by the commands: progress on stderr, results on stdout, pipes that close early."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def wants_progress(choice: bool | None, *, results_on_stdout: bool) -> bool:
-    """Whether to draw a progress bar: the user's `choice`, else where stderr is a terminal the results do not share."""
+    """True where a progress bar is drawn: the user's `choice`, else on a terminal that the results do not share."""
     if choice is not None:
         return choice
     return sys.stderr.isatty() and not (results_on_stdout and sys.stdout.isatty())
@@ -74,7 +74,7 @@ def print_problem(text: str) -> None:
     sys.stderr.write(f"fer: {printable(text)}\n")
 
 
-def tell_shortcomings(pipeline: Pipeline) -> None:
+def print_warnings(pipeline: Pipeline) -> None:
     """Say on stderr where something weaker than usual serves, and how to fix it."""
     reason = pipeline.detector.reason
     if reason.startswith("WARNING"):
@@ -85,7 +85,7 @@ def tell_shortcomings(pipeline: Pipeline) -> None:
         sys.stderr.write(f"fer: warning: {printable(warning)}\n")
 
 
-def tell_choices(pipeline: Pipeline) -> None:
+def log_choices(pipeline: Pipeline) -> None:
     """Log what was chosen and why (`fer -v`)."""
     classifier = pipeline.classifier
     log = logging.getLogger(__name__)

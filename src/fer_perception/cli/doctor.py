@@ -1,4 +1,4 @@
-"""`fer doctor`: what is here, what will run and how to fix what will not."""
+"""`fer doctor`: checks of the installation, with a fix for each problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fer models`: which model files there are, fetching and verifying them."""
+"""`fer models`: lists, fetches and verifies model files."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def fetch(
 
 
 def _looked_into(status: FileStatus) -> FileStatus:
-    """Where no hash is recorded, at least see whether the file is whole and a model of this project."""
+    """Check of a file without a recorded hash: complete, and a model of this project."""
     from dataclasses import replace
 
     from fer_perception.errors import ModelError

@@ -17,11 +17,11 @@ import typer
 from fer_perception.cli.common import (
     ParamsOption,
     load_settings,
+    log_choices,
     print_problem,
+    print_warnings,
     printable,
     progress_bar,
-    tell_choices,
-    tell_shortcomings,
     wants_progress,
 )
 
@@ -91,8 +91,8 @@ def replay(
         topics = reader.camera_topics(topic or [])
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
-        tell_shortcomings(pipeline)
-        tell_choices(pipeline)
+        print_warnings(pipeline)
+        log_choices(pipeline)
         writer = stack.enter_context(BagWriter(out)) if out is not None else None
         # Only now, when nothing is left that could refuse, are older files replaced.
         seen = SeenFaces()
@@ -126,10 +126,10 @@ def replay(
     told = (_json_summary if as_json else _summary)(statistics, seen, seconds, files)
     # Whoever reads the lines from stdout wants nothing else there.
     (sys.stderr.write if lines_on_stdout else sys.stdout.write)(printable(told) + "\n")
-    _tell_what_is_missing(statistics, out)
+    _print_missing(statistics, out)
 
 
-def _tell_what_is_missing(statistics: ReplayStatistics, out: Path | None) -> None:
+def _print_missing(statistics: ReplayStatistics, out: Path | None) -> None:
     """Say on stderr what did not go as wished; status 1 where the bag was not read to its end."""
     for name in statistics.not_copied:
         print_problem(f"{name} is not in {out}: the old bag does not carry the definition of its type")
@@ -174,14 +174,14 @@ def _identity(path: Path) -> object:
 
 
 class _Interruption:
-    """Turns Ctrl-C, SIGTERM and SIGHUP into a request that is honoured between two messages."""
+    """Turns Ctrl-C, SIGTERM and SIGHUP into a request that is honored between two messages."""
 
     def __init__(self) -> None:
         self._requested = False
         self._former: list[tuple[signal.Signals, Any]] = []
 
     def requested(self) -> bool:
-        """Whether somebody asked to stop."""
+        """True once a stop was requested."""
         return self._requested
 
     def _request(self, _number: int, _frame: FrameType | None) -> None:

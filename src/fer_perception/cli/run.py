@@ -14,13 +14,13 @@ import typer
 from fer_perception.cli.common import (
     ParamsOption,
     load_settings,
+    log_choices,
     print_line,
     print_problem,
+    print_warnings,
     printable,
     progress_bar,
     quiet_when_reader_leaves,
-    tell_choices,
-    tell_shortcomings,
     wants_progress,
 )
 
@@ -84,8 +84,8 @@ def run(
         output = stack.enter_context(AnnotatedOutput(save)) if save is not None else None
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
-        tell_shortcomings(pipeline)
-        tell_choices(pipeline)
+        print_warnings(pipeline)
+        log_choices(pipeline)
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=as_json)))
         task = bar.add_task(printable(media.name), total=media.total, speed="")
         try:
@@ -115,7 +115,7 @@ def run(
 
 
 class Tally:
-    """What was seen in a video: frames, and for each face when and what."""
+    """Tally of a video: frames, and for each face its time and labels."""
 
     def __init__(self) -> None:
         self.frames = 0

@@ -1,1 +1,1 @@
-"""The demo: a recorded clip of real faces replayed to the node over DDS, and what it says."""
+"""The demo: a recorded clip of real faces replayed to the node over DDS, and its results."""

@@ -1,4 +1,4 @@
-"""The main job, end to end, on this machine: `python -m fer_perception.demo --out demo`.
+"""The demo end to end on this machine: `python -m fer_perception.demo --out demo`.
 
 A clip of real faces is written as a rosbag2 (mcap) and replayed in real time over DDS to the node in its own process; a
 third process subscribes to /emotions, shows a live table and writes an annotated video and a timeline. The exit status
@@ -57,7 +57,7 @@ def main() -> None:
         parser.error("--seconds must be a positive number")
     if options.domain is not None and not 0 <= options.domain <= MAX_DOMAIN:
         parser.error(f"--domain must be from 0 to {MAX_DOMAIN}")
-    # A cancelled job or a lost terminal must not leave the node behind: its processes are ended.
+    # A canceled job or a lost terminal must not leave the node behind: its processes are ended.
     end_as_ctrl_c_does()
     try:
         problem = run(options.out, seconds=options.seconds, domain=options.domain)
@@ -106,7 +106,7 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
         sys.executable, "-m", "fer_perception.demo.watcher", "--bag", str(bag), "--out", str(out),
         "--topic", EMOTIONS_TOPIC,
         "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", str(demo_clip.RATE),
-        "--start-patience", str(START_DEADLINE + END_DEADLINE), "--patience", str(END_DEADLINE),
+        "--start-timeout", str(START_DEADLINE + END_DEADLINE), "--timeout", str(END_DEADLINE),
     ]  # fmt: skip
     with (out / NODE_LOG).open("wb") as log, ExitStack() as started:
         with ending_signals_wait():

@@ -26,7 +26,7 @@ _MIDDLE = 335
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of one run.
+    """Outcome of one run.
 
     Attributes:
         sent: frames published.
@@ -45,7 +45,7 @@ class Outcome:
     latencies_ms: list[float]
 
     def problem(self) -> str:
-        """What went wrong in one sentence; "" if nothing did."""
+        """The first problem in one sentence; "" if there is none."""
         if not self.received:
             return f"nothing arrived on {EMOTIONS_TOPIC}"
         if self.received < ANSWERED_SHARE * self.sent:

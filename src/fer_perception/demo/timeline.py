@@ -1,4 +1,4 @@
-"""An image of who showed what when: one row of smoothed scores a face."""
+"""Timeline image of a clip: one row of smoothed scores per face."""
 
 from __future__ import annotations
 

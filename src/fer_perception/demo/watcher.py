@@ -55,13 +55,13 @@ class Watcher:
             self.received_ns.append(now)
             self.results.append(result)
 
-    def silent_for(self, start_patience_s: float, patience_s: float) -> bool:
-        """Whether nothing has arrived for longer than is allowed: before the first answer, and after it."""
-        return time.monotonic() - self._heard > (patience_s if self._ready_fd is None else start_patience_s)
+    def silent_for(self, start_timeout_s: float, timeout_s: float) -> bool:
+        """True once no answer has arrived for the timeout: `start_timeout_s` before the first, `timeout_s` after it."""
+        return time.monotonic() - self._heard > (timeout_s if self._ready_fd is None else start_timeout_s)
 
     @property
     def finished(self) -> bool:
-        """Whether the clip's last frame has been answered."""
+        """True once the clip's last frame has been answered."""
         return bool(self.results) and self.results[-1].stamp_ns >= self._last_stamp_ns
 
 
@@ -75,8 +75,8 @@ def main() -> None:
     parser.add_argument("--last-stamp", type=int, required=True, help="ns")
     parser.add_argument("--ready-fd", type=int, required=True, help="gets a byte when the first answer arrives")
     parser.add_argument("--rate", type=float, required=True, help="frames a second")
-    parser.add_argument("--start-patience", type=float, required=True, help="how long to wait for the first answer, s")
-    parser.add_argument("--patience", type=float, required=True, help="and for each other, s")
+    parser.add_argument("--start-timeout", type=float, required=True, help="how long to wait for the first answer, s")
+    parser.add_argument("--timeout", type=float, required=True, help="and for each other, s")
     options = parser.parse_args()
     watcher = Watcher(options.first_stamp, options.last_stamp, options.ready_fd)
 
@@ -85,7 +85,7 @@ def main() -> None:
 
     # No exception: a terminal and the demo send one signal each, and the second would come while this one draws.
     signal.signal(signal.SIGINT, stop)
-    _watch(watcher, options.topic, options.start_patience, options.patience)
+    _watch(watcher, options.topic, options.start_timeout, options.timeout)
     with (options.out / RECEIVED).open("w", encoding="utf-8") as file:
         for index, (result, received) in enumerate(zip(watcher.results, watcher.received_ns, strict=True)):
             file.write(
@@ -97,7 +97,7 @@ def main() -> None:
         write_timeline(options.out / TIMELINE, watcher.results, f"{options.topic}: smoothed scores of every face")
 
 
-def _watch(watcher: Watcher, topic: str, start_patience_s: float, patience_s: float) -> None:
+def _watch(watcher: Watcher, topic: str, start_timeout_s: float, timeout_s: float) -> None:
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rich.console import Console
@@ -115,7 +115,7 @@ def _watch(watcher: Watcher, topic: str, start_patience_s: float, patience_s: fl
         console = Console()
         told = -1
         with Live(console=console, auto_refresh=False, transient=False, screen=False) as live:
-            while not (watcher.finished or watcher.stopped or watcher.silent_for(start_patience_s, patience_s)):
+            while not (watcher.finished or watcher.stopped or watcher.silent_for(start_timeout_s, timeout_s)):
                 executor.spin_once(timeout_sec=0.1)
                 if not watcher.results:
                     continue

@@ -1,4 +1,4 @@
-"""What a face detector is: the `FaceDetector` protocol and the `Detection` it returns."""
+"""The `FaceDetector` protocol."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FaceDetector(Protocol):
 
 
 class Detector(FaceDetector, Protocol):
-    """What `create_detector` makes: a `FaceDetector` whose settings may be changed between two images.
+    """Product of `create_detector`: a `FaceDetector` whose settings may be changed between two images.
 
     Attributes:
         threshold: smallest score of a face, [0, 1].

@@ -1,4 +1,4 @@
-"""Making the face detector that the settings name, or the best that works."""
+"""Factory of face detectors: the one that the settings name, or the best that works."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fer_perception.model_files.store import ModelStore
 
 
 class _Settings(TypedDict):
-    """What every detector takes; the documentation is at `create_detector`."""
+    """Settings of every detector; the documentation is at `create_detector`."""
 
     threshold: float
     detection_size: int

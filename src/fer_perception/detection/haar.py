@@ -1,4 +1,4 @@
-"""The Haar cascade that travels with OpenCV: what serves where no YuNet model was fetched."""
+"""Detector over the Haar cascade that OpenCV ships, for machines without a YuNet model."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class HaarDetector:
         return keep_largest(chosen, self.min_face_size, self.max_faces)
 
     def squares(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What the cascade itself gives.
+        """Squares of the cascade itself, in pixels.
 
         Args:
             image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.

@@ -1,4 +1,4 @@
-"""The reduced copy a detector looks at, and the way back to the pixels of the image."""
+"""Reduced copy of the image for the detector, and mapping of its results back to the image's pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The YuNet detector: at which sizes an image is looked at, whatever runs the network."""
+"""The YuNet detector: choice of the input size, over any backend of the network."""
 
 from __future__ import annotations
 

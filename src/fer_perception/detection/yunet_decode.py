@@ -1,4 +1,4 @@
-"""From YuNet's raw outputs to faces: priors, decoding and non-maximum suppression.
+"""Decoding of YuNet's raw outputs: priors, boxes, landmarks and non-maximum suppression.
 
 The network and its anchor-free decoding: Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine
 Intelligence Research 20, 2023. Cells of three grids (strides 8, 16, 32 pixels) each propose one face:

@@ -1,4 +1,4 @@
-"""The result of one check: what was looked at, how it went, what was found and how to fix it."""
+"""The result of one check: its subject, status, findings and fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class CheckStatus(Enum):
-    """How a check went; the values are the JSON spelling."""
+    """Status of a check; the values are the JSON spelling."""
 
     OK = "ok"
     #: Works, but something better is possible, or a part nobody may need is missing.

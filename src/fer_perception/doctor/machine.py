@@ -1,4 +1,4 @@
-"""What this machine has, which parts will run and how to fix what will not."""
+"""Checks of packages, model files, backends and caches."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _check_caches() -> list[Check]:
 
 
 def check_writable(name: str, directory: Path) -> Check:
-    """Whether files can be made in `directory` (which is made where it is missing)."""
+    """Check that files can be made in `directory` (which is made where it is missing)."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

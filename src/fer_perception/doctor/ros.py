@@ -1,4 +1,4 @@
-"""Checks of ROS 2: whether a node can be started and the messages are there."""
+"""Checks of ROS 2: rclpy and the messages."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _start_ros() -> tuple[str, str]:
 
 
 def check_ros() -> list[Check]:
-    """Whether a node starts and the messages are there."""
+    """Check that a node starts and the messages are there."""
     fix = "source /opt/ros/<distribution>/setup.bash, or use the environment that `make setup` creates"
     missing = [name for name in ("rclpy", "sensor_msgs") if importlib.util.find_spec(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""Whether images arrive on a topic, and what its publishers offer."""
+"""Check of an image topic: publishers, their QoS, and arriving images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a JPEG, PNG or GIF says of itself, read before any memory is reserved for its pixels.
+"""Header parser of JPEG, PNG and GIF: size and depth before any memory is reserved for pixels.
 
 OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into an image that is partly gray and only
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
@@ -139,7 +139,7 @@ def _check_png(data: memoryview) -> CompressedHeader:
 
 
 def gif_is_whole(data: bytes) -> bool:
-    """Whether the blocks of a GIF file (GIF89a specification, section 15 on) lead to its end mark.
+    """True where the blocks of a GIF file (GIF89a specification, section 15 on) lead to its end mark.
 
     FFmpeg reads as many frames as there are and says nothing of those that are missing.
 

@@ -1,4 +1,4 @@
-"""Faces cut out as the network saw them in training: upright, gray, 48x48, landmarks where they usually are.
+"""Face crops as in training: upright, gray, 48x48, landmarks on the template.
 
 The geometry was measured by `benchmarks/landmark_template.py` on all 28,558 FER2013 training images, enlarged to
 256x256 pixels with a black border, and on their mirror images; YuNet finds a face in 98.5 % of them. The template is
@@ -193,7 +193,7 @@ def face_quality(
     landmarks: NDArray[np.float32] | None,
     crop: NDArray[np.float32],
 ) -> float:
-    """How far a crop can be trusted: the product of four factors in [0, 1].
+    """Quality of a crop: the product of four factors in [0, 1].
 
     - size: shorter side of the box over 48 pixels, at most 1 (smaller faces are enlarged, not seen);
     - sharpness: e / (e + 0.04), e = mean squared Laplacian over variance of the crop: free of scale and contrast. A

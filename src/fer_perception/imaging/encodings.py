@@ -1,4 +1,4 @@
-"""Images in and out: the encodings of sensor_msgs/Image, compressed images, and nothing else.
+"""Conversion of sensor_msgs/Image encodings and compressed images to arrays and back.
 
 Everything that cannot be used leaves as an `ImageError` whose `cause` is one of
 
@@ -172,7 +172,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 
 def _is_wide(encoding: str) -> bool:
-    """Whether an encoding has more than 8 bits a channel, by its name (mono16, bayer_rggb16, 16UC1, 32FC3, ...)."""
+    """True where an encoding has more than 8 bits a channel, by its name (mono16, bayer_rggb16, 16UC1, 32FC3, ...)."""
     return any(bits in encoding for bits in _WIDE)
 
 

@@ -1,4 +1,4 @@
-"""Image files, read as people see them: orientation, transparency, depth."""
+"""Reader of image files: orientation, transparency, depth."""
 
 from __future__ import annotations
 

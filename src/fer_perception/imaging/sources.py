@@ -583,7 +583,7 @@ def _rate(capture: cv2.VideoCapture) -> float:
 
 
 def _names_a_file(url: str) -> bool:
-    """Whether a URL is that of an image or video, not of a camera that never ends."""
+    """True for the URL of an image or video, not of a camera that never ends."""
     parts = urlsplit(url)
     suffix = Path(parts.path).suffix.lower()
     stream = {".mjpg", ".mjpeg"}

@@ -1,4 +1,4 @@
-"""The protocol of every way to run an ONNX graph: named float32 arrays in, named float32 arrays out."""
+"""The `Network` protocol: named float32 arrays in and out of an ONNX graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ONNX graphs on ONNX Runtime: processor, CUDA or TensorRT execution provider."""
+"""`Network` on ONNX Runtime: processor, CUDA or TensorRT execution provider."""
 
 from __future__ import annotations
 

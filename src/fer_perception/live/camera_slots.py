@@ -1,4 +1,4 @@
-"""The newest frame of each camera between the callbacks and the one thread that works on them."""
+"""Latest-frame slots of the cameras, between the callbacks and the one worker thread."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class CameraStatistics:
         self._last_error = ""
 
     def awaited(self, now: float) -> None:
-        """From now on there should be frames: for what appears while the node is active."""
+        """Expect frames from now on: for a topic that appears while the node is active."""
         with self._lock:
             self._awaited_s = now
 
@@ -143,7 +143,7 @@ class CameraStatistics:
             self._faces = 0
 
     def snapshot(self, now: float) -> CameraSnapshot:
-        """What is known at this moment."""
+        """Statistics at this moment."""
         with self._lock:
             self._trim(now)
             # Rates of a camera that has just started are over the time it has run.

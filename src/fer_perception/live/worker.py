@@ -1,4 +1,4 @@
-"""The one thread that owns the pipeline: takes the newest frames, runs them, hands the results on."""
+"""Worker thread that owns the pipeline: takes the newest frames, runs them and hands the results on."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from fer_perception.live.camera_slots import CameraSlots, Received
 from fer_perception.live.camera_statistics import CameraStatistics
 from fer_perception.pipeline_types import Frame, FrameResult
 from fer_perception.settings.pipeline_settings import PipelineSettings
-from fer_perception.timing import CameraClock, UsualPause, Verdict
+from fer_perception.timing import CameraClock, IntervalEstimate, StampVerdict
 
 
 class RunningPipeline(Protocol):
-    """What the worker needs of a pipeline."""
+    """Interface of the pipeline that a worker runs."""
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Results of one frame of each camera, in the same order."""
@@ -41,8 +41,8 @@ class RunningPipeline(Protocol):
 
 
 @dataclass(frozen=True)
-class Work:
-    """What the worker asks of its owner; all of it is called in the worker's thread.
+class WorkerCallbacks:
+    """Callbacks of the worker; all of them are called in the worker's thread.
 
     Attributes:
         build: make the pipeline.
@@ -73,20 +73,24 @@ class Worker:
         slots: where the callbacks leave frames.
         statistics: by camera.
         settings: `track_timeout` is read here.
-        work: what to do.
+        callbacks: what the worker asks of its owner.
     """
 
     def __init__(
-        self, slots: CameraSlots, statistics: Mapping[str, CameraStatistics], settings: PipelineSettings, work: Work
+        self,
+        slots: CameraSlots,
+        statistics: Mapping[str, CameraStatistics],
+        settings: PipelineSettings,
+        callbacks: WorkerCallbacks,
     ) -> None:
         self._slots = slots
         self._statistics = statistics
-        self._work = work
+        self._callbacks = callbacks
         self._track_timeout = settings.track_timeout
         self._commands: queue.SimpleQueue[Callable[[RunningPipeline], None]] = queue.SimpleQueue()
         self._clocks: dict[str, CameraClock] = {}
         self._tracking_since: dict[str, float] = {}
-        self._pauses: dict[str, UsualPause] = {}
+        self._intervals: dict[str, IntervalEstimate] = {}
         self._gate = threading.Lock()
         self._running = False
         # Frames received before it count no more; monotonic, s.
@@ -102,12 +106,12 @@ class Worker:
         self._thread.start()
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Whether the pipeline stands (or could not be built, see `failure`), after waiting at most so long."""
+        """Wait at most so long for the pipeline; True once it stands or could not be built (see `failure`)."""
         return self._ready.wait(timeout_s)
 
     @property
     def failure(self) -> Exception | None:
-        """Why the pipeline could not be built."""
+        """Reason why the pipeline could not be built."""
         return self._failure
 
     def resume(self) -> None:
@@ -136,7 +140,7 @@ class Worker:
         def forget(_pipeline: RunningPipeline) -> None:
             self._end_camera(camera)
             self._clocks.pop(camera, None)
-            self._pauses.pop(camera, None)
+            self._intervals.pop(camera, None)
 
         self._call(forget)
 
@@ -169,7 +173,7 @@ class Worker:
 
     def _run(self) -> None:
         try:
-            self.pipeline = self._work.build()
+            self.pipeline = self._callbacks.build()
         except Exception as err:  # noqa: BLE001 - whatever it is, configure must fail with it instead of hanging
             self._failure = err
             return
@@ -196,7 +200,7 @@ class Worker:
         try:
             step(*arguments)
         except Exception as err:  # noqa: BLE001 - the thread must live on
-            self._work.warn("pipeline", "failed", f"{step.__name__.strip('_')}: {err!r}")
+            self._callbacks.warn("pipeline", "failed", f"{step.__name__.strip('_')}: {err!r}")
 
     @property
     def _built(self) -> RunningPipeline:
@@ -221,31 +225,35 @@ class Worker:
             usable, self._results([frame for _, frame, _ in usable]), strict=True
         ):
             self._tracking_since[item.camera] = item.time_s
-            self._pauses.setdefault(item.camera, UsualPause()).heard(item.time_s)
+            self._intervals.setdefault(item.camera, IntervalEstimate()).observe(item.time_s)
             if result is not None:
                 self._publish(item, frame, decode_s, result)
 
     def _decode(self, item: Received) -> Frame | None:
         clock = self._clocks.setdefault(item.camera, CameraClock())
-        judged = clock.judge(self._work.stamp_ns(item.message), item.time_s)
+        judged = clock.judge(self._callbacks.stamp_ns(item.message), item.time_s)
         if judged.unstamped:
-            self._work.warn(item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead")
+            self._callbacks.warn(
+                item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead"
+            )
         if judged.standing:
             told = (
                 "the stamps of many images in a row are one and the same: no time passes, so no new face is reported "
                 "and no label changes"
             )
-            self._work.warn(item.camera, "standing_stamp", told)
+            self._callbacks.warn(item.camera, "standing_stamp", told)
             self._of(item.camera).noticed(time.monotonic(), "standing_stamp")
-        if judged.verdict is Verdict.DROP:
+        if judged.verdict is StampVerdict.DROP:
             self._drop(item.camera, "out_of_order", "an image is older than the one before it; it is dropped")
             return None
-        if judged.verdict is Verdict.RESTART:
-            self._work.warn(item.camera, "restart", "time went back by half a second or more: the tracks start anew")
+        if judged.verdict is StampVerdict.RESTART:
+            self._callbacks.warn(
+                item.camera, "restart", "time went back by half a second or more: the tracks start anew"
+            )
             self._of(item.camera).noticed(time.monotonic(), "restart")
             self._end_camera(item.camera)
         try:
-            image = self._work.decode(item.message)
+            image = self._callbacks.decode(item.message)
         except ImageError as err:
             self._drop(item.camera, err.cause, str(err))
             return None
@@ -269,16 +277,16 @@ class Worker:
         with self._gate:
             if not self._running or item.time_s < self._cut_s:
                 return
-            self._work.publish(result, item, frame.image)
+            self._callbacks.publish(result, item, frame.image)
         now = time.monotonic()
         stages = {"decode": decode_s, **result.timings, "publish": now - before}
         self._of(item.camera).published(now, now - item.time_s, stages, len(result.faces))
         # What fails here costs neither the other cameras' results nor the next frame's.
-        self._guarded(self._work.published, result, item, frame.image)
+        self._guarded(self._callbacks.published, result, item, frame.image)
 
     def _drop(self, camera: str, cause: str, text: str) -> None:
         self._of(camera).dropped(time.monotonic(), cause, text)
-        self._work.warn(camera, cause, text)
+        self._callbacks.warn(camera, cause, text)
 
     def _reset(self, pipeline: RunningPipeline) -> None:
         pipeline.reset()
@@ -286,13 +294,13 @@ class Worker:
         for camera, clock in self._clocks.items():
             clock.forget()
             self._of(camera).tracks_ended()
-            self._work.camera_ended(camera)
+            self._callbacks.camera_ended(camera)
 
     def _end_camera(self, camera: str) -> None:
         self._built.end_camera(camera)
         self._tracking_since.pop(camera, None)
         self._of(camera).tracks_ended()
-        self._work.camera_ended(camera)
+        self._callbacks.camera_ended(camera)
 
     def _of(self, camera: str) -> CameraStatistics:
         """Figures of a camera; those of one that has been removed meanwhile go nowhere."""
@@ -302,18 +310,18 @@ class Worker:
         """Seconds until the first camera has been silent for too long."""
         if not self._tracking_since:
             return None
-        ends = (last_s + self._patience(camera) for camera, last_s in self._tracking_since.items())
+        ends = (last_s + self._timeout_s(camera) for camera, last_s in self._tracking_since.items())
         return max(0.0, min(ends) - time.monotonic())
 
-    def _patience(self, camera: str) -> float:
+    def _timeout_s(self, camera: str) -> float:
         """After so many s without a frame a camera is silent."""
-        pause = self._pauses.get(camera)
-        return self._track_timeout if pause is None else pause.patience(self._track_timeout)
+        interval = self._intervals.get(camera)
+        return self._track_timeout if interval is None else interval.timeout_s(self._track_timeout)
 
     def _end_silent_cameras(self) -> None:
         now = time.monotonic()
         for camera, last_s in list(self._tracking_since.items()):
-            oldest = now - self._patience(camera)
+            oldest = now - self._timeout_s(camera)
             if last_s > oldest:
                 continue
             # A frame that waits shows that the machine is slow, not the camera silent.

@@ -1,1 +1,1 @@
-"""Model files: which there are, where, whether they are whole, what they say of themselves. Opens no session."""
+"""Model files: list, locations, integrity and metadata. Opens no session."""

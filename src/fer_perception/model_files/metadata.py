@@ -1,4 +1,4 @@
-"""What a model file says of itself: the ONNX metadata that training writes and every backend reads."""
+"""Metadata of a model file: the ONNX properties that training writes and every backend reads."""
 
 from __future__ import annotations
 

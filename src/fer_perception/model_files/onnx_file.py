@@ -1,4 +1,4 @@
-"""Reading an ONNX file safely: what it is, its hash, its metadata and which other files it wants."""
+"""Safe reader of ONNX files: type, hash, metadata and external data files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ModelFile:
     external: tuple[Path, ...]
 
     def metadata(self) -> ModelMetadata:
-        """What the file says of itself.
+        """Metadata of the file.
 
         Raises:
             ModelError: it says nothing, or nonsense.
@@ -45,7 +45,7 @@ class ModelFile:
 
 
 def version_path(model: Path, version: str) -> Path:
-    """Where a model's version in another precision, "fp16" or "int8", lies: "m.onnx" -> "m_int8.onnx"."""
+    """Path of a model's version in another precision, "fp16" or "int8": "m.onnx" -> "m_int8.onnx"."""
     return model.with_name(f"{model.stem}_{version}{model.suffix}")
 
 
@@ -93,7 +93,7 @@ def model_file(stored: StoredFile) -> ModelFile:
 
 
 def read_metadata(path: str | Path) -> ModelMetadata:
-    """What a model file says of itself, without starting a backend.
+    """Metadata of a model file, without starting a backend.
 
     Args:
         path: an ONNX file.
@@ -108,7 +108,7 @@ def read_metadata(path: str | Path) -> ModelMetadata:
 
 
 def _external(path: Path, location: str) -> Path:
-    """Where external data lies, if it lies where it may: below the directory of the model (links followed)."""
+    """Path of external data, if it lies where it may: below the directory of the model (links followed)."""
     directory = path.parent.resolve()
     target = Path(os.path.normpath(directory / location))
     inside = (

@@ -1,4 +1,4 @@
-"""Just enough of the protocol buffer wire format to look into an ONNX file without the `onnx` package.
+"""Minimal reader of the protocol buffer wire format, for ONNX files without the `onnx` package.
 
 Source: the encoding document of Protocol Buffers (varint, 64-bit, length-delimited, 32-bit) and the field numbers of
 onnx.proto (IR version 3 to 13).

@@ -1,4 +1,4 @@
-"""Model files: which there are, where they lie, how third-party ones are fetched and checked.
+"""Model store: known files, search directories, download and verification of third-party ones.
 
 Three places are searched, in this order: the directory named by FER_MODEL_DIR, the models/ directory of the package,
 and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fer_perception/models`). Only
@@ -96,7 +96,7 @@ THIRD_PARTY_MODELS: tuple[ModelEntry, ...] = (
 
 
 class FileState(Enum):
-    """What `ModelStore.verify` found; the values are what the command line prints."""
+    """Result of `ModelStore.verify`; the values are printed by the command line."""
 
     OK = "ok"
     MISSING = "missing"
@@ -146,7 +146,7 @@ class ModelStore:
 
     @property
     def cache_directory(self) -> Path:
-        """Where `fetch` puts files; may not exist yet."""
+        """Directory that `fetch` writes to; may not exist yet."""
         return self._cache_directory
 
     def directories(self) -> list[Path]:

@@ -1,4 +1,4 @@
-"""rosbag2 files without a ROS installation: reading camera topics, writing messages of any type beside them."""
+"""Reader and writer of rosbag2 files without a ROS installation: camera topics in, messages of any type out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline over a recorded bag, offline: no frame dropped for lack of time, the same bag the same result."""
+"""Offline pipeline over a recorded bag: no frame is dropped, the same bag gives the same result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fer_perception.pipeline import Pipeline
 from fer_perception.pipeline_types import Frame, FrameResult
 from fer_perception.replay.bags import EMOTIONS_TYPE, BagMessage, BagReader, BagWriter, fer_typestore
 from fer_perception.results.messages import message_from_result
-from fer_perception.timing import CameraClock, UsualPause, Verdict
+from fer_perception.timing import CameraClock, IntervalEstimate, StampVerdict
 
 #: Where the results go in the new bag; with "/replay" added where the old bag has it already.
 EMOTIONS_TOPIC = "/emotions"
@@ -48,7 +48,7 @@ class FrameSink(Protocol):
 
 @dataclass
 class ReplayStatistics:
-    """What happened to the images of a bag.
+    """Counts of a bag's images: processed, dropped, unusable.
 
     Attributes:
         frames: images that went through the pipeline, by topic.
@@ -80,7 +80,7 @@ class ReplayStatistics:
 @dataclass
 class _Camera:
     clock: CameraClock = field(default_factory=CameraClock)
-    pause: UsualPause = field(default_factory=UsualPause)
+    interval: IntervalEstimate = field(default_factory=IntervalEstimate)
     received_ns: int | None = None
     seen: int = 0
 
@@ -160,11 +160,11 @@ class Replay:
         topic, index = message.topic, camera.seen
         camera.seen += 1
         # The live node ends the tracks of a camera that is silent for as long as this.
-        silence = camera.pause.patience(self._pipeline.settings.track_timeout) * 1e9
+        silence = camera.interval.timeout_s(self._pipeline.settings.track_timeout) * 1e9
         if camera.received_ns is not None and message.received_ns - camera.received_ns > silence:
             self._pipeline.end_camera(topic)
         camera.received_ns = message.received_ns
-        camera.pause.heard(message.received_ns * 1e-9)
+        camera.interval.observe(message.received_ns * 1e-9)
         try:
             recorded = self._reader.read_image(message)
             image = recorded.decode()
@@ -173,11 +173,11 @@ class Replay:
             return
         # Without a stamp from the driver, the time of recording is as near to the exposure as one gets.
         judged = camera.clock.judge(recorded.stamp_ns or message.received_ns, 0.0)
-        if judged.verdict is Verdict.DROP:
+        if judged.verdict is StampVerdict.DROP:
             told = "the header stamp is earlier than that of the frame before"
             self.statistics.count_bad(topic, "out_of_order", told)
             return
-        if judged.verdict is Verdict.RESTART:
+        if judged.verdict is StampVerdict.RESTART:
             self.statistics.restarts[topic] += 1
             self._pipeline.end_camera(topic)
         result = self._pipeline.process([Frame(image, judged.stamp_ns, topic)])[0]

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a replay: who showed what when, and how the bag and the machine did."""
+"""Replay report as one self-contained HTML page: expressions over time, state of the bag and the machine."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fer_perception.results.drawing import UNDECIDED, hex_color
 
-#: A face that is not reported for this long, in s, and for 2.5 times its usual pause leaves a gap in its chart.
+#: A face that is not reported for this long, in s, and for 2.5 times its usual interval leaves a gap in its chart.
 GAP = 0.6
 #: Points a chart is drawn with at most; longer tracks are averaged.
 MAX_POINTS = 700
@@ -54,7 +54,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Look:
-    """How a stretch of a strip looks.
+    """Style of a stretch of a strip.
 
     Attributes:
         color: of its area.

@@ -1,4 +1,4 @@
-"""Who was seen in a replay, for how long, and with which expression."""
+"""Summary of the faces of a replay: duration and expressions of each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SeenFaces:
             seen.emotions[face.emotion] += 1
 
     def seconds(self, camera: str) -> float:
-        """From the first to the last frame of a camera as recorded, s: header stamps may begin anew in between."""
+        """Time from the first to the last frame of a camera as recorded, s: header stamps may begin anew in between."""
         first, last = self._span.get(camera, (0, 0))
         return seconds(last - first)
 

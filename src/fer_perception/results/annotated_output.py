@@ -1,4 +1,4 @@
-"""Writing annotated images and videos into a directory."""
+"""Writer of annotated images and videos into a directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawing what the pipeline says of a frame on that frame: boxes, labels, confidence bars and phases.
+"""Drawing of results on a frame: boxes, labels, confidence bars and phases.
 
 Everything scales with the image and the face, so that it stays legible from 320x240 to 4K, and every face's text sits
 on its own dark plate, so that it does on any background.
@@ -81,7 +81,7 @@ def hex_color(label: str, labels: Sequence[str] = ()) -> str:
 
 @dataclass(frozen=True)
 class FaceLayout:
-    """Where the drawing of one face goes, in pixels of the image; nothing is drawn outside.
+    """Layout of the drawing of one face, in pixels of the image; nothing is drawn outside.
 
     Attributes:
         frame: the box with its outline: x, y, width, height.
@@ -167,7 +167,7 @@ def _place_all(
 
 
 def _hidden(plates: dict[int, Rect], rois: list[Rect]) -> int:
-    """How many faces and plates lie to a good part under the plates of others."""
+    """Number of faces and plates that lie to a good part under the plates of others."""
     if not rois:
         return 0
     own = [plates[index] for index in range(len(rois))]

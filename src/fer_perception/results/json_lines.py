@@ -1,4 +1,4 @@
-"""Pipeline results as the JSON that `fer run --json` and `fer replay --jsonl` write: one object a frame."""
+"""Pipeline results as JSON, one object a frame, for `fer run --json` and `fer replay --jsonl`."""
 
 from __future__ import annotations
 

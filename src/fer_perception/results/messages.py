@@ -1,4 +1,4 @@
-"""fer_msgs/EmotionArray to and from the pipeline's results without ROS: for bags, and for readers of /emotions."""
+"""Conversion between fer_msgs/EmotionArray and the pipeline's results without ROS, for bags."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stamp_ns_of(stamp: Any) -> int:
 
 
 def result_from_message(message: Any) -> FrameResult:
-    """What an EmotionArray says, in the pipeline's own types.
+    """Convert an EmotionArray to the pipeline's own types.
 
     Args:
         message: a fer_msgs/EmotionArray of rclpy or of rosbags.

@@ -1,4 +1,4 @@
-"""Which image topics the parameters name, what they carry, and how to subscribe to them."""
+"""Camera topics of the parameters: names, message types and subscriptions."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
 
 
 def mismatch(node: Node, camera: CameraTopic) -> str:
-    """Why nothing of what is published on a topic can arrive: another type, or a quality of service that does not fit.
+    """Reason why no publisher of a topic can be received: another type, or an incompatible quality of service.
 
     Returns:
         A sentence; "" where nobody publishes, or something can arrive.

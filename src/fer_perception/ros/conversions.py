@@ -1,4 +1,4 @@
-"""Pipeline results as fer_msgs."""
+"""Conversions between the pipeline's types and ROS messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node's state as diagnostic_msgs: what is well, what is not, and the figures behind it."""
+"""Diagnostics of the node as diagnostic_msgs: status, message and figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from fer_perception.live.camera_statistics import CameraSnapshot
-from fer_perception.timing import PAUSES
+from fer_perception.timing import STALE_INTERVALS
 
 #: Causes of drops that are no fault of the image.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
@@ -45,7 +45,7 @@ class NodeState:
 
     @property
     def running(self) -> bool:
-        """Whether images are looked at."""
+        """True while images are processed."""
         return self.active_for is not None and self.enabled
 
 
@@ -62,7 +62,7 @@ def node_status(state: NodeState) -> DiagnosticStatus:
 
 
 def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
-    """What runs the networks, and why that.
+    """Status of the networks: backend and reason.
 
     Args:
         state: of the node.
@@ -131,7 +131,7 @@ def camera_status(
 def faces_status(
     state: NodeState, topic: str, publishers: int, faces: Mapping[str, tuple[CameraSnapshot, int]]
 ) -> DiagnosticStatus:
-    """Whether another node tells which faces there are, and how all of them fare (`ros4hri: consume`).
+    """Status of another node's faces (`ros4hri: consume`), and the figures of all of them.
 
     One status for all: faces come and go under names of their own, and diagnostic_aggregator takes a status that is no
     longer sent for an error.
@@ -197,7 +197,7 @@ def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismat
     age = snapshot.last_received_age
     waits = [wait for wait in (state.active_for, snapshot.awaited_for) if wait is not None]
     since = min(waits, default=None) if age is None else age
-    if since is None or since <= max(state.track_timeout, PAUSES * snapshot.interval):
+    if since is None or since <= max(state.track_timeout, STALE_INTERVALS * snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""
     if mismatch:

@@ -1,4 +1,4 @@
-"""Faces that another node has found (ROS4HRI, REP-155): their crops in, their expressions out."""
+"""Consumer of ROS4HRI faces (REP-155): crops of another detector in, expressions out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
 @dataclass(frozen=True)
 class FaceCallbacks:
-    """What happens to the faces of the other node, by the topic of their crops.
+    """Callbacks for the faces of the other node, by the topic of their crops.
 
     Attributes:
         appeared: a face is tracked from now on.

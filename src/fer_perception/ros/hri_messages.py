@@ -1,4 +1,4 @@
-"""ROS4HRI (REP-155): what its messages say of our results. hri_msgs is imported only where it is asked for."""
+"""ROS4HRI messages (REP-155) of our results; hri_msgs is imported only on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our faces on the topics of ROS4HRI (REP-155)."""
+"""Publisher of our faces on the topics of ROS4HRI (REP-155)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class ImageSource(Node):
 
     @property
     def finished(self) -> bool:
-        """Whether the last frame has been published (or reading failed, see `failure`)."""
+        """True once the last frame has been published (or reading failed, see `failure`)."""
         return not self._thread.is_alive()
 
     def destroy_node(self) -> None:
@@ -107,7 +107,7 @@ class ImageSource(Node):
                 raise
 
     def _wait_for_listener(self) -> None:
-        """What is shown only once must not be over before somebody has found us."""
+        """Wait for a subscriber, so that a source that plays once is not over before."""
         self.get_logger().info("waiting for a subscriber")
         while self._publisher.get_subscription_count() == 0 and not self._stop.wait(0.05):
             pass

@@ -24,7 +24,7 @@ from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.errors import ConfigError, FerError
 from fer_perception.live.camera_slots import CameraSlots
 from fer_perception.live.camera_statistics import CameraStatistics
-from fer_perception.live.worker import RunningPipeline, Work, Worker
+from fer_perception.live.worker import RunningPipeline, Worker, WorkerCallbacks
 from fer_perception.pipeline import build_pipeline
 from fer_perception.ros import diagnostics
 from fer_perception.ros.cameras import CameraTopic, camera_topics, mismatch
@@ -58,7 +58,7 @@ DIAGNOSTICS_PERIOD_S = 1.0
 
 @dataclass
 class _Configured:
-    """What exists from configure to cleanup."""
+    """Resources that exist from configure to cleanup."""
 
     cameras: list[CameraTopic]
     statistics: dict[str, CameraStatistics]
@@ -188,7 +188,7 @@ class FerNode(LifecycleNode):
             lambda camera, cause: statistics[camera].dropped(time.monotonic(), cause),
             self._node_settings.max_rate_hz,
         )
-        work = Work(
+        work = WorkerCallbacks(
             build=build,
             decode=decode_message,
             stamp_ns=lambda message: stamp_ns(message.header),

@@ -1,4 +1,4 @@
-"""Where the results of cameras go: /emotions, the debug image, the topics of ROS4HRI."""
+"""Publishers of results: /emotions, the debug image, the topics of ROS4HRI."""
 
 from __future__ import annotations
 

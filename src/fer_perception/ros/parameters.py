@@ -1,4 +1,4 @@
-"""ROS parameters made from the declarations of settings classes, checked without ever raising at start."""
+"""ROS parameters from the declarations of settings classes; a bad value never raises at start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process that spins ends: a signal is no error, wherever in rclpy it arrives."""
+"""Shutdown of a spinning process: a signal is no error, wherever in rclpy it arrives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality of service of the node's topics: the defaults, and `qos_overrides` that can be corrected while it runs."""
+"""Quality of service of the node's topics: defaults, and `qos_overrides` that can be corrected at run time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 
 
 def default_qos(topic: Topic) -> QoSProfile:
-    """What a topic is declared with: volatile, keep last."""
+    """Default quality of service of a topic: volatile, keep last."""
     reliability = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(
         depth=topic.depth,

@@ -1,4 +1,4 @@
-"""Every topic and service of the nodes, declared once: names and quality of service in the code, tables in the README.
+"""Declarations of all topics and services: names and quality of service; docs/topics.md is made from them.
 
 Free of ROS: message types are named, not imported.
 """

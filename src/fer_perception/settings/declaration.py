@@ -1,4 +1,4 @@
-"""Every setting of the pipeline with its default, range and description: declared once, here.
+"""Declaration of a setting: default, range, description and live or not, in one place.
 
 The ROS parameters, `config/fer.yaml`, `fer run --params` and the tables in the documentation are all made from these
 declarations.
@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a person and a parser must know of one setting.
+    """Declaration of one setting, for people and parsers.
 
     Attributes:
         description: one or two sentences, with the unit.
@@ -51,7 +51,7 @@ class Declaration:
 
     @property
     def effect(self) -> str:
-        """When a change takes effect, in words."""
+        """Moment at which a change takes effect, in words."""
         return "at once" if self.live else "at the next start" if self.at_start else "at the next configure"
 
 

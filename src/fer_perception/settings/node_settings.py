@@ -14,27 +14,29 @@ class NodeSettings:
 
     image_topics: tuple[str, ...] = setting(
         (),
-        "Image topics, one for each camera; empty ([''] in YAML) is one camera on image_raw, which can be remapped.",
+        "Image topics, one for each camera. Empty ([''] in YAML): one camera on image_raw, which can be remapped.",
     )
     image_transports: tuple[str, ...] = setting(
         (),
-        "What each of image_topics carries: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' "
-        "(by the name: compressed where the resolved topic ends in /compressed); one entry for each topic, or empty.",
+        "Transport of each of image_topics: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' "
+        "(by the name: compressed where the resolved topic ends in /compressed). One entry for each topic, or empty.",
     )
     max_rate_hz: float = setting(
         0.0,
-        "At most so many frames a second of each camera are looked at, the newest ones; 0 = all.",
+        "Maximum number of frames per second and camera that are processed, in Hz; the newest are taken. 0 = all.",
         minimum=0.0,
         maximum=1000.0,
         live=True,
     )
     autostart: bool = setting(
-        True, "The node configures and activates itself; false leaves that to a lifecycle manager.", at_start=True
+        True,
+        "Configures and activates the node at start; false leaves that to a lifecycle manager.",
+        at_start=True,
     )
     ros4hri: str = setting(
         "disabled",
-        "ROS4HRI (REP-155): publish announces the faces under /humans/faces, consume reads the faces of another "
-        "detector there and publishes only their expressions. Needs hri_msgs.",
+        "Role in ROS4HRI (REP-155): publish announces the faces under /humans/faces, consume reads the faces of "
+        "another detector there and publishes only their expressions. Requires hri_msgs.",
         choices=("disabled", "publish", "consume"),
     )
 
@@ -45,19 +47,20 @@ class ImageSourceSettings:
 
     source: str = setting(
         "",
-        "What to publish: the index of a webcam, a stream's address, a video, an image or a directory of images.",
+        "Source of the images: index of a webcam, address of a stream, a video, an image or a directory of images.",
     )
     rate: float = setting(
         0.0,
-        "Frames a second; 0 = the video's or camera's own rate. For images: how many a second are shown (0 = 1); "
-        "each is published again and again until the next, as a camera would see it.",
+        "Frame rate in Hz; 0 = the video's or camera's own. For images: number of images per second (0 = 1); each is "
+        "published repeatedly until the next, as a camera would see it.",
         minimum=0.0,
         maximum=1000.0,
     )
     loop: bool = setting(
-        True, "Start again at the end of a file or directory; false waits for a subscriber, plays once and ends."
+        True,
+        "Restarts at the end of a file or directory; false waits for a subscriber, plays once and ends.",
     )
-    frame_id: str = setting("camera_optical_frame", "Frame of the camera in the headers.")
+    frame_id: str = setting("camera_optical_frame", "Coordinate frame of the camera in the message headers.")
 
 
 #: Names that a reader of a params file meets beside the pipeline's settings; the last three are ROS's own.

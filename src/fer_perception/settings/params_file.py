@@ -1,4 +1,4 @@
-"""Settings from a YAML file: a ROS parameter file (`/**: ros__parameters:`) or a flat mapping."""
+"""Loader of settings from YAML: a ROS parameter file (`/**: ros__parameters:`) or a flat mapping."""
 
 from __future__ import annotations
 

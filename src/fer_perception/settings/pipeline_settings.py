@@ -1,4 +1,4 @@
-"""The settings of the pipeline: every one with its default, range and description, declared once, here."""
+"""Settings of the pipeline: each with its default, range and description, declared once, here."""
 
 from __future__ import annotations
 
@@ -13,68 +13,68 @@ class PipelineSettings:
 
     model: str = setting(
         "arch1_fer2013",
-        "Expression model: the name of an expression model that `fer models list` shows, or the path of an ONNX file.",
+        "Expression model: a name that `fer models list` shows, or the path of an ONNX file.",
     )
     backend: str = setting(
         "auto",
-        "What runs the expression model; auto takes the best that works: TensorRT, then ONNX Runtime.",
+        "Inference backend of the expression model; auto selects the best that works: TensorRT, then ONNX Runtime.",
         choices=("auto", "tensorrt", "onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"),
     )
     threads: int = setting(
-        2, "Processor threads of the networks; 0 lets ONNX Runtime use every core.", minimum=0, maximum=64
+        2, "Number of processor threads of the networks; 0 = one for each core.", minimum=0, maximum=64
     )
     detector: str = setting(
         "auto",
-        "Face detector; auto takes YuNet through ONNX Runtime, else through OpenCV, else the Haar cascade of OpenCV.",
+        "Face detector; auto selects YuNet through ONNX Runtime, else through OpenCV, else the Haar cascade of OpenCV.",
         choices=("auto", "yunet_ort", "yunet_cv2", "haar"),
     )
     detection_threshold: float = setting(
-        0.6, "Faces with a lower detector score are ignored.", minimum=0.05, maximum=0.99, live=True
+        0.6, "Minimum detector score of a face.", minimum=0.05, maximum=0.99, live=True
     )
     detection_size: int = setting(
         640,
-        "Longer side, in pixels, of the copy the detector looks at; larger images are reduced to it, 0 = never reduce.",
+        "Maximum length of the longer side of the detector's input, in pixels; larger images are reduced. 0 = never.",
         minimum=0,
         maximum=4096,
         live=True,
     )
     min_face_size: int = setting(
         16,
-        "Faces narrower or lower than this, in pixels of the source image, are ignored; below about 24 what they "
-        "show is mostly guessed (their quality says so).",
+        "Minimum width and height of a face, in pixels of the source image. Expressions of faces below about 24 pixels "
+        "are unreliable (their quality says so).",
         minimum=4,
         maximum=2048,
         live=True,
     )
     max_faces: int = setting(
-        64, "At most so many faces an image, the largest first.", minimum=1, maximum=1024, live=True
+        64, "Maximum number of faces per image; the largest are kept.", minimum=1, maximum=1024, live=True
     )
     detect_every: int = setting(
         1,
-        "Detect in every n-th frame; the tracker predicts the boxes in between.",
+        "Detection interval in frames; the tracker predicts the boxes in between.",
         minimum=1,
         maximum=30,
         live=True,
     )
     birth_time: float = setting(
         0.05,
-        "A new face is reported after it was seen for this long, in s.",
+        "Time for which a new face must be seen before it is reported, in s.",
         minimum=0.0,
         maximum=5.0,
         live=True,
     )
     track_timeout: float = setting(
         1.0,
-        "A face that is no longer found stays, marked observed=false, for this long, in s; a camera silent for this "
-        "long (and 2.5 times its usual pause between images) loses its tracks.",
+        "Time for which a face that is no longer found is kept, marked observed=false, in s. A camera without images "
+        "for this long (and 2.5 times its usual interval between images) loses its tracks.",
         minimum=0.05,
         maximum=30.0,
         live=True,
     )
     filter: str = setting(
         "hmm",
-        "Temporal filter of the scores: hmm (class changes cost, a forward filter), ema (exponential mean of the "
-        "logits) or none.",
+        "Temporal filter of the scores: hmm (forward filter of a hidden Markov model), ema (exponential moving average "
+        "of the logits) or none.",
         choices=("none", "ema", "hmm"),
         live=True,
     )
@@ -83,15 +83,14 @@ class PipelineSettings:
     )
     hmm_dwell_time: float = setting(
         1.25,
-        "Expected time a face keeps one expression, in s (hmm filter).",
+        "Expected duration of one expression, in s (hmm filter).",
         minimum=0.1,
         maximum=60.0,
         live=True,
     )
     hmm_correlation_time: float = setting(
         1.0,
-        "How long the errors of neighboring frames are expected to be alike, in s, until a face has taught better "
-        "(hmm filter).",
+        "Initial correlation time of the errors of neighboring frames, in s; adapted to each face (hmm filter).",
         minimum=0.0,
         maximum=5.0,
         live=True,
@@ -106,17 +105,17 @@ class PipelineSettings:
         live=True,
     )
     undecided_threshold: float = setting(
-        0.25, "Below this confidence the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
+        0.25, "Confidence below which the label is empty (undecided).", minimum=0.0, maximum=1.0, live=True
     )
     hysteresis: float = setting(
         0.2,
-        "A new label must be this much more probable than the present one.",
+        "Margin of probability by which a new label must exceed the present one.",
         minimum=0.0,
         maximum=1.0,
         live=True,
     )
-    min_dwell: float = setting(0.1, "A label stays for at least this long, in s.", minimum=0.0, maximum=5.0, live=True)
+    min_dwell: float = setting(0.1, "Minimum duration of a label, in s.", minimum=0.0, maximum=5.0, live=True)
     deterministic_ids: bool = setting(
         False,
-        "Number the faces f00001, f00002, ... from the start instead of a random start (tests, replay).",
+        "Numbers the faces f00001, f00002, ... instead of from a random start (for tests and replay).",
     )

@@ -1,1 +1,1 @@
-"""What the operating system gives: files, paths, processes."""
+"""Wrappers of the operating system: files, paths, processes."""

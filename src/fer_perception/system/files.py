@@ -1,4 +1,4 @@
-"""Files that hold results: whether they can be written, asked before the work, and writing them whole or not at all."""
+"""Result files: a check that they can be written, before the work, and atomic writes."""
 
 from __future__ import annotations
 

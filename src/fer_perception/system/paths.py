@@ -1,4 +1,4 @@
-"""Paths that depend on who runs the program: a home that nobody knows, folders that this user may not look into.
+"""User-dependent paths: unknown home directories, unreadable folders, share and cache directories.
 
 A service or a container may run as a user without a home, or with the HOME of the one who started it.
 """
@@ -27,7 +27,7 @@ def user_cache() -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file that this user can reach.
+    """True for a file that this user can reach.
 
     `Path.is_file` raises where a folder above is closed to him, and at a name that is too long.
     """
@@ -35,7 +35,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_directory(path: Path) -> bool:
-    """Whether there is a directory that this user can reach; see `is_file`."""
+    """True for a directory that this user can reach; see `is_file`."""
     return os.path.isdir(path)  # noqa: PTH112
 
 

@@ -1,4 +1,4 @@
-"""What ends a command from outside, besides Ctrl-C."""
+"""Signals and closed pipes that end a command, besides Ctrl-C."""
 
 from __future__ import annotations
 
@@ -71,5 +71,5 @@ def drop_stdout() -> None:
 
 
 def reader_left(end: SystemExit) -> bool:
-    """Whether a command of typer ended because whoever read its output had seen enough (`| head`); typer says 1."""
+    """True where a command of typer ended because its output is read no further (`| head`); typer says 1."""
     return isinstance(end.__context__, BrokenPipeError)

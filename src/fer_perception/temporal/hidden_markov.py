@@ -1,9 +1,9 @@
-"""The hidden Markov filter: which expression a face shows, when the errors of neighboring frames are alike.
+"""Hidden Markov filter of a face's expression under correlated errors of neighboring frames.
 
 Hidden are the class and the view. A view is what the network sees as one image: pose, light, crop, the way the person
 smiles. All frames of a view err together, so a frame that repeats its view brings no new evidence, and only a new view
-can show a new class. How long views last is learnt from each face while it is watched, so the same settings suit frames
-that err independently and frames that err alike for a second. The derivation is in docs/smoothing.md.
+can show a new class. How long views last is learned from each face while it is watched, so the same settings suit
+frames that err independently and frames that err alike for a second. The derivation is in docs/smoothing.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTLIERS = 0.02
 #: So much of the assumed class frequencies is uniform: a class that is very rare there would else be believed on very
 #: little evidence.
 UNIFORM_SHARE = 0.1
-#: The view rate learnt from a face starts with the weight of this many views and is forgotten with this time
+#: The view rate learned from a face starts with the weight of this many views and is forgotten with this time
 #: constant, s.
 VIEW_PRIOR, VIEW_MEMORY = 1.0, 10.0
 
@@ -33,7 +33,7 @@ _LOG_MIN, _LOG_MAX = -30.0, 12.0
 
 @dataclass(frozen=True)
 class HmmParameters:
-    """What the filter assumes.
+    """Parameters of the model.
 
     Attributes:
         prior: (K,) class frequencies, sum 1, under which the probabilities are posteriors; also how often each class
@@ -112,7 +112,7 @@ class HmmFilter:
 
 
 class _ViewMemory:
-    """What the present view looks like, and how fast the views of this face change.
+    """Memory of the present view, and the rate at which the views of this face change.
 
     Args:
         duration: expected time of a view before anything is known, s.

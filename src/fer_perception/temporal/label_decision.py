@@ -1,4 +1,4 @@
-"""From filtered probabilities to one label: hysteresis, minimum dwell and "undecided"."""
+"""Label decision from filtered probabilities: hysteresis, minimum dwell and "undecided"."""
 
 from __future__ import annotations
 

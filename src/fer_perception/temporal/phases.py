@@ -1,4 +1,4 @@
-"""Onset, apex and offset of an expression, from the intensity 1 - p(neutral) and its slope."""
+"""Phase estimator: onset, apex and offset from the intensity 1 - p(neutral) and its slope."""
 
 from __future__ import annotations
 

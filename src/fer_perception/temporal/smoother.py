@@ -1,4 +1,4 @@
-"""What a face shows, over time: filtered scores, label, valence, arousal and phase of one track."""
+"""Temporal smoothing of one track: filtered scores, label, valence, arousal and phase."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fer_perception.temporal.phases import PhaseEstimator
 
 @dataclass(frozen=True)
 class Smoothed:
-    """What is known of one face at one time.
+    """Smoothed state of one face at one time.
 
     Attributes:
         scores: (K,) float64 probabilities, sum 1.

@@ -1,4 +1,4 @@
-"""Which detection is which face: overlap, landmark distance and their assignment."""
+"""Assignment of detections to faces: overlap, landmark distance, Hungarian algorithm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a face is and where it will be: a Kalman filter of one face box, of constant velocity for a while.
+"""Motion model of one face box: a Kalman filter whose velocity decays.
 
 All noise is measured in face sizes, so a near and a far face are alike. The three state covariances are scalars shared
 by x and y, because both axes have the same noise; that keeps a step at a few microseconds.

@@ -1,4 +1,4 @@
-"""Stable face ids: from the detections of each image of one camera to tracks, in header time."""
+"""Face tracker: stable ids from the detections of one camera's images, in header time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.pipeline_types import STAMP_EPSILON, Detection
-from fer_perception.timing import UsualPause
+from fer_perception.timing import IntervalEstimate
 from fer_perception.tracking.matching import match, same_face
 from fer_perception.tracking.motion import FaceMotion
 
@@ -67,7 +67,7 @@ class Track:
 
 @dataclass
 class _Face:
-    """What the tracker remembers of one face; `motion` is the state at `last_seen`."""
+    """State of one face in the tracker; `motion` is that at `last_seen`."""
 
     id: str
     motion: FaceMotion
@@ -111,7 +111,7 @@ class Tracker:
         self._tentative: list[Track] = []
         self._stamp: float | None = None
         self._image_size: tuple[int, int] | None = None
-        self._searches = UsualPause()
+        self._searches = IntervalEstimate()
 
     @property
     def tentative(self) -> list[Track]:
@@ -124,7 +124,7 @@ class Tracker:
         self._tentative.clear()
         self._stamp = None
         self._image_size = None
-        self._searches = UsualPause()
+        self._searches = IntervalEstimate()
 
     def update(
         self,
@@ -160,14 +160,14 @@ class Tracker:
                     face.confirmed = True
             else:
                 face.lost = True
-                patience = self.track_timeout if face.confirmed else self.birth_time
-                if stamp - face.last_seen > patience + STAMP_EPSILON:
+                timeout = self.track_timeout if face.confirmed else self.birth_time
+                if stamp - face.last_seen > timeout + STAMP_EPSILON:
                     continue
                 if self._outside(face.at(stamp).box):
                     continue
             kept.append(face)
         self._faces = kept
-        self._searches.heard(stamp)
+        self._searches.observe(stamp)
         return self._report(stamp, matched)
 
     def predict(self, stamp_s: float) -> list[Track]:
@@ -187,7 +187,7 @@ class Tracker:
     def _advance(self, stamp_s: float) -> float:
         """Take the new time and end the tracks that were not seen for too long."""
         self._stamp = stamp_s if self._stamp is None else max(stamp_s, self._stamp)
-        unsearched = self._searches.patience(self.track_timeout)
+        unsearched = self._searches.timeout_s(self.track_timeout)
         self._faces = [
             face
             for face in self._faces

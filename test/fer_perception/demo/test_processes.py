@@ -66,7 +66,7 @@ def test_the_camera_stays_for_the_last_answer(clip: tuple[Path, list[int]], othe
     assert cameras == [1]
 
 
-def watching(clip: tuple[Path, list[int]], out: Path, patience: float) -> tuple[subprocess.Popen[str], int]:
+def watching(clip: tuple[Path, list[int]], out: Path, timeout: float) -> tuple[subprocess.Popen[str], int]:
     """The subscriber's process, and what becomes readable when it has heard something."""
     bag, stamps = clip
     heard, hears = os.pipe()
@@ -74,7 +74,7 @@ def watching(clip: tuple[Path, list[int]], out: Path, patience: float) -> tuple[
         [
             sys.executable, "-m", "fer_perception.demo.watcher", "--bag", str(bag), "--out", str(out), "--topic", TOPIC,
             "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", "20",
-            "--ready-fd", str(hears), "--start-patience", "60", "--patience", str(patience),
+            "--ready-fd", str(hears), "--start-timeout", "60", "--timeout", str(timeout),
         ],
         pass_fds=[hears], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
@@ -100,7 +100,7 @@ def answer(node: Any, heard: int, stamp_ns: int) -> None:
 
 
 def test_a_node_that_falls_silent(clip: tuple[Path, list[int]], other_end: Any, tmp_path: Path) -> None:
-    process, heard = watching(clip, tmp_path, patience=0.5)
+    process, heard = watching(clip, tmp_path, timeout=0.5)
     try:
         answer(other_end, heard, clip[1][1])
         told, _ = process.communicate(timeout=60)
@@ -113,7 +113,7 @@ def test_a_node_that_falls_silent(clip: tuple[Path, list[int]], other_end: Any, 
 
 
 def test_ctrl_c_twice_still_leaves_the_images(clip: tuple[Path, list[int]], other_end: Any, tmp_path: Path) -> None:
-    process, heard = watching(clip, tmp_path, patience=60)
+    process, heard = watching(clip, tmp_path, timeout=60)
     try:
         answer(other_end, heard, clip[1][1])
         process.send_signal(signal.SIGINT)

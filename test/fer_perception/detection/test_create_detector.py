@@ -118,7 +118,7 @@ class TestModelFiles:
         with pytest.raises(ModelError, match="expected the YuNet with dynamic input size"):
             OrtYunet(read_stored_file(yunet_files["yunet"]), threads=1)
 
-    def test_foreign_network(self, repository: Path) -> None:
+    def test_third_party_network(self, repository: Path) -> None:
         models = sorted((repository / "models").glob("*.onnx"))
         if not models:
             pytest.skip("no expression model in models/")

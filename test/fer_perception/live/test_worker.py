@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fer_perception.errors import BackendError, ModelError
 from fer_perception.live.camera_slots import CameraSlots, Received
 from fer_perception.live.camera_statistics import CameraStatistics
-from fer_perception.live.worker import Work, Worker
+from fer_perception.live.worker import Worker, WorkerCallbacks
 from fer_perception.pipeline_types import Frame, FrameResult
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.timing import STANDING
@@ -72,7 +72,7 @@ class Rig:
         self.undecodable = 0
         self.statistics = {camera: CameraStatistics() for camera in ("a", "b")}
         self.slots = CameraSlots(self.statistics, self.count)
-        work = Work(
+        work = WorkerCallbacks(
             build=build or (lambda: self.pipeline),
             decode=self.decode,
             stamp_ns=int,

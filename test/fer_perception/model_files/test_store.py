@@ -120,7 +120,7 @@ class TestFind:
             ModelStore().find(str(tmp_path / "gone.onnx"))
 
     @pytest.mark.parametrize("content", [b"", b"first mod", b"other" * 100])
-    def test_damaged_or_foreign(self, tmp_path: Path, content: bytes) -> None:
+    def test_damaged_or_third_party(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "first.onnx").write_bytes(content)
         with pytest.raises(ModelError, match=r"first\.onnx has SHA-256 .* expected .*fer models fetch first"):
             ModelStore(model_directory=tmp_path).find("first")

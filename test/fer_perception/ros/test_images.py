@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.ros
 
 
-def test_compressed_topics_are_recognised_by_name(probe: Any, astronaut: Any) -> None:
+def test_compressed_topics_are_recognized_by_name(probe: Any, astronaut: Any) -> None:
     from sensor_msgs.msg import CompressedImage
 
     topic = "/camera/image_raw/compressed"

@@ -87,7 +87,7 @@ def test_a_transition_that_is_not_possible_is_refused_and_the_node_lives_on(prob
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_bad_parameter_fails_configure_with_the_reason_until_it_is_mended(
+def test_a_bad_parameter_fails_configure_with_the_reason_until_it_is_fixed(
     probe: Any, astronaut: Any, bad: dict[str, Any], reason: str, good: dict[str, Any]
 ) -> None:
     probe.start(wait_for="", autostart=False, **bad)

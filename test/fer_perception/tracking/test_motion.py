@@ -31,7 +31,7 @@ def test_one_long_prediction_is_two_short_ones() -> None:
 
 
 @pytest.mark.parametrize("rate", [5, 15, 30, 60])
-def test_the_velocity_is_learnt_at_any_frame_rate(rate: float) -> None:
+def test_the_velocity_is_learned_at_any_frame_rate(rate: float) -> None:
     motion = moving(150.0, rate)
     assert motion.velocity[0] == pytest.approx(150.0, rel=0.25)
     assert motion.velocity[1] == pytest.approx(0.0, abs=1e-6)

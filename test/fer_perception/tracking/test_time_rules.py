@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_perception.pipeline_types import Detection
-from fer_perception.timing import PAUSES
+from fer_perception.timing import STALE_INTERVALS
 from fer_perception.tracking.tracker import FaceIds, Tracker
 
 PLACES = 3
@@ -37,12 +37,12 @@ class Rules:
     searches: list[int]
 
     def advance(self, now: int) -> None:
-        pauses = [after - before for before, after in zip(self.searches, self.searches[1:], strict=False)][-2:]
-        patience = max(self.timeout, PAUSES * min(pauses, default=0))
+        intervals = [after - before for before, after in zip(self.searches, self.searches[1:], strict=False)][-2:]
+        timeout = max(self.timeout, STALE_INTERVALS * min(intervals, default=0))
         self.faces = {
             place: face
             for place, face in self.faces.items()
-            if now - face.last <= (self.timeout if face.lost else patience)
+            if now - face.last <= (self.timeout if face.lost else timeout)
         }
 
     def search(self, now: int, seen: set[int]) -> None:

@@ -95,7 +95,7 @@ def test_recipes_go_on_without_the_votes_and_the_teacher_and_say_so(tiny_npz: Pa
     assert not any("FER+" in note for note in load_fit_data(load_recipe("arch1_fer2013", [f"data={tiny_npz}"])).notes)
 
 
-def test_a_image_without_a_teacher_is_learnt_at_full_weight(tiny_npz: Path) -> None:
+def test_a_image_without_a_teacher_is_learned_at_full_weight(tiny_npz: Path) -> None:
     """The gradient of its logits is the same as with no teacher at all."""
     loss = {"teacher": "any.npz", "teacher_weight": 0.7, "teacher_temperature": 1.0}
     logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))

@@ -299,7 +299,7 @@ class TestFer2013:
         assert int(np.isin(train, validation).sum()) == 340
         assert len(train) - len(np.unique(train)) == 1_224
 
-    def test_clean_protocol_of_the_labelled_images(self) -> None:
+    def test_clean_protocol_of_the_labeled_images(self) -> None:
         (fold,) = make_folds("clean", load_dataset(FER2013))
         assert len(fold.validation) == 3_575
         assert int(fold.leaked.sum()) == 277

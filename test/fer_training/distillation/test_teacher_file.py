@@ -1,4 +1,4 @@
-"""A teacher file that is not what it says: one sentence, and never an image learnt from a wrong answer."""
+"""A teacher file that is not what it says: one sentence, and never an image learned from a wrong answer."""
 
 from __future__ import annotations
 

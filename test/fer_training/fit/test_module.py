@@ -24,24 +24,24 @@ def module_of(*, classes: int = 3, steps_per_epoch: int = 1, **values: Any) -> E
     return ExpressionModule(recipe, classes=classes, in_channels=1, input_size=48, steps_per_epoch=steps_per_epoch)
 
 
-def labelled(labels: list[int], expected: list[list[float]]) -> Batch:
+def labeled(labels: list[int], expected: list[list[float]]) -> Batch:
     return {"labels": torch.tensor(labels), "expected": torch.tensor(expected)}
 
 
 class TestTarget:
     def test_smoothing_spreads_its_share_over_all_classes(self) -> None:
         module = module_of(loss={"label_smoothing": 0.3})
-        target = module._target(labelled([2, 0], [[0.0] * 3] * 2))
+        target = module._target(labeled([2, 0], [[0.0] * 3] * 2))
         assert torch.allclose(target, torch.tensor([[0.1, 0.1, 0.8], [0.8, 0.1, 0.1]]))
 
     def test_votes_have_their_share_and_a_image_without_them_keeps_its_label(self) -> None:
         module = module_of(loss={"votes_weight": 0.25})
-        target = module._target(labelled([0, 1], [[0.2, 0.8, 0.0], [0.0, 0.0, 0.0]]))
+        target = module._target(labeled([0, 1], [[0.2, 0.8, 0.0], [0.0, 0.0, 0.0]]))
         assert torch.allclose(target, torch.tensor([[0.8, 0.2, 0.0], [0.0, 1.0, 0.0]]))
 
     def test_only_the_labels_are_smoothed_not_the_votes(self) -> None:
         module = module_of(loss={"label_smoothing": 0.3, "votes_weight": 0.5})
-        target = module._target(labelled([0, 0], [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+        target = module._target(labeled([0, 0], [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
         assert torch.allclose(target, torch.tensor([[0.4, 0.55, 0.05], [0.8, 0.1, 0.1]]))
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from fer_training.checkpoint import load_checkpoint
 from fer_training.fit.fit import fit
-from fer_training.fit.sam import ascended
+from fer_training.fit.sam import perturbed_weights
 from fer_training.recipe import RecipeError, recipe_from_mapping
 
 
@@ -23,7 +23,7 @@ def test_weights_are_moved_by_the_radius_and_come_back_exactly() -> None:
     before = {name: value.clone() for name, value in network.state_dict().items()}
     parameters = list(network.parameters())
     kept = [p.detach().clone() for p in parameters]
-    with ascended(network, 0.05):
+    with perturbed_weights(network, 0.05):
         steps = [p.detach() - k for p, k in zip(parameters, kept, strict=True)]
         assert float(torch.stack([s.norm() for s in steps]).norm()) == pytest.approx(0.05, rel=1e-4)
         for parameter, step in zip(parameters, steps, strict=True):
@@ -42,7 +42,7 @@ def test_the_gradient_is_that_of_the_worst_place_nearby() -> None:
     network = nn.Linear(1, 1, bias=False)
     nn.init.ones_(network.weight)
     network.weight.square().sum().backward()
-    with ascended(network, 0.25):
+    with perturbed_weights(network, 0.25):
         network.zero_grad()
         network.weight.square().sum().backward()
     assert network.weight.grad is not None
@@ -53,7 +53,7 @@ def test_the_gradient_is_that_of_the_worst_place_nearby() -> None:
 def test_without_gradients_nothing_moves() -> None:
     network = nn.Linear(2, 2)
     kept = network.weight.detach().clone()
-    with ascended(network, 1.0):
+    with perturbed_weights(network, 1.0):
         assert torch.equal(network.weight, kept)
 
 

@@ -1,4 +1,4 @@
-"""The networks by name: `create("arch1")` gives the paper's network for 48x48 gray images and seven classes.
+"""Networks by name: `create("arch1")` gives the paper's network for 48x48 gray images and seven classes.
 
 Every network takes the number of input channels, the input size and the number of classes, and returns logits.
 """

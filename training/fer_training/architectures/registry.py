@@ -1,4 +1,4 @@
-"""The networks by name, imported when they are built: naming one, as a recipe does, needs no PyTorch.
+"""Registry of the networks, imported when they are built: naming one, as a recipe does, needs no PyTorch.
 
 Batch normalization keeps PyTorch's defaults (eps 1e-5, running statistics updated by 0.1 a step); the papers used
 Keras, whose defaults are eps 1e-3 and an update of 0.01: `create(..., bn_eps=1e-3, bn_momentum=0.01)` gives those.

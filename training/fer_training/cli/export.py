@@ -1,4 +1,4 @@
-"""`fer-train export`: a checkpoint becomes an ONNX file, and on request its FP16 and INT8 versions."""
+"""`fer-train export`: a checkpoint as ONNX, and on request its FP16 and INT8 versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`fer-train feature-maps`: what a layer of a trained network sees in an image."""
+"""`fer-train feature-maps`: activations of a layer of a trained network for an image."""
 
 from __future__ import annotations
 

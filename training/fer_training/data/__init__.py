@@ -1,4 +1,4 @@
-"""Data sets: which kind a path is, its samples, their labels, splits and protocols.
+"""Data sets: detection of the kind, samples, labels, splits and protocols.
 
 Import from the modules: `load` reads a data set, `kinds` finds out which one a path is, `samples` is what comes out.
 """

@@ -1,4 +1,4 @@
-"""Finding out which kind of data set a path is.
+"""Detection of the kind of data set at a path.
 
 | kind | what |
 |---|---|
@@ -84,7 +84,7 @@ def load_index(path: Path, *, kind: str | None = None, neutral: bool = True) -> 
 
 
 def detect_kind(path: Path) -> str:
-    """Which of `KINDS` a path is.
+    """Detect which of `KINDS` a path is.
 
     Raises:
         DatasetError: it does not exist or is none of them.

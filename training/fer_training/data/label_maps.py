@@ -1,4 +1,4 @@
-"""From the class names of a data set to the classes of a network."""
+"""Label maps from the class names of a data set to the classes of a network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ QUOTE = "YAML reads no, yes, on, off, null and ~ as something else than names: p
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Which classes a network shall tell apart and what becomes of the others.
+    """Classes of a network, and their names in the data sets.
 
     Attributes:
         name: name in `LABEL_MAPS`, or "custom".
@@ -85,12 +85,12 @@ def canonical(name: str) -> str:
 
 
 def renaming(rename: Mapping[str | int, str | None]) -> tuple[tuple[str, str | None], ...]:
-    """What `LabelMap.renamed` holds, of a mapping as people write it: a data set's names -> ours, None to leave out."""
+    """Mapping for `LabelMap.renamed` from one as people write it: a data set's names -> ours, None to leave out."""
     return tuple((folded(str(name)), None if new is None else canonical(new)) for name, new in rename.items())
 
 
 def numbering(names: Sequence[str]) -> str:
-    """What to say of classes that are mere numbers, whose meaning cannot be guessed; "" where one is not."""
+    """Remark on classes that are mere numbers, whose meaning cannot be guessed; "" where one is not."""
     if not names or not all(name.strip().isdecimal() for name in names):
         return ""
     ordered = sorted(names, key=lambda name: (int(name), name))
@@ -174,7 +174,7 @@ def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> S
 
 
 def _target_names(raw_names: Sequence[str], renamed: Mapping[str, str | None]) -> list[str | None]:
-    """What each class of a data set is to be called, None where it is left out.
+    """Target name of each class of a data set, None where it is left out.
 
     The set's own spelling counts first; then, whichever was written, another spelling of the same expression.
 

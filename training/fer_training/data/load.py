@@ -1,4 +1,4 @@
-"""Reading a data set, or several as one, with the labels, targets and image size asked for."""
+"""Loader of one data set or several combined, with the labels, targets and image size asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Spec = str | PathLike[str] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class _Options:
-    """What `load_dataset` takes besides the data set; the documentation is there."""
+    """Options of `load_dataset`; the documentation is there."""
 
     split: str | None
     label_map: str | Sequence[str] | LabelMap
@@ -104,7 +104,7 @@ def _load(spec: Spec | Sequence[Spec], options: _Options) -> Samples:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """What a YAML file says of a data set can be of any type."""
+    """Check the types of options that come from a YAML file."""
     names = {"split", "targets", "kind", "use_as"}
     for key, value in options.items():
         if key in names and not isinstance(value, str | None):
@@ -124,7 +124,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 
 
 def _names_names(rename: Mapping[Any, Any]) -> bool:
-    """Whether a mapping is one of names, or of numbers, to names or nothing."""
+    """True for a mapping of names, or of numbers, to names or nothing."""
     # For Python a truth value is a number.
     keys = all(isinstance(name, str | int) and not isinstance(name, bool) for name in rename)
     return keys and all(isinstance(new, str | None) for new in rename.values())

@@ -1,4 +1,4 @@
-"""Arrays in npz and npy files that may come from anybody: no pickle, no small file that fills the memory, one error."""
+"""Safe reader of untrusted npz and npy files: no pickle, bounded memory, one error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From raw images to training images: find the face, align it, gray, 48x48."""
+"""Preparation of raw images for training: detect the face, align it, gray, 48x48."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def class_order(labels: list[str]) -> tuple[str, ...]:
 
 
 def class_note(samples: Samples) -> str:
-    """What must be said of a prepared data set none of whose classes is a known expression; "" of any other."""
+    """Remark on a prepared data set none of whose classes is a known expression; "" of any other."""
     found = [name for name, count in samples.class_counts().items() if count]
     if any(name in LABELS_WITH_CONTEMPT for name in found):
         return ""

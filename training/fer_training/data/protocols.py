@@ -1,4 +1,4 @@
-"""How a data set is cut into training and validation, with the words that are printed beside every result.
+"""Evaluation protocols: splits into training and validation, with the words printed beside every result.
 
 `official`: the data set's own split. `paper`: as the papers did, augment twofold, then split at random; copies of one
 image end up on both sides, so its figures are too high and only good for a comparison with theirs. Where the data set
@@ -97,7 +97,7 @@ def official_split(samples: Samples, *, held_out: Sequence[str] = ("validation",
 
 
 def _shared_subjects(train: Samples, validation: Samples) -> str:
-    """What must be said of a split with people on both sides; "" of one without, or where they are not known."""
+    """Remark on a split with people on both sides; "" of one without, or where they are not known."""
     if train.subjects is None or validation.subjects is None:
         return ""
     people = set(validation.subjects.tolist()) - {""}
@@ -106,7 +106,7 @@ def _shared_subjects(train: Samples, validation: Samples) -> str:
 
 
 def paper_split(samples: Samples, *, train_share: float = 0.87, seed: int = 0) -> Fold:
-    """As in the papers: every image once more, augmented, and then a random split of all of them.
+    """Split of the papers: every image once more, augmented, and then a random split of all of them.
 
     A data set with a training part of its own (FER2013) is measured on all that is not in it, as the papers did with
     the 7,178 images of validation and test; only the training part is augmented.

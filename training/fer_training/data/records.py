@@ -1,4 +1,4 @@
-"""Image files of a data set before their pixels are read: what the tree readers return."""
+"""Records of image files whose pixels are not read yet: the result of the tree readers."""
 
 from __future__ import annotations
 

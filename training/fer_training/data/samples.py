@@ -1,4 +1,4 @@
-"""What every reader returns: images with labels and whatever else the data set knows about them."""
+"""`Samples`, the result of every reader: images, labels and whatever else the data set knows about them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Samples:
         return {name: counts.get(index, 0) for index, name in enumerate(self.label_names)}
 
     def skip_summary(self) -> dict[str, int]:
-        """How many images were left out, by reason, the most frequent first."""
+        """Number of images left out, by reason, the most frequent first."""
         return dict(Counter(skip.reason for skip in self.skipped).most_common())
 
     def hashes(self) -> NDArray[np.str_]:

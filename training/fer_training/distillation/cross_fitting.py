@@ -1,4 +1,4 @@
-"""Which teacher may be asked about which image: one that has not learnt its label by heart."""
+"""Cross-fitting of teachers: each image is answered by teachers that were not trained on it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def read_teacher(path: Path, hashes: Sequence[str] | NDArray[np.str_], *, labels
 
 
 def _contents(file: Path) -> tuple[dict[str, Any], NDArray[np.uint8], NDArray[np.float32]]:
-    """What the file says of itself, hashes (N, `HASH_BYTES`) and probabilities (N, K), checked against one another."""
+    """Contents of the file: metadata, hashes (N, `HASH_BYTES`) and probabilities (N, K), checked against each other."""
     arrays = read_arrays(file)
     missing = [name for name in ("hashes", "probabilities", "about") if name not in arrays]
     if missing:

@@ -1,4 +1,4 @@
-"""Trained networks that answer for the very images a student sees: distillation by function matching."""
+"""Teacher networks run on the student's own augmented images: distillation by function matching."""
 
 from __future__ import annotations
 

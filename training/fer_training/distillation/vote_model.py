@@ -1,4 +1,4 @@
-"""What the ten FER+ votes say of the label the data set itself gives: a soft target with far less noise than the label.
+"""Vote model: the posterior of a data set's own label given the ten FER+ votes, a target with far less noise.
 
 A FER2013 label is one hasty opinion; the votes are ten. A small network fitted on the training part predicts the
 distribution of the label from the votes alone, which also undoes the votes' other habits (they call twice as many faces

@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017): one number that makes confidences mean what they say."""
+"""Temperature scaling (Guo et al. 2017): one number that calibrates the confidences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and labels to evaluate on: one split of a data set, and which of its images also occur in training."""
+"""Evaluation data: one split of a data set, and its images that also occur in training."""
 
 from __future__ import annotations
 

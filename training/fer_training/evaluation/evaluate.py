@@ -1,4 +1,4 @@
-"""All figures of a model on a data set, as one dictionary that goes to JSON."""
+"""Evaluation of a model on a data set: all figures as one dictionary for JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COMPACT = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "ece_perfe
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """What a model says about images, before its temperature.
+    """Outputs of a model for images, before its temperature.
 
     Attributes:
         logits: (N, K) float64; `softmax(logits / temperature)` are the probabilities.
@@ -55,7 +55,7 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What must be known of a model to read images for it.
+    """Facts about a model that are needed to read images for it.
 
     Attributes:
         labels: K class names.

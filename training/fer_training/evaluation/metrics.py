@@ -1,4 +1,4 @@
-"""Figures of a classifier from its probabilities: accuracy and its relatives, likelihood, calibration. NumPy only."""
+"""Metrics of a classifier from its probabilities: accuracy and its relatives, likelihood, calibration. NumPy only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoint -> ONNX: one file, raw gray values in, calibrated probabilities out, checked against PyTorch."""
+"""Export of a checkpoint as ONNX: raw gray values in, calibrated probabilities out, checked against PyTorch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ExportError(FerError):
 
 
 def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
-    """What the exported file will say of itself.
+    """Metadata of the exported file.
 
     The landmark template is scaled to the checkpoint's input size.
     """

@@ -1,4 +1,4 @@
-"""FP32 ONNX -> INT8 ONNX: static quantization of the convolutional part, calibrated on images.
+"""Static INT8 quantization of the convolutional part of an ONNX file, calibrated on images.
 
 Meant for processors: ONNX Runtime fuses the QuantizeLinear/DequantizeLinear pairs (QDQ) into integer kernels with
 unsigned activations and signed, per-channel weights. Normalization, pooling over the map, temperature and softmax stay
@@ -159,7 +159,7 @@ def _calibration(images: NDArray[np.uint8], model: onnx.ModelProto, path: Path) 
 
 
 class _Batches:
-    """What `quantize_static` calls a calibration data reader."""
+    """Calibration data reader of `quantize_static`."""
 
     def __init__(self, images: NDArray[np.float32]) -> None:
         self._images = images

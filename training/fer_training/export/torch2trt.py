@@ -1,4 +1,4 @@
-"""An engine straight from the PyTorch module through torch2trt, for those who use it already.
+"""TensorRT engine straight from the PyTorch module through torch2trt, for those who use it already.
 
 The engine goes into the same cache as those of `fer compile`, is compared in the same way, and the node takes it where
 it finds no other. torch2trt builds with TensorRT 10 or earlier. This module has not run on a GPU; it is written against
@@ -62,7 +62,7 @@ class HalfSafeNetwork(nn.Module):
 
 
 def torch2trt_arguments(shape: tuple[int, int, int]) -> dict[str, Any]:
-    """How torch2trt is called: shapes of the whole profile, since `max_batch_size` alone often gives batch-1 engines.
+    """Arguments of torch2trt: shapes of the whole profile, since `max_batch_size` alone often gives batch-1 engines.
 
     Args:
         shape: (C, H, W).

@@ -1,4 +1,4 @@
-"""The figures of every epoch: a CSV file that survives interruptions; a bar for terminals, lines for unwatched runs."""
+"""Callbacks of a run: a CSV file of the epochs that survives interruptions, progress, averages, early stopping."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EpochLog(pl.Callback):
             writer.writerows(self._rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """State for a resumed run."""
         return {"rows": self._rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -206,7 +206,7 @@ class SaveWeights(pl.Callback):
         save_checkpoint(self._path, checkpoint)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run must know."""
+        """State for a resumed run."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""From a data set to the arrays of a training run: split, cleaning, votes and teacher probabilities."""
+"""Training data of a run as arrays: split, cleaning, votes and teacher probabilities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fer_training.recipe import Recipe, RecipeError
 
 @dataclass(frozen=True)
 class FitData:
-    """What a run trains on and what it is judged by.
+    """Training and validation data of a run.
 
     Attributes:
         train: training images.
@@ -99,7 +99,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
     if recipe.loss.teacher and known < len(train):
         notes.append(
             f"the teacher {recipe.loss.teacher} knows {known} of {len(train)} training images; the "
-            "others are learnt from their labels alone (`fer-train distill` makes a teacher of your data)"
+            "others are learned from their labels alone (`fer-train distill` makes a teacher of your data)"
         )
     return FitData(
         train=arrays,

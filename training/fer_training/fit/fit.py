@@ -1,4 +1,4 @@
-"""One training run: recipe in, run directory out (resolved recipe, logs, checkpoints, curves, final figures)."""
+"""Training run: recipe in, run directory out (resolved recipe, logs, checkpoints, curves, final figures)."""
 
 from __future__ import annotations
 

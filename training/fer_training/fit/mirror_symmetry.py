@@ -1,4 +1,4 @@
-"""Networks that give a face and its mirror image the same answer: channels in mirrored pairs.
+"""Mirror-symmetric networks: channels in mirrored pairs give a face and its mirror image the same answer.
 
 A group-equivariant network (Cohen and Welling, ICML 2016) for the group of two elements, identity and mirroring:
 channel c + C/2 of every map holds what channel c would hold for the mirrored image, mirrored. The mean over the last
@@ -75,7 +75,7 @@ def make_symmetric(network: nn.Module, head: Collection[str]) -> None:
 
 
 def asymmetry(network: nn.Module, head: Collection[str]) -> float:
-    """How far a network is from a symmetric one.
+    """Distance of a network from a symmetric one.
 
     Args:
         network: as for `start_symmetric`; it stays as it is.

@@ -1,4 +1,4 @@
-"""The training step: network, losses, optimizer and validation figures as a Lightning module."""
+"""Lightning module: network, losses, optimizer and validation figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fer_training.fit.augmentation import Augment
 from fer_training.fit.batches import Batch
 from fer_training.fit.mirror_symmetry import make_symmetric, start_symmetric
 from fer_training.fit.muon import Muon
-from fer_training.fit.sam import ascended
+from fer_training.fit.sam import perturbed_weights
 from fer_training.recipe import Recipe
 
 
@@ -56,7 +56,7 @@ class ExpressionModule(pl.LightningModule):
         in_channels: of the images.
         input_size: side of the images, pixels.
         steps_per_epoch: optimizer steps an epoch (for the schedule).
-        teachers: networks to learn from (`loss.teacher_networks`), None where the batches bring what is to be learnt.
+        teachers: networks to learn from (`loss.teacher_networks`), None where the batches bring what is to be learned.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class ExpressionModule(pl.LightningModule):
         closure()
         self._second_pass = self._augmented
         try:
-            with ascended(self.network, radius):
+            with perturbed_weights(self.network, radius):
                 return closure()
         finally:
             self._second_pass = None
@@ -226,7 +226,7 @@ class ExpressionModule(pl.LightningModule):
         main = logits[:, : self.classes]
         if settings.teacher_weight > 0:
             # An image that the teacher does not know (its row sums to 0; mixed with a known one, to that one's share)
-            # is learnt from its target alone, at full weight.
+            # is learned from its target alone, at full weight.
             share = settings.teacher_weight * teacher.sum(dim=1).round(decimals=4)
             hot = settings.teacher_temperature
             soft = F.softmax(teacher.clamp_min(1e-6).log() / hot, dim=1)

@@ -1,4 +1,4 @@
-"""The directory of a training run: what is written there, and whose it is."""
+"""Run directory: its files, and checks that it belongs to the same run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimization: the gradient is taken where the loss nearby is worst (Foret et al. 2021, ICLR)."""
+"""Sharpness-aware minimization (Foret et al. 2021, ICLR): the gradient at the worst weights nearby."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _EPSILON = 1e-12
 
 
 @contextmanager
-def ascended(network: nn.Module, radius: float) -> Iterator[None]:
+def perturbed_weights(network: nn.Module, radius: float) -> Iterator[None]:
     """Within, every weight with a gradient is moved by `radius` times the normalized gradient of all of them.
 
     Batch normalization does not update its running statistics within: they are of the weights that are kept.

@@ -1,4 +1,4 @@
-"""The HTML page of an evaluation: one file, images inside, nothing loaded from anywhere."""
+"""HTML page of an evaluation: one file, images inside, nothing loaded from anywhere."""
 
 from __future__ import annotations
 

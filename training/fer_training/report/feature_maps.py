@@ -1,4 +1,4 @@
-"""What the channels of one layer answer to an image, as arrays and as an image (the paper's figure of conv2d_4)."""
+"""Feature maps of one layer for an image, as arrays and as a figure (the paper's figure of conv2d_4)."""
 
 from __future__ import annotations
 

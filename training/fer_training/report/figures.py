@@ -1,4 +1,4 @@
-"""Images of results: training curves, confusion matrix, reliability diagram, per-class bars."""
+"""Figures of results: training curves, confusion matrix, reliability diagram, per-class bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as the table of its layers, counted as the papers count: batch normalization has four numbers a channel."""
+"""Layer table of a network, counted as the papers count: batch normalization has four numbers a channel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what a shipped model is for, how good it is and what it must not be used for, as Markdown."""
+"""Model card of a shipped model as Markdown: intended use, figures and limits."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def _read_evaluation(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
 
 
 def _before_calibration(metadata: ModelMetadata, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What the export recorded of the same images and an evaluation of the exported file cannot know."""
+    """Figures recorded by the export that an evaluation of the exported file cannot give."""
     recorded = metadata.metrics.get(str(figures.get("split")))
     if not isinstance(recorded, dict) or "ece_before_calibration" not in recorded:
         return {}

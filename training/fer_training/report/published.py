@@ -1,4 +1,4 @@
-"""Figures printed by the papers, for the tables of `fer-train reproduce`. None means: not at hand, never guessed."""
+"""Figures printed by the papers, for the tables of `fer-train reproduce`. None: not at hand, never guessed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ PUBLISHED: tuple[Published, ...] = (
 
 
 def published_for(architecture: str, data_set: str) -> Published | None:
-    """What a paper printed for one of our networks on a data set, or None."""
+    """Figure printed by a paper for one of our networks on a data set, or None."""
     return next(
         (row for row in PUBLISHED if row.architecture == architecture and row.data_set == data_set),
         None,

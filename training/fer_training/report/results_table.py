@@ -1,4 +1,4 @@
-"""The table of results: the shipped models' figures, as recorded in their files, beside what others published."""
+"""Table of results: the shipped models' figures, as recorded in their files, beside published ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The temporal part of the benchmark: what filtering over time gains, and what it costs in delay.
+"""The temporal part of the benchmark: accuracy gained by filtering over time, and its cost in delay.
 
 Expressions change at known times on several faces at once; frames come at 5 to 60 Hz with drops. What the network
 says of each frame is drawn from held-out images, whose errors persist so that neighboring frames (33 ms apart) err
@@ -84,7 +84,7 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
 
 
 def _tracking(*, seeds: int) -> dict[str, float]:
-    """How well ids stick to faces with 20 % of the detections dropped and boxes jittered by 5 %, over all seeds."""
+    """Identity measures with 20 % of the detections dropped and boxes jittered by 5 %, over all seeds."""
     figures = {}
     for name, world in WORLDS.items():
         for rate in RATES:

@@ -1,4 +1,4 @@
-"""What the temporal benchmark compares: this package's filters and what others do, over many faces at once."""
+"""Contestants of the temporal benchmark: this package's filters and common others, over many faces at once."""
 
 from __future__ import annotations
 

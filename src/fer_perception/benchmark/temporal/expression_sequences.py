@@ -1,4 +1,4 @@
-"""Faces whose expressions change at known times, and what a network says of each frame of them."""
+"""Simulated faces whose expressions change at known times, with a network's outputs for each frame."""
 
 from __future__ import annotations
 

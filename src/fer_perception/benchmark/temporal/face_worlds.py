@@ -1,4 +1,4 @@
-"""Faces with known identities that move through an image, and what an imperfect detector finds of them."""
+"""Simulated faces with known identities that move through an image, with detections of an imperfect detector."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ WORLDS: dict[str, Callable[[float], World]] = {"passing": passing, "meeting": me
 def detect(
     world: World, frame: int, rng: np.random.Generator, *, dropped: float = 0.2, jitter: float = 0.05
 ) -> tuple[list[Detection], list[int]]:
-    """What a detector finds in one image, in random order.
+    """Detections of one image, in random order.
 
     Args:
         world: the truth.

@@ -1,4 +1,4 @@
-"""What the expression network says of single frames: outputs of held-out images under jitter, or synthetic ones."""
+"""Network outputs for single frames: of held-out images under jitter, or synthetic ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FrameOutputs:
         return np.array([wrong[self.labels == k].mean() for k in range(self.probabilities.shape[-1])])
 
     def at(self, images: NDArray[np.intp], times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the network says of images at times of their wobble.
+        """Network outputs for images at times of their wobble.
 
         Args:
             images: (N,) index of the image.

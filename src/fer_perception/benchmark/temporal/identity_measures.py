@@ -1,4 +1,4 @@
-"""How well ids stick to faces: switches, fragments and MOTA (Bernardin & Stiefelhagen 2008, the CLEAR MOT metrics)."""
+"""Identity measures of a tracker: switches, fragments and MOTA (CLEAR MOT, Bernardin & Stiefelhagen 2008)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good a sequence of labels is: accuracy, excess flips, delay and calibration."""
+"""Quality measures of a sequence of labels: accuracy, excess flips, delay and calibration."""
 
 from __future__ import annotations
 

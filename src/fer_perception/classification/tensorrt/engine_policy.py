@@ -1,4 +1,4 @@
-"""Which engine is used: one from the cache that works, else a new one that agrees with ONNX Runtime."""
+"""Selection of the engine: one from the cache that works, else a new one that agrees with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOLERANCE = 0.01
 
 
 class Runner(Protocol):
-    """What the policy needs of a classifier on an engine."""
+    """Interface of a classifier on an engine, as far as the policy needs it."""
 
     @property
     def precision(self) -> str:

@@ -1,4 +1,4 @@
-"""ONNX to a serialized TensorRT engine through the ONNX parser, versions 8.6 to 11.
+"""Build of a serialized TensorRT engine from ONNX through the ONNX parser, versions 8.6 to 11.
 
 What differs between versions is data in `version.py`. This module has not run on a GPU; it is written against
 the documented Python interface.

@@ -1,4 +1,4 @@
-"""How far an engine build is and how long it will still take, from the phases TensorRT reports."""
+"""Progress and remaining time of an engine build, from the phases TensorRT reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of compiled engines: each with a manifest that says what it was built for and its hash."""
+"""Cache directory of compiled engines, each with a manifest: its key and its hash."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class EngineCache:
     directory: Path = field(default_factory=default_cache_directory)
 
     def engine_path(self, key: EngineKey) -> Path:
-        """Where the engine of this key lies; its manifest lies beside it, ending in .json."""
+        """Path of the engine of this key; its manifest lies beside it, ending in .json."""
         return self.directory / f"{key.stem}.engine"
 
     def find(self, key: EngineKey) -> Lookup:

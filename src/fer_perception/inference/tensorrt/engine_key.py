@@ -1,4 +1,4 @@
-"""What an engine was built for: every fact that makes it unusable when it changes."""
+"""Key of a compiled engine: every fact that makes it unusable when it changes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class EngineKey:
         return f"{readable}-{self.digest[:16]}"
 
     def differences(self, recorded: dict[str, Any]) -> list[str]:
-        """What another key says differently.
+        """Differences between this key and another one.
 
         Args:
             recorded: `as_dict` of the other, as read from a manifest.

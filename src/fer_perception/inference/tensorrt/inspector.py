@@ -1,4 +1,4 @@
-"""Reading an engine's precision out of the JSON of TensorRT's EngineInspector, whose layout differs between versions.
+"""Parser of an engine's precision in the JSON of TensorRT's EngineInspector, whose layout differs between versions.
 
 With DETAILED verbosity every layer is an object with "LayerType" (for what is fused also "ParameterType"), "Inputs"
 and "Outputs". A tensor says its type in words under "Format/Datatype": "Row major linear FP16 format" or "Channel major
@@ -34,7 +34,7 @@ _MOVES = re.compile(r"reformat|noop|no-op|constant|shuffle|cast|signal|wait|shap
 
 @dataclass(frozen=True)
 class EnginePrecision:
-    """What the engine calculates in.
+    """Precision of an engine's layers.
 
     Attributes:
         name: precision of most layers that calculate: "FP16", "FP32", "INT8", ...; "unknown" where the inspector does

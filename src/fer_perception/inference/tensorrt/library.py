@@ -1,4 +1,4 @@
-"""Importing TensorRT, and its messages in our log.
+"""Import of TensorRT, and its messages in our log.
 
 This module has not run with TensorRT installed on a GPU.
 """

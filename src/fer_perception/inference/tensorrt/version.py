@@ -1,4 +1,4 @@
-"""What differs between TensorRT versions, as data: which graph is built, with which flags and which progress report.
+"""Differences between TensorRT versions as data: graph, build flags and progress report.
 
 Sources: the TensorRT release notes and the names in the Python bindings of 8.6.1, 10.0.1, 10.11, 10.13 and 11.4.
 EXPLICIT_BATCH is needed in 8.6, ignored in 10 and gone in 11; STRONGLY_TYPED and IProgressMonitor appear in 10; the
@@ -19,7 +19,7 @@ OLDEST = (8, 6)
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """How an engine is built.
+    """Build options of an engine.
 
     Attributes:
         typing: "weak" (precision chosen by flags) or "strong" (precision written in the graph).
@@ -52,7 +52,7 @@ def parse_version(text: str) -> tuple[int, int, int]:
 
 
 def build_plan(version: str) -> BuildPlan:
-    """How this version of TensorRT builds our engine.
+    """Build options of our engine for a version of TensorRT.
 
     Args:
         version: `tensorrt.__version__`.
@@ -82,7 +82,7 @@ def build_plan(version: str) -> BuildPlan:
 
 
 def full_precision_layers(kinds: list[str]) -> set[int]:
-    """Which layers of a weakly typed network stay in FP32: all before the first convolution and after the last.
+    """Layers of a weakly typed network that stay in FP32: all before the first convolution and after the last.
 
     Before lies the per-image standardization (sums of squared gray values overflow FP16), after it pooling, temperature
     and softmax. Constants and shape arithmetic are left alone: they carry no activations.

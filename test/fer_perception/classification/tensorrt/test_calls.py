@@ -279,7 +279,7 @@ def test_an_unwritable_cache_leaves_onnx_runtime_and_a_warning(install, make_mod
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tensorrt") is not None, reason="TensorRT is installed here")
-def test_without_tensorrt_the_mend_is_named(make_model):
+def test_without_tensorrt_the_fix_is_named(make_model):
     with pytest.raises(NotInstalledError, match=r"tensorrt cannot be imported .*docs/jetson.md"):
         create_classifier(make_model(), backend="tensorrt", threads=1)
 

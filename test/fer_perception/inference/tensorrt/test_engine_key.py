@@ -35,7 +35,7 @@ def test_every_fact_changes_the_hash_and_is_named(name):
     assert difference.startswith(f"{name}: ")
 
 
-def test_equal_keys_and_foreign_fields():
+def test_equal_keys_and_unknown_fields():
     assert KEY.differences(dataclasses.replace(KEY).as_dict()) == []
     assert KEY.differences(KEY.as_dict() | {"moon": "full"}) == ["moon: 'full', expected None"]
 

@@ -103,9 +103,9 @@ def test_images_without_an_expression_are_listed(trees: Any) -> None:
     samples = load_dataset(root)
     assert told(samples) == [("0000", "train", "happy"), ("0501", "validation", "surprised")]
     assert reasons(samples) == {
-        "0001.jpg": "labelled as none",
-        "0002.jpg": "labelled as uncertain",
-        "0003.jpg": "labelled as no face",
+        "0001.jpg": "labeled as none",
+        "0002.jpg": "labeled as uncertain",
+        "0003.jpg": "labeled as no face",
         "0004.jpg": "its expression is '11'; expected a number from 0 to 10",
         "0005.jpg": "its expression is 'happy'; expected a number from 0 to 10",
         "0500.jpg": "the file does not exist",
@@ -167,7 +167,7 @@ def test_a_small_file_that_speaks_of_a_large_array_is_listed(trees: Any) -> None
 
 def test_nothing_usable_says_why(trees: Any) -> None:
     folder = write_part(trees, "train_set", ["8", "9"])
-    with pytest.raises(DatasetError, match=r"not one image of .*train_set is usable: labelled as none; labelled as un"):
+    with pytest.raises(DatasetError, match=r"not one image of .*train_set is usable: labeled as none; labeled as un"):
         load_dataset(folder)
 
 

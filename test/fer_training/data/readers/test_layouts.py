@@ -17,7 +17,7 @@ def names(samples: Samples) -> list[str]:
     return [samples.label_names[label] for label in samples.labels]
 
 
-class TestForeignFolders:
+class TestIgnoredFolders:
     @pytest.mark.parametrize("folder", [".ipynb_checkpoints", "@eaDir/1.png", "__MACOSX"])
     def test_copies_in_class_folders_are_no_images(self, trees: Any, folder: str) -> None:
         trees.write_image("happy/1.png", 1)

@@ -347,7 +347,7 @@ class TestManifest:
         ):
             load_dataset(path)
 
-    def test_foreign_csv_is_an_error(self, tmp_path: Path) -> None:
+    def test_unknown_csv_is_an_error(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, "when,what", "1,2")
         with pytest.raises(DatasetError, match=r"expected emotion and pixels \(FER2013\), or path and label"):
             load_dataset(path)

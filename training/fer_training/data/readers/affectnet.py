@@ -27,7 +27,7 @@ _NAMES = {str(number): name for number, name in enumerate(EXPRESSIONS)}
 #: What the numbers after those mean: no expression of one face.
 _OTHERS = {"8": "none", "9": "uncertain", "10": "no face"}
 
-#: As distributed; whoever wants the images that a network labelled gives `automatically_annotated.csv` itself.
+#: As distributed; whoever wants the images that a network labeled gives `automatically_annotated.csv` itself.
 _LISTS = ("training.csv", "validation.csv")
 _LIST_FOLDERS = ("", "Manually_Annotated_file_lists", "Manually_Annotated/Manually_Annotated_file_lists")
 _IMAGE_FOLDERS = "*_Annotated_Images"
@@ -68,7 +68,7 @@ def labels_beside(images: Path) -> Path | None:
 
 
 def is_affectnet_list(file: Path) -> bool:
-    """Whether a file is one of the lists."""
+    """True for one of the lists."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             return list_columns(next(csv.reader(lines), [])) is not None
@@ -77,7 +77,7 @@ def is_affectnet_list(file: Path) -> bool:
 
 
 def list_columns(first: Sequence[str]) -> tuple[int, int] | None:
-    """Where a list has path and expression, from its first row; None = it is no list of AffectNet."""
+    """Columns of path and expression of a list, from its first row; None = it is no list of AffectNet."""
     names = [name.strip().lower() for name in first]
     if "subdirectory_filepath" in names and "expression" in names:
         return names.index("subdirectory_filepath"), names.index("expression")
@@ -89,7 +89,7 @@ def list_columns(first: Sequence[str]) -> tuple[int, int] | None:
 def read_affectnet(root: Path) -> Index:
     """List the images that show one of the eight expressions.
 
-    Those labelled as none, uncertain or no face, and whatever has no counterpart, are left out and listed.
+    Those labeled as none, uncertain or no face, and whatever has no counterpart, are left out and listed.
 
     Args:
         root: folder, or one of the lists.
@@ -120,7 +120,7 @@ def read_affectnet(root: Path) -> Index:
 
 def _why_not(number: str) -> str:
     if number in _OTHERS:
-        return f"labelled as {_OTHERS[number]}"
+        return f"labeled as {_OTHERS[number]}"
     return f"its expression is {number[:20]!r}; expected a number from 0 to {len(_NAMES) + len(_OTHERS) - 1}"
 
 

@@ -1,4 +1,4 @@
-"""One folder per class, below one folder per split where there are splits: `train/angry/1.png` or `angry/1.png`.
+"""Class folders, with split folders above them where there are splits: `train/angry/1.png` or `angry/1.png`.
 
 Folders below a class folder are recordings (`happy/clip_07/0001.png`), so that protocols can keep them whole; or, where
 all of them are called like splits, the splits (`happy/train/1.png`).
@@ -91,7 +91,7 @@ def _inner_part(folder: Path, split: str) -> Path:
 
 
 def _is_part(folder: Path) -> bool:
-    """Whether a folder is called like a split or like an expression."""
+    """True for a folder that is called like a split or like an expression."""
     return known_split(folder.name) is not None or _is_expression(folder.name)
 
 

@@ -124,7 +124,7 @@ def apply_targets(samples: Samples, targets: str, *, classes: int) -> Samples:
         classes: 7 or 8.
 
     Returns:
-        Samples labelled with our 7 or 8 classes; `UNKNOWN` where the votes name none.
+        Samples labeled with our 7 or 8 classes; `UNKNOWN` where the votes name none.
 
     Raises:
         DatasetError: no votes, or an unknown kind of target.

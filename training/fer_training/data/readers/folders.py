@@ -1,4 +1,4 @@
-"""What lies below the folder of a data set, without what operating systems and editors put there."""
+"""Files and folders of a data set, without those of operating systems and editors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fer_training.data.records import known_split
 from fer_training.data.samples import DatasetError
 
 #: A folder of Macs in archives, and the thumbnails of network storage.
-_FOREIGN_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+_IGNORED_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
 def is_system_file(name: str) -> bool:
-    """Whether a file or folder of this name belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
-    return name.startswith(".") or name in _FOREIGN_FOLDERS
+    """True for a file or folder that belongs to no data set: hidden ones (`.ipynb_checkpoints`) and others."""
+    return name.startswith(".") or name in _IGNORED_FOLDERS
 
 
 def subfolders(root: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""One image file as a gray square."""
+"""Reader of an image file as a gray square."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file's name says that it is an image; hidden files ("._S005.png" of a Mac) are not."""
+    """True where a file's name says that it is an image; hidden files ("._S005.png" of a Mac) are not."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 

@@ -17,7 +17,7 @@ _VIDEO_COLUMNS = ("video", "clip", "sequence")
 
 
 def is_manifest_header(columns: list[str]) -> bool:
-    """Whether a CSV file with these columns (lower case) lists image files."""
+    """True where a CSV file with these columns (lower case) lists image files."""
     return _column(columns, _PATH_COLUMNS) is not None and _column(columns, _LABEL_COLUMNS) is not None
 
 

@@ -1,4 +1,4 @@
-"""Data sets whose images say in their names who shows what, wherever they lie (JAFFE, KDEF)."""
+"""Data sets whose file names hold subject and expression, in any folder (JAFFE, KDEF)."""
 
 from __future__ import annotations
 

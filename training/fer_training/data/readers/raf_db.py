@@ -76,7 +76,7 @@ def read_raf_db(root: Path) -> Index:
 
 
 def _images(images: Path) -> tuple[Path, str]:
-    """Where the images are and what their names end in."""
+    """Folder of the images and the ending of their names."""
     for folder, ending in ((images / "aligned", "_aligned"), (images / "original", "")):
         if folder.is_dir():
             return folder, ending
