@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_perception.classification.create import resolve_model
 from fer_perception.errors import ModelError
 from fer_perception.labels import LABELS
+from fer_perception.model_files.store import ModelStore
 from fer_training.evaluation.calibration import softmax
 from fer_training.evaluation.evaluate import describe_model, run_model
 
@@ -124,7 +124,7 @@ class Networks:
 
 
 def _file(name: str) -> Path:
-    return Path(name) if name.endswith(".safetensors") else resolve_model(name)
+    return Path(name) if name.endswith(".safetensors") else ModelStore().find(name)
 
 
 def _of_side(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
