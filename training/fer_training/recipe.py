@@ -161,6 +161,8 @@ class Recipe:
         targets: where labels come from: labels (the set's own), ferplus_majority, ferplus_plurality or ferplus_soft
             (plurality, and loss.votes_weight takes the distribution of the votes itself).
         protocol: official, paper or clean (see `protocols.py`).
+        near_duplicates: training images whose thumbnail correlates above this with that of an image that is measured on
+            are left out (see `data/near_duplicates.py`), 0 = only those that the protocol leaves out.
         held_out: the splits that are measured on, where the data set has splits.
         folds: number of folds where it has none.
         fold: which of them is measured on, from 0.
@@ -195,6 +197,7 @@ class Recipe:
     label_map: str | list[str] = "fer7"
     targets: Literal["labels", "ferplus_majority", "ferplus_plurality", "ferplus_soft"] = "labels"
     protocol: Literal["official", "paper", "clean"] = "clean"
+    near_duplicates: float = 0.0
     held_out: list[str] = field(default_factory=lambda: ["validation"])
     folds: int = 10
     fold: int = 0
@@ -442,6 +445,7 @@ _RANGES: tuple[tuple[Callable[[float], bool], str, tuple[str, ...]], ...] = (
             "loss.votes_weight",
             "loss.teacher_weight",
             "schedule.growth",
+            "near_duplicates",
         ),
     ),
     (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_training.evaluation.bootstrap import cluster_weights, interval, near_duplicate_clusters, standard_error
+from fer_training.data.near_duplicates import near_duplicate_clusters
+from fer_training.evaluation.bootstrap import cluster_weights, interval, standard_error
 
 
 def shots(count: int, seed: int = 0) -> np.ndarray:

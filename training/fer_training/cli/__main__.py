@@ -1,5 +1,5 @@
 """Launcher of `python -m fer_training.cli`."""
 
-from fer_training.cli.app import main
+from fer_training.cli import main
 
 main()

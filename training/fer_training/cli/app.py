@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from pathlib import Path
 
 import typer
 
 from fer_perception.errors import FerError
 from fer_perception.system.process import drop_stdout, reader_left, usable_streams
-from fer_training import cli
 
 _INTERRUPTED = 130
 
@@ -26,9 +26,9 @@ def build_app() -> typer.Typer:
     )
     # Every module of this package but these two is a command: it has a `register(app)` and imports what is slow only
     # when its command runs.
-    for module in pkgutil.iter_modules(cli.__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name not in {"app", "__main__"}:
-            importlib.import_module(f"{cli.__name__}.{module.name}").register(app)
+            importlib.import_module(f"{__package__}.{module.name}").register(app)
     return app
 
 

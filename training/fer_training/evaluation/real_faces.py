@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from fer_perception.detection.yunet_ort import OrtYunet
 from fer_perception.labels import LABELS, NEUTRAL
 from fer_training.data.load import load_dataset
+from fer_training.data.near_duplicates import near_duplicate_clusters
 from fer_training.data.readers.ferplus import majority_of_ten
 from fer_training.data.samples import DatasetError
-from fer_training.evaluation.bootstrap import cluster_weights, interval, near_duplicate_clusters, standard_error
+from fer_training.evaluation.bootstrap import cluster_weights, interval, standard_error
 from fer_training.evaluation.corruptions import CORRUPTIONS, resized
 from fer_training.evaluation.model_specs import ModelSpec, Networks, training_frequencies
 from fer_training.evaluation.operating_curve import NEGATIVE, OperatingCurve

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS_WITH_CONTEMPT
 from fer_training.data.load import load_dataset
+from fer_training.data.near_duplicates import near_duplicates_of
 from fer_training.data.protocols import make_folds
 from fer_training.data.readers.ferplus import soft_labels
 from fer_training.data.samples import DatasetError, Samples
@@ -65,6 +66,10 @@ def load_fit_data(recipe: Recipe) -> FitData:
     fold = folds[recipe.fold]
     train = fold.train
     notes = [fold.description]
+    if recipe.near_duplicates:
+        near = near_duplicates_of(train.images, fold.validation.images, threshold=recipe.near_duplicates)
+        train = train.take(~near)
+        notes.append(f"{int(near.sum())} training images left out: near-duplicates of images that are measured on")
     if recipe.cross_fit_parts:
         seen = part_of_images(train.hashes(), recipe.cross_fit_parts) != recipe.cross_fit_part
         train = train.take(seen)
