@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -37,7 +38,14 @@ WORDS = {
 }
 
 #: Keys of shipped model files and of metrics.json, which keep their spelling.
-ALLOWED = {"fer.normalisation", '"normalisation"', "per_image_standardisation", "train_pictures"}
+ALLOWED = {
+    "fer.normalisation",
+    '"normalisation"',
+    "per_image_standardisation",
+    "train_pictures",
+    "_MULTI_PICTURE",
+    "Multi-Picture",
+}
 
 #: Parts of the text whose words are history, or not ours.
 KEPT = {"test/test_words.py", "training/EXPERIMENTS.md", "CHANGELOG.md", "CHANGELOG.rst", "LICENSE"}
@@ -75,3 +83,17 @@ def test_words_that_may_not_come_back(pattern: str, places: dict[str, list[str]]
     said = re.compile(pattern)
     found = {word: where for word, where in places.items() if said.fullmatch(word)}
     assert found == {}, f"say {WORDS[pattern]!r}"
+
+
+def test_docstrings_begin_with_the_noun_or_the_verb() -> None:
+    """ "Rate limiter for ...", "Publishes ...", never "What ..." or "Where ..."."""
+    riddle = re.compile(r"(?:What|Where|Who|Whom|Whose|Which|How|Whether|When|Why|From|So|If|As)\b")
+    found = []
+    for path in (path for folder in ("src", "training") for path in (ROOT / folder).rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+                text = ast.get_docstring(node) or ""
+                if riddle.match(text):
+                    found.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}")
+    assert found == []

@@ -34,7 +34,7 @@ _JPEG = b"\xff\xd8\xff"
 #: End of one JPEG and start of the next, with the padding that recorders put between.
 _NEXT_JPEG = re.compile(rb"\xff\xd9[\0\r\n]{0,64}(?=\xff\xd8\xff)")
 #: Where a JPEG says that those behind it are its other eye, its preview or its gain map (CIPA DC-007, MPF).
-_MULTI_IMAGE = b"MPF\0"
+_MULTI_PICTURE = b"MPF\0"
 _FIRST_SEGMENTS = 1 << 18
 #: Directories of a TIFF; more are a loop.
 _MOST_PAGES = 100_000
@@ -78,7 +78,7 @@ def open_sequence(path: Path) -> ImageSequence | None:
     except OSError:
         return None
     if head.startswith(_JPEG):
-        return _jpegs(path) if _MULTI_IMAGE not in head else None
+        return _jpegs(path) if _MULTI_PICTURE not in head else None
     if head[:4] in (b"II*\0", b"MM\0*"):
         return _pages(path)
     if heif_kind(head) == "HEIC":

@@ -59,7 +59,7 @@ os.environ.setdefault("OPENCV_FFMPEG_READ_ATTEMPTS", "1000000000")
 
 @dataclass(frozen=True)
 class Reconnection:
-    """What happens when a camera or stream ends by itself.
+    """Policy for a camera or stream that ends by itself.
 
     Attributes:
         seconds: for how long it is tried again, in s; 0 = not at all, negative = for ever.
@@ -235,7 +235,7 @@ def _is_image(path: Path, head: bytes) -> bool:
 
 
 def _not_media(path: Path, head: bytes) -> str:
-    """Why a file that OpenCV might open is no image and no video; "" if it may be one."""
+    """Reason why a file that OpenCV might open is no image and no video; "" if it may be one."""
     suffix = path.suffix.lower()
     if suffix in _RAW_SUFFIXES:
         return "it is a camera's raw file, of which only a preview could be read; develop it to JPEG or TIFF"
@@ -246,7 +246,7 @@ def _not_media(path: Path, head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are UTF-8; their last character may be cut."""
+    """True where the first bytes of a file are UTF-8; their last character may be cut."""
     if b"\0" in head:
         return False
     for cut in range(4):
@@ -278,7 +278,7 @@ class _VideoReader:
 
     @property
     def end_ns(self) -> int:
-        """When the last frame given ends."""
+        """End of the last frame given, ns."""
         return self._last_ns + self._period_ns
 
     def read(self) -> tuple[int, NDArray[np.uint8], int] | None:
@@ -476,7 +476,7 @@ def _files(path: Path, passed_over: Counter[str], *, recursive: bool) -> Iterato
 
 
 def _may_be_media(path: Path) -> bool:
-    """Whether a file of a directory is opened, and told if it then cannot be read."""
+    """True where a file of a directory is opened, and told if it then cannot be read."""
     suffix = path.suffix.lower()
     if suffix in {*IMAGE_SUFFIXES, *VIDEO_SUFFIXES, *_RAW_SUFFIXES}:
         return True
@@ -591,7 +591,7 @@ def _names_a_file(url: str) -> bool:
 
 
 def _may_be_a_snapshot(source: str | int) -> bool:
-    """Whether what gives one frame and ends is an image, not a camera that died."""
+    """True where a source that gives one frame and ends is an image, not a camera that died."""
     return isinstance(source, str) and urlsplit(source).scheme in {"http", "https", "ftp"}
 
 

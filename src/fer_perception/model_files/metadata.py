@@ -158,7 +158,7 @@ class ModelMetadata:
 
 
 def _is_prior(values: list[float], classes: int) -> bool:
-    """Whether these are the frequencies of so many classes."""
+    """True for the frequencies of so many classes."""
     # NaN compares false.
     return len(values) == classes and all(value > 0 for value in values) and abs(sum(values) - 1) < _PRIOR_SUM_TOLERANCE
 

@@ -59,7 +59,7 @@ def read_stored_file(path: Path, *, sha256: str = "", fix: str = "") -> StoredFi
 
 
 def hash_fault(path: Path, found: str, *, sha256: str = "", fix: str = "") -> str:
-    """What is wrong with the hash of a file, and how to fix it; "" where it is the recorded one or none is recorded.
+    """Fault of a file's hash, and its fix; "" where it is the recorded one or none is recorded.
 
     Args:
         path: the file.
@@ -81,7 +81,7 @@ def hash_fault(path: Path, found: str, *, sha256: str = "", fix: str = "") -> st
 
 
 def recorded_sum(path: Path) -> str:
-    """What `SUMS` in a file's directory says of it; "" where it says nothing."""
+    """Hash of a file as recorded by `SUMS` in its directory; "" where there is none."""
     try:
         lines = path.with_name(SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -48,11 +48,11 @@ class Section:
 
     @property
     def for_several_nodes(self) -> bool:
-        """Whether nodes of any name read it."""
+        """True where nodes of any name read it."""
         return self.node.rpartition("/")[2] in _WILDCARDS
 
     def is_for(self, node: str) -> bool:
-        """Whether a node reads it.
+        """True where a node reads it.
 
         Args:
             node: its name, in whichever namespace; or, beginning with a "/", its full name.
@@ -109,7 +109,7 @@ def read_parameters(path: Path, node: str = NODE) -> dict[str, Any]:
 
 
 def passed_over(path: Path, node: str = NODE) -> list[str]:
-    """What a node does not take from a file although the user may mean it, one sentence each.
+    """Entries of a file that a node does not take although the user may mean them, one sentence each.
 
     Args:
         path: YAML.
@@ -247,7 +247,7 @@ def _flatten(section: dict[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _is_for_a_node_only(name: str, section: Section) -> bool:
-    """Whether a parameter means something to a node of this package, and nothing to the pipeline.
+    """True for a parameter of a node of this package that means nothing to the pipeline.
 
     Raises:
         ConfigError: it is under `qos_overrides` and nobody knows it there.

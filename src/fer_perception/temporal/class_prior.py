@@ -39,7 +39,7 @@ def assumed_prior(labels: Sequence[str], model_prior: Sequence[float] | Array, n
 
 
 def takes_neutral_share(labels: Sequence[str]) -> bool:
-    """Whether `neutral_share` has an effect: there is a class neutral, and another one."""
+    """True where `neutral_share` has an effect: there is a class neutral, and another one."""
     return NEUTRAL in labels and len(labels) > 1
 
 

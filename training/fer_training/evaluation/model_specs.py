@@ -82,7 +82,7 @@ class Networks:
         self._sides: dict[Path, int] = {}
 
     def probabilities(self, spec: ModelSpec, images: NDArray[np.uint8], key: str) -> Floats:
-        """What a model says of images.
+        """Probabilities of a model for images.
 
         Args:
             spec: the model.

@@ -87,12 +87,12 @@ class OperatingCurve:
 
     @property
     def neutral_faces(self) -> int:
-        """How many faces the false alarms are a share of."""
+        """Number of faces that the false alarms are a share of."""
         return len(self._calm)
 
     @property
     def negative_faces(self) -> int:
-        """How many faces those named rightly are a share of."""
+        """Number of negative faces that the recall is a share of."""
         return len(self._upset)
 
     def at(self, factor: float, weights: Floats | None = None) -> Reading:

@@ -24,7 +24,7 @@ THRESHOLD = 0.6
 
 @dataclass(frozen=True)
 class Faces:
-    """What the detector saw: `found` (n,) bool, and for the m found ones boxes (m, 4) and landmarks (m, 5, 2)."""
+    """Detections: `found` (n,) bool, and for the m found ones boxes (m, 4) and landmarks (m, 5, 2)."""
 
     found: NDArray[np.bool_]
     boxes: Floats

@@ -118,7 +118,7 @@ def curve_figures(probabilities: Floats, truth: Ints, weights: Floats, names: Se
 
 
 def share_figures(probabilities: Floats, votes: NDArray[np.uint8], weights: Floats) -> dict[str, Any]:
-    """How well probabilities are the shares of the votes: "0.7 means that 7 of 10 people would say so".
+    """Agreement of probabilities with the shares of the votes: "0.7 means that 7 of 10 people would say so".
 
     Votes for anything else than the seven classes are left out; images without another one too.
 
