@@ -91,7 +91,8 @@ class ExpressionChanges:
             known = self._cameras.setdefault(camera, _Camera())
         known.stamp = stamp
         present = list(faces)
-        for face_id in known.faces.keys() - {face.face_id for face in present}:
+        # In order of the ids: that of a set would be another one in every process.
+        for face_id in sorted(known.faces.keys() - {face.face_id for face in present}):
             changes += self._leave(known, face_id)
         for face in present:
             state = known.faces.setdefault(face.face_id, _Face())

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -348,23 +349,24 @@ def build_pipeline(
         ModelError: a model file is missing, damaged, unknown or of the wrong shape.
         BackendError: the backend is unknown, not installed or does not work.
     """
-    detector = create_detector(
-        settings.detector,
-        threshold=settings.detection_threshold,
-        detection_size=settings.detection_size,
-        min_face_size=settings.min_face_size,
-        max_faces=settings.max_faces,
-        threads=settings.threads,
-        store=store,
-    )
     options: dict[str, Any] = {} if progress is None else {"progress": progress}
-    try:
+    with ExitStack() as made:
+        detector = create_detector(
+            settings.detector,
+            threshold=settings.detection_threshold,
+            detection_size=settings.detection_size,
+            min_face_size=settings.min_face_size,
+            max_faces=settings.max_faces,
+            threads=settings.threads,
+            store=store,
+        )
+        made.callback(detector.close)
         classifier = create_classifier(settings.model, backend=settings.backend, threads=settings.threads, **options)
-    except Exception:
-        detector.close()
-        raise
-    pipeline = Pipeline(detector, classifier, settings, ids=ids)
-    pipeline.warm_up()
+        made.callback(classifier.close)
+        pipeline = Pipeline(detector, classifier, settings, ids=ids)
+        pipeline.warm_up()
+        # They are the pipeline's from here on.
+        made.pop_all()
     return pipeline
 
 

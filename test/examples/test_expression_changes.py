@@ -67,6 +67,14 @@ def test_a_face_that_leaves() -> None:
     assert changes.update("/camera", 2.2, []) == []
 
 
+def test_faces_that_leave_together_are_told_in_order_of_their_ids() -> None:
+    changes = ExpressionChanges(dwell=0.1)
+    ids = [f"f{index:05d}" for index in range(12)]
+    for stamp in (0.0, 0.2):
+        changes.update("/camera", stamp, [Seen(face_id, "happy", 0.9, True) for face_id in reversed(ids)])
+    assert [change.face_id for change in changes.update("/camera", 0.3, [])] == ids
+
+
 def test_faces_and_cameras_are_told_apart() -> None:
     changes = ExpressionChanges(dwell=0.1)
     for stamp in (0.0, 0.2):

@@ -14,6 +14,7 @@ from changed_model import with_metadata
 from crowd import crowd_of
 from numpy.typing import NDArray
 
+from fer_perception import pipeline as pipeline_module
 from fer_perception.errors import BackendError, ConfigError, ModelError
 from fer_perception.imaging.crops import LANDMARK_TEMPLATE, crop_faces, face_quality
 from fer_perception.pipeline import Pipeline, build_pipeline, clip_box
@@ -112,6 +113,40 @@ def test_cameras_share_a_batch_but_no_tracks(pipeline: Pipeline, astronaut: Imag
     pipeline.end_camera("a")
     assert pipeline.track_count("a") == 0
     assert pipeline.track_count("b") == 1
+
+
+@pytest.mark.parametrize("failing", ["detect", "classify"])
+def test_a_warm_up_that_fails_releases_both_networks(monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+    closed = []
+
+    class Unusable:
+        """A real network that fails at its first use."""
+
+        def __init__(self, network: Any, name: str) -> None:
+            self._network, self._name = network, name
+
+        def __getattr__(self, name: str) -> Any:
+            if name == failing:
+                msg = "the device is gone"
+                raise BackendError(msg)
+            return getattr(self._network, name)
+
+        def close(self) -> None:
+            closed.append(self._name)
+            self._network.close()
+
+    for name, create in (
+        ("detector", pipeline_module.create_detector),
+        ("classifier", pipeline_module.create_classifier),
+    ):
+
+        def made(*arguments: Any, create: Any = create, name: str = name, **options: Any) -> Unusable:
+            return Unusable(create(*arguments, **options), name)
+
+        monkeypatch.setattr(pipeline_module, f"create_{name}", made)
+    with pytest.raises(BackendError, match="the device is gone"):
+        build_pipeline(SETTINGS)
+    assert sorted(closed) == ["classifier", "detector"]
 
 
 def test_looping_source_begins_anew(pipeline: Pipeline, astronaut: Image) -> None:

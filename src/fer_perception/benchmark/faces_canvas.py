@@ -59,7 +59,7 @@ def _paste(
     top = y + (h - portrait.shape[0] * scale) / 2
     matrix = np.array([[scale, 0, left], [0, scale, top]])
     size = (canvas.shape[1], canvas.shape[0])
-    shrunk = cv2.warpAffine(portrait, matrix, size, flags=cv2.INTER_AREA)
+    shrunk = cv2.warpAffine(portrait, matrix, size, flags=cv2.INTER_LINEAR)
     mask = cv2.warpAffine(np.full(portrait.shape[:2], 255, np.uint8), matrix, size)
     canvas[mask > 0] = shrunk[mask > 0]
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from fer_perception.settings.node_settings import NodeSettings
     from fer_perception.settings.pipeline_settings import PipelineSettings
 
 
@@ -130,3 +131,15 @@ def load_settings(params: Path | None, *, deterministic_ids: bool | None = None)
     if deterministic_ids is None and "deterministic_ids" in read_parameters(params):
         return read_pipeline_settings(params)
     return read_pipeline_settings(params, deterministic_ids=deterministic_ids is not False)
+
+
+def load_node_settings(params: Path | None) -> NodeSettings:
+    """The settings of the ROS node beside the pipeline's: its defaults, or those of a file.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting has a bad value.
+    """
+    from fer_perception.settings.node_settings import NodeSettings
+    from fer_perception.settings.params_file import read_node_settings
+
+    return NodeSettings() if params is None else read_node_settings(params)

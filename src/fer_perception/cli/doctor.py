@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fer_perception.cli.common import ParamsOption, load_settings, print_line, quiet_when_reader_leaves
+from fer_perception.cli.common import (
+    ParamsOption,
+    load_node_settings,
+    load_settings,
+    print_line,
+    quiet_when_reader_leaves,
+)
 
 if TYPE_CHECKING:
     from fer_perception.doctor.check import Check
@@ -52,7 +58,7 @@ def doctor(
         if ros[0].verdict is CheckStatus.OK:
             from fer_perception.doctor.topic import check_topic
 
-            checks += check_topic(topic, wait)
+            checks += check_topic(topic, wait, load_node_settings(params))
         else:
             from fer_perception.doctor.check import Check
 

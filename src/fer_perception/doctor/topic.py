@@ -8,18 +8,25 @@ from typing import Any
 from fer_perception.doctor.check import Check, CheckStatus
 from fer_perception.errors import ImageError
 from fer_perception.imaging.encodings import decode_compressed, decode_raw
+from fer_perception.ros.topics import IMAGES
+from fer_perception.settings.node_settings import NodeSettings, carries_compressed, named_topics
 
 _IMAGE = "sensor_msgs/msg/Image"
 _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 
 
-def check_topic(topic: str, wait_s: float) -> list[Check]:
+def check_topic(topic: str, wait_s: float, settings: NodeSettings | None = None) -> list[Check]:
     """Subscribe as the node does and look at what comes.
 
     Args:
         topic: of the images.
         wait_s: how long to wait for publishers and images, s.
+        settings: of the node: what `image_transports` says of this topic counts; None = the defaults.
+
+    Raises:
+        ConfigError: the transports do not fit.
     """
+    named = named_topics(settings or NodeSettings(), IMAGES.name)
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
 
@@ -34,18 +41,28 @@ def check_topic(topic: str, wait_s: float) -> list[Check]:
         fix = "give a name of letters, digits, _ and /, no part of which begins with a digit"
         return [Check("images", CheckStatus.FAILED, f"{topic!r} is no topic name: {' '.join(str(err).split())}", fix)]
     else:
-        return _Look(node, executor, name, wait_s).checks()
+        transport = next((said for each, said in named if _resolved(node, each) == name), "")
+        return _Look(node, executor, name, transport, wait_s).checks()
     finally:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown(context=context)
 
 
+def _resolved(node: Any, name: str) -> str:
+    """A topic of the params file by its full name; "" where it is no valid name, of which the node itself tells."""
+    try:
+        return str(node.resolve_topic_name(name))
+    except (RuntimeError, ValueError):
+        return ""
+
+
 class _Look:
-    def __init__(self, node: Any, executor: Any, topic: str, wait_s: float) -> None:
+    def __init__(self, node: Any, executor: Any, topic: str, transport: str, wait_s: float) -> None:
         self._node = node
         self._executor = executor
         self._topic = topic
+        self._transport = transport
         self._wait_s = wait_s
         self._arrived: list[tuple[float, Any]] = []
 
@@ -58,10 +75,11 @@ class _Look:
             return [self._nobody()]
         kinds = {info.topic_type for info in publishers}
         found = [self._offer(info) for info in publishers]
-        kind = _COMPRESSED if self._topic.endswith("/compressed") else _IMAGE
+        kind = _COMPRESSED if carries_compressed(self._topic, self._transport) else _IMAGE
         if kind not in kinds:
             fix = "remap image_raw to an image topic, or set image_transports"
-            told = f"carries {', '.join(sorted(kinds))}; by its name the node expects {kind}"
+            by = "image_transports" if self._transport else "its name"
+            told = f"carries {', '.join(sorted(kinds))}; by {by} the node expects {kind}"
             return [*found, Check("images", CheckStatus.FAILED, told, fix)]
         message_class = CompressedImage if kind == _COMPRESSED else Image
         self._node.create_subscription(message_class, self._topic, self._on_image, qos_profile_sensor_data)

@@ -9,6 +9,7 @@ the asymmetry that was left out is 0.15 pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -157,8 +158,24 @@ def _matrices(factor: NDArray[np.complex128], shift: NDArray[np.complex128]) -> 
     return np.moveaxis(np.array(rows), 2, 0)
 
 
-def warp_face(image: NDArray[np.uint8], transform: NDArray[np.float64], crop: NDArray[np.uint8]) -> None:
-    """Fill one crop: convert the part of the image it shows to gray, shrink it by averaging, then turn it."""
+def warp_face(
+    image: NDArray[np.uint8],
+    transform: NDArray[np.float64],
+    crop: NDArray[np.uint8],
+    *,
+    border: int = cv2.BORDER_REPLICATE,
+) -> None:
+    """Fill one crop with the part of an image it shows, shrunk by averaging and then turned.
+
+    `cv2.warpAffine` alone samples: it takes INTER_AREA for INTER_LINEAR, and what is finer than a pixel of the crop
+    turns into patterns that are not there.
+
+    Args:
+        image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.
+        transform: (2, 3), maps pixels of the image to pixels of the crop.
+        crop: (S, S) uint8, filled with gray values, or (S, S, 3), with the image's colors.
+        border: what lies outside the image: `cv2.BORDER_REPLICATE` or `cv2.BORDER_CONSTANT` (black).
+    """
     height, width = image.shape[:2]
     size = crop.shape[0]
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
@@ -172,19 +189,18 @@ def warp_face(image: NDArray[np.uint8], transform: NDArray[np.float64], crop: ND
     high = np.ceil(corners.max(axis=0) + shrink) + 1
     x0, y0 = np.clip(low, 0, (width - 1, height - 1)).astype(int)
     x1, y1 = np.clip(high, (x0 + 1, y0 + 1), (width, height)).astype(int)
-    part = image[y0:y1, x0:x1]
-    gray = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY) if part.ndim == 3 else part
+    part: NDArray[Any] = image[y0:y1, x0:x1]
+    if part.ndim == 3 and crop.ndim == 2:
+        part = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     part_scale = np.ones(2)
     if shrink > 1:
         reduced = (max(1, round((x1 - x0) / shrink)), max(1, round((y1 - y0) / shrink)))
         part_scale = np.array([reduced[0] / (x1 - x0), reduced[1] / (y1 - y0)])
-        gray = cv2.resize(gray, reduced, interpolation=cv2.INTER_AREA)
-    # Pixels of `gray` to pixels of the image: x = x0 + (u + 0.5) / part_scale - 0.5.
+        part = cv2.resize(part, reduced, interpolation=cv2.INTER_AREA)
+    # Pixels of `part` to pixels of the image: x = x0 + (u + 0.5) / part_scale - 0.5.
     back = np.diag((*(1 / part_scale), 1.0))
     back[:2, 2] = np.array([x0, y0]) + 0.5 / part_scale - 0.5
-    cv2.warpAffine(
-        gray, transform @ back, (size, size), dst=crop, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    cv2.warpAffine(part, transform @ back, (size, size), dst=crop, flags=cv2.INTER_CUBIC, borderMode=border)
 
 
 def face_quality(

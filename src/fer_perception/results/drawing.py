@@ -101,7 +101,8 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
 
     Args:
         image: (H, W, 3) uint8 BGR or (H, W) uint8 gray: the frame that `result` describes.
-        result: its faces; where `result.width` and `height` differ from the image's, boxes are scaled to it.
+        result: its faces; where `result.width` and `height` differ from the image's, boxes and landmarks are scaled to
+            it.
 
     Returns:
         (H, W, 3) uint8 BGR, a new array. Only the pixels within `layout(...)` differ from the input.
@@ -111,8 +112,10 @@ def draw_faces(image: NDArray[np.uint8], result: FrameResult) -> NDArray[np.uint
         canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
     placed = list(layout(canvas.shape[1], canvas.shape[0], result))
     colors = [_bgr(color_of(face.emotion, result.labels)) for face, _ in placed]
+    scale = np.array(_scale(canvas.shape[1], canvas.shape[0], result))
     for (face, place), color in zip(placed, colors, strict=True):
-        _draw_frame(canvas, face, place, color)
+        landmarks = None if face.landmarks is None else np.asarray(face.landmarks, np.float64) * scale
+        _draw_frame(canvas, face, landmarks, place, color)
     # Plates last: a label is never crossed by the box of a neighbor.
     for (face, place), color in zip(placed, colors, strict=True):
         _draw_plate(canvas, face, place, color)
@@ -129,8 +132,7 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
     Yields:
         Each face with its place, the nearest (largest) face last, so that it is drawn on top.
     """
-    scale_x = width / result.width if result.width else 1.0
-    scale_y = height / result.height if result.height else 1.0
+    scale_x, scale_y = _scale(width, height, result)
     faces = sorted(result.faces, key=lambda face: (face.roi[2] * face.roi[3], face.face_id))
     rois = [
         (round(f.roi[0] * scale_x), round(f.roi[1] * scale_y), round(f.roi[2] * scale_x), round(f.roi[3] * scale_y))
@@ -152,6 +154,11 @@ def layout(width: int, height: int, result: FrameResult) -> Iterator[tuple[FaceR
         x, y, w, h = rois[index]
         yield face, FaceLayout(_clip((x - line, y - line, w + 2 * line, h + 2 * line), width, height), plates[index],
                                sizes[index], line)  # fmt: skip
+
+
+def _scale(width: int, height: int, result: FrameResult) -> tuple[float, float]:
+    """Pixels of the image to draw on for one of the frame that the result describes, in x and y."""
+    return width / result.width if result.width else 1.0, height / result.height if result.height else 1.0
 
 
 def _place_all(
@@ -277,7 +284,13 @@ def _as_text(color: Color) -> Color:
     return blue, green, red
 
 
-def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, color: Color) -> None:
+def _draw_frame(
+    canvas: NDArray[np.uint8],
+    face: FaceResult,
+    landmarks: NDArray[np.float64] | None,
+    place: FaceLayout,
+    color: Color,
+) -> None:
     x, y, w, h = place.frame
     if w < 2 or h < 2:
         return
@@ -293,13 +306,12 @@ def _draw_frame(canvas: NDArray[np.uint8], face: FaceResult, place: FaceLayout, 
         cv2.rectangle(view, upper_left, lower_right, color, line, cv2.LINE_4)
     else:
         _dashed(view, upper_left, lower_right, color, line)
-    if face.landmarks is None or not face.observed:
+    if landmarks is None or not face.observed:
         return
     radius = max(1, line)
-    scale = np.array([canvas.shape[1], canvas.shape[0]], dtype=np.float64)
-    for point in face.landmarks:
+    for point in landmarks[np.isfinite(landmarks).all(axis=1)]:
         px, py = int(point[0]) - x, int(point[1]) - y
-        if radius <= px < w - radius and radius <= py < h - radius and (point < scale).all():
+        if radius <= px < w - radius and radius <= py < h - radius:
             cv2.circle(view, (px, py), radius, color, -1, cv2.LINE_AA)
 
 

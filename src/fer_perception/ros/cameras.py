@@ -14,7 +14,7 @@ from fer_perception.errors import ConfigError
 from fer_perception.ros.parameters import Parameters
 from fer_perception.ros.qos import default_qos, overridden
 from fer_perception.ros.topics import IMAGES
-from fer_perception.settings.node_settings import NodeSettings
+from fer_perception.settings.node_settings import NodeSettings, carries_compressed, named_topics
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,14 @@ def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
     Raises:
         ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
     """
-    settings = parameters.settings(NodeSettings)
-    names = settings.image_topics or (IMAGES.name,)
-    transports = settings.image_transports or ("",) * len(names)
-    if len(transports) != len(names):
-        msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
-        raise ConfigError(msg)
     cameras: list[CameraTopic] = []
-    for given, transport in zip(names, transports, strict=True):
+    for given, transport in named_topics(parameters.settings(NodeSettings), IMAGES.name):
         name = _resolve(node, given)
-        if transport not in ("", "raw", "compressed"):
-            msg = f"image_transports has {transport!r}; expected raw, compressed or '' for each topic"
-            raise ConfigError(msg)
         if any(camera.name == name for camera in cameras):
             msg = f"image_topics names {name} twice; expected different topics"
             raise ConfigError(msg)
-        compressed = transport == "compressed" or (not transport and name.endswith("/compressed"))
         qos = overridden(parameters, name, "subscription", default_qos(IMAGES))
-        cameras.append(CameraTopic(name, CompressedImage if compressed else Image, qos))
+        cameras.append(CameraTopic(name, CompressedImage if carries_compressed(name, transport) else Image, qos))
     return cameras
 
 

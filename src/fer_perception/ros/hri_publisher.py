@@ -14,7 +14,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from fer_perception.imaging.crops import crop_transforms
+from fer_perception.imaging.crops import crop_transforms, warp_face
 from fer_perception.pipeline_types import FaceResult, FrameResult
 from fer_perception.ros.conversions import image_message
 from fer_perception.ros.hri_messages import expression_message, roi_message
@@ -150,10 +150,12 @@ def cropped(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
 
 
 def aligned(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
-    """The face turned upright and scaled as the network sees it, in the image's colors.
+    """The face turned upright and scaled as the network sees it, in the image's colors; black outside the image.
 
     Returns:
         (128, 128, 3) or, for a gray image, (128, 128) uint8.
     """
     (transform,) = crop_transforms(np.array([face.roi], np.float32), [face.landmarks], size=CROP_SIDE)
-    return np.asarray(cv2.warpAffine(image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_AREA), dtype=np.uint8)
+    crop = np.empty((CROP_SIDE, CROP_SIDE, *image.shape[2:]), np.uint8)
+    warp_face(image, transform, crop, border=cv2.BORDER_CONSTANT)
+    return crop

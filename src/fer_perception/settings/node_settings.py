@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from fer_perception.errors import ConfigError
 from fer_perception.settings.declaration import setting
 
 
@@ -39,6 +40,38 @@ class NodeSettings:
         "another detector there and publishes only their expressions. Requires hri_msgs.",
         choices=("disabled", "publish", "consume"),
     )
+
+
+def named_topics(settings: NodeSettings, default: str) -> list[tuple[str, str]]:
+    """The image topics as they were named, each with its transport ("" = by the name).
+
+    Args:
+        settings: of the node.
+        default: the only topic where none is named.
+
+    Raises:
+        ConfigError: the transports do not fit.
+    """
+    names = settings.image_topics or (default,)
+    transports = settings.image_transports or ("",) * len(names)
+    if len(transports) != len(names):
+        msg = f"image_transports has {len(transports)} entries; expected one for each of {len(names)} image_topics"
+        raise ConfigError(msg)
+    for transport in transports:
+        if transport not in ("", "raw", "compressed"):
+            msg = f"image_transports has {transport!r}; expected raw, compressed or '' for each topic"
+            raise ConfigError(msg)
+    return list(zip(names, transports, strict=True))
+
+
+def carries_compressed(topic: str, transport: str) -> bool:
+    """Whether a topic is read as sensor_msgs/CompressedImage.
+
+    Args:
+        topic: fully resolved.
+        transport: "raw", "compressed" or "": the name decides.
+    """
+    return transport == "compressed" or (not transport and topic.endswith("/compressed"))
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,20 @@ def read_pipeline_settings(path: Path, **overrides: Any) -> PipelineSettings:
     return from_mapping(PipelineSettings, {**values, **overrides})
 
 
+def read_node_settings(path: Path) -> NodeSettings:
+    """Read from a parameter file what only the ROS node `fer` uses; `['']` are no strings.
+
+    Raises:
+        ConfigError: the file cannot be read or parsed, or a setting has a bad value.
+    """
+    names = {item.name for item in dataclasses.fields(NodeSettings)}
+    values = {name: value for name, value in read_parameters(path).items() if name in names}
+    try:
+        return from_mapping(NodeSettings, {name: [] if value == [""] else value for name, value in values.items()})
+    except ConfigError as err:
+        raise _about(path, err) from None
+
+
 def read_parameters(path: Path, node: str = NODE) -> dict[str, Any]:
     """The parameters that a file gives a node, as one flat mapping; the later section wins.
 

@@ -210,6 +210,30 @@ class TestTopic:
         assert done.returncode == 1
         assert "mono16" in rows_of(done)["images"]["message"]
 
+    @pytest.mark.parametrize(("transport", "works"), [("compressed", True), ("", False), ("raw", False)])
+    def test_a_transport_that_the_params_file_names(
+        self, publish: Callable[[str, Any], None], tmp_path: Path, transport: str, works: bool
+    ) -> None:
+        import cv2
+        from sensor_msgs.msg import CompressedImage
+
+        message = CompressedImage(
+            format="jpeg", data=cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+        )
+        message.header.stamp.sec = 1
+        publish("/cam/jpegs", message)
+        params = tmp_path / "fer.yaml"
+        topics = f"{{image_topics: [image_raw, /cam/jpegs], image_transports: [raw, '{transport}']}}"
+        params.write_text(f"fer: {{ros__parameters: {topics}}}\n")
+        done = run_fer("doctor", "--json", "--topic", "cam/jpegs", "--wait", "10", "--params", params)
+        rows = rows_of(done)
+        assert done.returncode == (0 if works else 1), done.stdout
+        if works:
+            assert rows["images"]["message"].startswith("64x48 jpeg")
+        else:
+            by = "image_transports" if transport else "its name"
+            assert f"by {by} the node expects sensor_msgs/msg/Image" in rows["images"]["message"]
+
     def test_without_stamps(self, publish: Callable[[str, Any], None]) -> None:
         publish("/cam/image_raw", image("rgb8", 192, stamped=False))
         rows = rows_of(run_fer("doctor", "--json", "--topic", "/cam/image_raw", "--wait", "10"))

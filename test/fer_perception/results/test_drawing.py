@@ -228,3 +228,21 @@ def test_colors_are_told_apart_by_the_color_blind(kind: str) -> None:
     distances = np.linalg.norm(lab[:, None] - lab[None], axis=-1)[np.triu_indices(len(lab), 1)]
     # About 2 is just noticeable side by side.
     assert distances.min() > 12
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 960), (640, 240)])
+def test_on_an_image_of_another_size_landmarks_are_scaled_as_boxes_are(width: int, height: int) -> None:
+    face = make_face("f00001", "happy", (200, 160, 160, 200))
+    result = make_result(face, width=640, height=480)
+    image = gray_image(width, height)
+    with_landmarks = draw_faces(image, result)
+    without = draw_faces(image, make_result(replace(face, landmarks=None), width=640, height=480))
+    changed = (with_landmarks != without).any(axis=2)
+    assert changed.any()
+    rows, columns = np.nonzero(changed)
+    (_, place), *_ = layout(width, height, result)
+    for x, y in face.landmarks * [width / 640, height / 480]:
+        near = np.hypot(columns - x, rows - y).min()
+        assert near <= 1.5, "a dot lies where the landmark is"
+    nearest = np.min([np.hypot(columns - x, rows - y) for x, y in face.landmarks * [width / 640, height / 480]], axis=0)
+    assert nearest.max() <= place.line + 2, "and nowhere else"

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 from changed_model import with_metadata
+from made_results import make_face
 
 pytestmark = pytest.mark.ros
 
@@ -145,6 +146,24 @@ def test_the_mapping_of_a_box() -> None:
     message = roi_message(PLAIN, face(), result, "header")
     assert (message.xmin, message.ymin, message.xmax, message.ymax) == pytest.approx((0.1, 0.1, 0.3, 0.3))
     assert message.c == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_aligned_face_is_averaged_not_sampled(channels: int) -> None:
+    """A face of 1,280 pixels, covered with lines of two pixels: its aligned crop is evenly gray, without a pattern."""
+    from fer_perception.ros.hri_publisher import aligned
+
+    side = 1280
+    image = np.zeros((side, side), np.uint8)
+    image[:, ::4] = image[:, 1::4] = 255
+    if channels == 3:
+        image = np.repeat(image[..., None], 3, axis=2)
+    face = make_face("f00001", "happy", (0, 0, side, side))
+    crop = aligned(image, replace(face, landmarks=None))
+    assert crop.shape == (128, 128, *image.shape[2:])
+    inner = crop[32:96, 32:96].astype(float)
+    assert inner.mean() == pytest.approx(127.5, abs=3)
+    assert inner.std() < 6
 
 
 def test_without_hri_msgs_configure_fails_and_says_what_to_install(

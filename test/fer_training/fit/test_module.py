@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from fer_training.fit.batches import Batch
-from fer_training.fit.module import ExpressionModule
+from fer_training.fit.module import ExpressionModule, step_seeds
 from fer_training.recipe import recipe_from_mapping
 
 #: No change of the images.
@@ -186,3 +187,15 @@ def test_the_momentum_of_sgd_is_nesterovs(momentum: float) -> None:
     assert [(group["momentum"], group["nesterov"]) for group in optimizer.param_groups] == [
         (momentum, momentum > 0), (momentum, momentum > 0),
     ]  # fmt: skip
+
+
+def test_the_seeds_of_a_step_depend_on_its_position_alone() -> None:
+    positions = [
+        (seed, epoch, batch, rank) for seed in (0, 1) for epoch in range(4) for batch in range(8) for rank in (0, 1)
+    ]
+    seeds = [value for position in positions for value in step_seeds(*position)]
+    assert len(set(seeds)) == 4 * len(positions), "of each step, and of each thing that is random in it"
+    assert all(0 <= value < 2**32 for value in seeds)
+    # On any build of Python and any machine.
+    assert step_seeds(0, 0, 0, 0) == tuple(np.random.SeedSequence((0, 0, 0, 0)).generate_state(4).tolist())
+    assert step_seeds(3, 1, 2, 0) == (1620210449, 2719423820, 2911194100, 2197292408)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as pl
 import numpy as np
@@ -39,6 +39,28 @@ def reduced(images: Tensor, side: int) -> Tensor:
     if images.shape[-1] == side:
         return images
     return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+class StepSeeds(NamedTuple):
+    """Seeds of one training step, each in [0, 2**32), one for each thing that is random in it."""
+
+    augmentation: int
+    mixing: int
+    teachers: int
+    dropout: int
+
+
+def step_seeds(seed: int, epoch: int, batch_index: int, rank: int) -> StepSeeds:
+    """Seeds that depend on the position in the run alone, so that a resumed run repeats an unbroken one.
+
+    Args:
+        seed: of the recipe.
+        epoch: from 0.
+        batch_index: within the epoch, from 0.
+        rank: of the process.
+    """
+    state = np.random.SeedSequence((seed, epoch, batch_index, rank)).generate_state(len(StepSeeds._fields))
+    return StepSeeds(*state.tolist())
 
 
 class ExpressionModule(pl.LightningModule):
@@ -116,18 +138,19 @@ class ExpressionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """One batch: augment, mix, predict, compare."""
-        # Depends on the position in the run alone, so that a resumed run repeats an unbroken one.
-        seed = hash((self.recipe.seed, self.current_epoch, batch_index, self.global_rank)) & 0x7FFFFFFF
+        seeds = step_seeds(self.recipe.seed, self.current_epoch, batch_index, self.global_rank)
         second = self._second_pass is not None
         if self._second_pass is None:
-            images = reduced(self.augment(batch["images"].float(), seed), self.recipe.training_side(self.current_epoch))
+            images = reduced(
+                self.augment(batch["images"].float(), seeds.augmentation), self.recipe.training_side(self.current_epoch)
+            )
         else:
             images = self._second_pass
         self._augmented = images
         target = self._target(batch)
         votes, teacher = batch["votes"], batch["teacher"]
         settings = self.recipe.augmentation
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(seeds.mixing)
         if settings.mixup > 0 and random.random() < settings.mixup_probability:
             share = float(random.beta(settings.mixup, settings.mixup))
             order = torch.from_numpy(random.permutation(len(images))).to(images.device)
@@ -136,8 +159,8 @@ class ExpressionModule(pl.LightningModule):
             votes = share * votes + (1 - share) * votes[order]
             teacher = share * teacher + (1 - share) * teacher[order]
         if self._teachers is not None:
-            teacher = self._teachers(images, seed)
-        torch.manual_seed(seed)  # dropout
+            teacher = self._teachers(images, seeds.teachers)
+        torch.manual_seed(seeds.dropout)
         logits = self(images)
         loss = self._loss(logits, target, votes, teacher)
         if not torch.isfinite(loss):
