@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -74,7 +75,7 @@ def replay(
     """
     from fer_perception.errors import SourceError
     from fer_perception.pipeline import build_pipeline
-    from fer_perception.replay.bags import BagReader, BagWriter
+    from fer_perception.replay.bags import IMAGE_TYPES, BagReader, BagWriter
     from fer_perception.replay.replay import Replay
     from fer_perception.replay.report import Report
     from fer_perception.replay.sinks import CsvTable, JsonLines
@@ -93,20 +94,18 @@ def replay(
         stack.callback(pipeline.close)
         print_warnings(pipeline)
         log_choices(pipeline)
+        for note in reader.notes:
+            print_problem(note)
         writer = stack.enter_context(BagWriter(out)) if out is not None else None
-        # Only now, when nothing is left that could refuse, are older files replaced.
         seen = SeenFaces()
-        lines = JsonLines(None if lines_on_stdout else jsonl) if jsonl is not None else None
-        table = CsvTable(csv, pipeline.labels) if csv is not None else None
-        for file in (lines, table):
-            if file is not None:
-                stack.callback(file.close)
+        lines = stack.enter_context(JsonLines(jsonl if jsonl != STDOUT else None, str(bag))) if jsonl else None
+        table = stack.enter_context(CsvTable(csv, pipeline.labels)) if csv else None
         page = Report(report, bag) if report is not None else None
         sinks: list[FrameSink] = [sink for sink in (seen, lines, table, page) if sink is not None]
         work = Replay(reader, pipeline, topics, sinks=sinks, writer=writer)
         stop = stack.enter_context(_Interruption())
         bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=True)))
-        task = bar.add_task(printable(bag.name), total=reader.count(topics), speed="")
+        task = bar.add_task(printable(bag.name), total=reader.count(topics, IMAGE_TYPES), speed="")
         started = time.monotonic()
         done = 0
         try:
@@ -122,22 +121,45 @@ def replay(
         if page is not None:
             page.write(work.statistics, seconds)
     statistics = work.statistics
-    files = [str(path) for path in (out, jsonl, csv, report) if path not in (None, STDOUT)]
-    told = (_json_summary if as_json else _summary)(statistics, seen, seconds, files)
+    results = ((out, writer), (jsonl, lines), (csv, table), (report, page))
+    files = [str(path) for path, result in results if result is not None and result.complete]
+    told = (_json_summary if as_json else _summary)(statistics, seen, seconds, files, reader.notes)
     # Whoever reads the lines from stdout wants nothing else there.
     (sys.stderr.write if lines_on_stdout else sys.stdout.write)(printable(told) + "\n")
-    _print_missing(statistics, out)
+    _print_missing(statistics, topics, out, optional=not topic, twins=reader.topics)
 
 
-def _print_missing(statistics: ReplayStatistics, out: Path | None) -> None:
-    """Say on stderr what did not go as wished; status 1 where the bag was not read to its end."""
+def _print_missing(
+    statistics: ReplayStatistics, topics: Sequence[str], out: Path | None, *, optional: bool, twins: Collection[str]
+) -> None:
+    """Say on stderr what did not go as wished; status 1 where something is missing in the results.
+
+    Args:
+        statistics: of the replay.
+        topics: that were looked at.
+        out: the new bag.
+        optional: nobody named the topics: one without a single image of a known encoding, such as depth, is none of a
+            camera, as long as there are others.
+        twins: names of all topics of the bag.
+    """
+    missing = bool(statistics.interrupted or statistics.damage or statistics.not_copied)
     for name in statistics.not_copied:
-        print_problem(f"{name} is not in {out}: the old bag does not carry the definition of its type")
+        print_problem(f"{name} is not in {out}: its type has no definition in the old bag, or it is not CDR")
+    for topic in topics:
+        causes = {cause: n for cause, n in statistics.bad.get(topic, {}).items() if cause != "out_of_order"}
+        if not causes:
+            continue
+        used = statistics.frames[topic]
+        told = "; ".join(f"{count} x {statistics.examples[cause]}" for cause, count in causes.items())
+        twin = f"{topic}/compressed"
+        hint = f"; try --topic {twin}" if twin in twins and twin not in topics else ""
+        print_problem(f"{topic}: {sum(causes.values())} of {used + sum(causes.values())} images unusable: {told}{hint}")
+        missing = missing or not (optional and not used and causes.keys() == {"encoding"} and statistics.frames.total())
     if statistics.interrupted:
-        sys.stderr.write("fer: interrupted; what is written is complete up to there\n")
+        print_problem("interrupted; what is written is complete up to there")
     if statistics.damage:
-        print_problem(f"{statistics.damage}; what is written covers the part before")
-    if statistics.interrupted or statistics.damage:
+        print_problem(f"{statistics.damage}; what is written covers what could be read")
+    if missing:
         raise typer.Exit(1)
 
 
@@ -199,7 +221,9 @@ class _Interruption:
             signal.signal(number, handler)
 
 
-def _json_summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str]) -> str:
+def _json_summary(
+    statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str], notes: list[str]
+) -> str:
     frames = sum(statistics.frames.values())
     summary = {
         "frames": dict(statistics.frames),
@@ -212,11 +236,14 @@ def _json_summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float,
         "interrupted": statistics.interrupted,
         "damage": statistics.damage or None,
         "files": files,
+        "notes": notes,
     }
     return json.dumps(summary, indent=2)
 
 
-def _summary(statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str]) -> str:
+def _summary(
+    statistics: ReplayStatistics, seen: SeenFaces, seconds: float, files: list[str], _notes: Sequence[str] = ()
+) -> str:
     frames = sum(statistics.frames.values())
     lines = [f"{frames} frames in {seconds:.1f} s ({frames / max(seconds, 1e-6):.1f} frames/s)"]
     for topic, count in sorted(statistics.frames.items()):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
+import re
+import shutil
+import sqlite3 as sqlite
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -15,21 +20,40 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, Qos
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
-from rosbags.rosbag2.errors import WriterError
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.metadata import parse_qos
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from fer_perception.errors import ImageError, SourceError
 from fer_perception.imaging.encodings import decode_compressed, decode_raw
-from fer_perception.imaging.sources import VIDEO_SUFFIXES
+from fer_perception.replay.bag_files import find_files, open_file
+from fer_perception.replay.storage import (
+    ZSTD_MAGIC,
+    Channel,
+    DamagedFileError,
+    StorageFile,
+    StoredMessage,
+    merged,
+    unzstd,
+)
+from fer_perception.system.part_files import hold, part_of, remove_leftovers
 from fer_perception.system.paths import is_file, share_directory
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 EMOTIONS_TYPE = "fer_msgs/msg/EmotionArray"
 
-_FIX = "record it again, or fix it with `ros2 bag reindex` or `mcap recover`"
+IMAGE_TYPES = (IMAGE_TYPE, COMPRESSED_TYPE)
+
+#: How image_transport names the compressed twin of a raw topic.
+_TWIN = "/compressed"
+#: Results that look like cameras: debug images, and all that lies below a face or body of REP-155.
+_DERIVED = re.compile(r"/(debug_image(/compressed)?|humans/(faces|bodies)/[^/]+/.+)$")
+#: Share of its twin's messages that a raw topic must have, and how many of its images are tried.
+_ENOUGH, _TRIED = 0.9, 3
+#: Topics and kinds of damage that an error names.
+_LISTED, _DAMAGE_TOLD = 20, 3
 
 
 def message_definitions() -> Path:
@@ -102,10 +126,16 @@ class BagImage:
 
 
 class BagReader:
-    """Reads a rosbag2: a directory with metadata.yaml, or one .mcap or .db3 file; zstd-compressed ones too.
+    """Reads a rosbag2: a directory, its metadata.yaml, or one storage file (MCAP or SQLite, zstd-compressed ones too).
+
+    The splits of a bag are merged by time of receipt. What cannot be read is left out, and told at the end.
 
     Args:
         path: of the bag.
+
+    Attributes:
+        notes: what is unusual about the bag and harms nothing: for people, each one sentence.
+        passed_over: topics whose messages are not CDR, with their encoding and number.
 
     Raises:
         SourceError: it does not exist, is no rosbag2 or is damaged.
@@ -113,95 +143,115 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.exists():
-            msg = f"{path} does not exist; expected a rosbag2 directory, .mcap or .db3 file"
-            raise SourceError(msg)
-        if path.is_dir() and not (path / "metadata.yaml").is_file():
-            msg = f"{path} holds no metadata.yaml, so it is no complete rosbag2; {_FIX}"
-            raise SourceError(msg)
+        self.passed_over: dict[str, tuple[str, int]] = {}
+        self._stack = ExitStack()
+        self._opened: list[tuple[str, StorageFile, dict[int, int]]] = []
         try:
-            self._reader = Reader(path)
-            self._reader.open()
-            self._check_connections()
-        except Exception as err:  # noqa: BLE001 - on damaged files the reader lets errors of every layer below through
-            raise self._damaged(err) from None
+            self._files = find_files(path)
+            self._open_files()
+        except SourceError:
+            self.close()
+            raise
+        except Exception as err:  # noqa: BLE001 - arbitrary bytes fail in arbitrary ways in the layers below
+            self.close()
+            raise self._unreadable(err) from None
+        self.notes = [*self._files.notes, *(note for _, file, _ in self._opened for note in file.notes)]
+        for topic, (encoding, count) in self.passed_over.items():
+            told = f"{encoding!r}" if encoding else "unknown"
+            self.notes.append(f"{topic} is passed over: the encoding of its {_messages(count)} is {told}, not CDR")
         self._store = get_typestore(Stores.ROS2_JAZZY)
 
     @property
     def connections(self) -> list[Connection]:
-        """Every topic with its type and QoS."""
-        return self._reader.connections
+        """Every topic with its type and QoS; a topic that has several types is there once with each."""
+        return list(self._connections)
 
     @property
     def topics(self) -> dict[str, str]:
-        """Topic name -> message type."""
-        return {connection.topic: connection.msgtype for connection in self.connections}
+        """Topic name -> message type; several types are joined by " and "."""
+        types: dict[str, list[str]] = {}
+        for connection in self._connections:
+            types.setdefault(connection.topic, []).append(connection.msgtype or "of unknown type")
+        return {topic: " and ".join(kinds) for topic, kinds in types.items()}
 
-    def count(self, topics: Sequence[str]) -> int:
-        """Number of messages on `topics`."""
-        return sum(c.msgcount for c in self.connections if c.topic in topics)
+    def count(self, topics: Sequence[str], types: Sequence[str] = ()) -> int:
+        """Number of messages on `topics`; of `types` only, where any are given."""
+        return sum(c.msgcount for c in self._connections if c.topic in topics and (not types or c.msgtype in types))
 
     def camera_topics(self, wanted: Sequence[str] = ()) -> list[str]:
-        """The image topics to look at.
+        """The image topics to look at; what is not obvious about the choice becomes one of the `notes`.
 
         Args:
-            wanted: topics the user named; empty = every raw or compressed image topic, without compressed depth and
-                without the compressed twins of raw topics.
+            wanted: topics the user named; empty = every raw or compressed image topic that holds a message, without
+                compressed depth, without results of this node and crops of REP-155, and only one of a raw topic and
+                its compressed twin: the raw one, unless it holds less or cannot be used.
 
         Raises:
-            SourceError: a wanted topic is missing or carries no images, or there are no image topics.
+            SourceError: a wanted topic is missing or carries no images, or there is no image topic with messages.
         """
-        images = [name for name, kind in self.topics.items() if kind in {IMAGE_TYPE, COMPRESSED_TYPE}]
+        images = {c.topic for c in self._connections if c.msgtype in IMAGE_TYPES}
         told = ", ".join(sorted(images)) or "none"
         for name in wanted:
             if name not in self.topics:
-                msg = f"{self.path} has no topic {name}; its image topics: {told}"
+                why = f"; its messages are {self.passed_over[name][0]!r}, not CDR" if name in self.passed_over else ""
+                msg = f"{self.path} has no topic {name}{why}; its image topics: {told}"
                 raise SourceError(msg)
             if name not in images:
                 msg = f"topic {name} of {self.path} is a {self.topics[name]}, not an image; its image topics: {told}"
                 raise SourceError(msg)
-        if wanted:
-            return list(dict.fromkeys(wanted))
-        found = [
-            name
-            for name in sorted(images)
-            if not name.endswith("/compressedDepth") and name.removesuffix("/compressed") not in set(images) - {name}
-        ]
-        if not found:
-            kinds = ", ".join(sorted(set(self.topics.values()))) or "no messages at all"
-            msg = f"{self.path} has no image topics ({kinds}); expected {IMAGE_TYPE} or {COMPRESSED_TYPE}"
+        chosen = list(dict.fromkeys(wanted)) or self._choose_cameras(images)
+        empty = [name for name in chosen if not self.count([name], IMAGE_TYPES)]
+        if len(empty) == len(chosen):
+            what = f"no message on {', '.join(empty)}" if empty else "no image topics"
+            msg = f"{self.path} has {what}; expected {IMAGE_TYPE} or {COMPRESSED_TYPE}; its topics: {self._listing()}"
             raise SourceError(msg)
-        return found
+        if empty:
+            self.notes.append(f"no message on {', '.join(empty)}")
+        for name in chosen:
+            others = [c for c in self._connections if c.topic == name and c.msgtype not in IMAGE_TYPES]
+            for other in others:
+                told = f"{_messages(other.msgcount)} of type {other.msgtype or 'unknown'}"
+                self.notes.append(f"{name} also carries {told}: not looked at")
+        return chosen
 
     def messages(self, topics: Sequence[str] = ()) -> Iterator[BagMessage]:
         """The messages of `topics` (empty = of all) in the order they were received.
 
         Raises:
-            SourceError: the bag turns out to be damaged, or to hold fewer messages than it announces; what came before
-                is valid.
+            SourceError: after the last message: a part of the bag could not be read, or it holds fewer messages than it
+                announces; what came before is valid.
         """
-        connections = [c for c in self.connections if not topics or c.topic in topics]
-        if not connections:
-            return
         found: Counter[str] = Counter()
-        iterator = self._reader.messages(connections)
-        while True:
-            try:
-                # Whatever types the columns of a damaged sqlite3 file have.
-                connection, received_ns, data = cast(tuple[Any, Any, Any], next(iterator))
-            except StopIteration:
-                break
-            except Exception as err:  # noqa: BLE001 - as in __init__
-                raise self._damaged(err) from None
-            if not isinstance(received_ns, int) or not isinstance(data, (bytes, bytearray, memoryview)):
-                kinds = f"{type(received_ns).__name__} and {type(data).__name__}"
-                raise self._damaged(TypeError(f"time and data of a message are {kinds}, expected int and bytes"))
+        damage = list(self._files.damage)
+        entries = [
+            (file.start_ns, partial(self._guarded, index, topics, damage))
+            for index, (_, file, _) in enumerate(self._opened)
+        ]
+        for received_ns, key, data in merged(entries):
+            connection = self._connections[key]
+            found[connection.topic] += 1
             if received_ns < 0:
                 # mcap has no such times, so such a message could not be copied.
-                raise self._damaged(ValueError(f"a message was received at {received_ns} ns, expected 0 or later"))
-            found[connection.topic] += 1
-            yield BagMessage(connection, received_ns, bytes(data))
-        self._check_complete(connections, found)
+                damage.append(f"a message was received at {received_ns} ns, expected 0 or later")
+                continue
+            if data.startswith(ZSTD_MAGIC):
+                # CDR never begins like this: each message was compressed by itself.
+                try:
+                    unpacked = unzstd(data)
+                except DamagedFileError as err:
+                    damage.append(f"a message on {connection.topic}: {err}")
+                    continue
+                yield BagMessage(connection, received_ns, unpacked)
+            else:
+                yield BagMessage(connection, received_ns, data)
+        for name, file, _ in self._opened:
+            damage += [f"{name}: {part}" for part in file.damage]
+        damage += self._short(topics, found)
+        if damage:
+            more = [f"and {len(damage) - _DAMAGE_TOLD} more"] if len(damage) > _DAMAGE_TOLD else []
+            told = "; ".join([*damage[:_DAMAGE_TOLD], *more])
+            msg = f"{self.path} is damaged or incomplete ({told}); copy it again, or record it anew"
+            raise SourceError(msg)
 
     def read_image(self, message: BagMessage) -> BagImage:
         """Take an image message apart; the image itself is decoded later, by `BagImage.decode`.
@@ -234,8 +284,7 @@ class BagReader:
 
     def close(self) -> None:
         """Close the files; idempotent."""
-        if self._reader.is_open:
-            self._reader.close()
+        self._stack.close()
 
     def __enter__(self) -> BagReader:
         return self
@@ -245,47 +294,157 @@ class BagReader:
     ) -> None:
         self.close()
 
-    def _check_connections(self) -> None:
-        """The reader takes whatever metadata.yaml says; raises TypeError where it is not what it must be."""
-        for connection in self.connections:
-            names, count = (connection.topic, connection.msgtype), connection.msgcount
-            if not all(isinstance(name, str) for name in names) or not isinstance(count, int):
-                msg = f"name, type and number of messages of a topic are {names[0]!r}, {names[1]!r} and {count!r}"
-                raise TypeError(msg)
+    def _open_files(self) -> None:
+        """Open every storage file; one that cannot be read is damage where there are others."""
+        self._connections: list[Connection] = []
+        places: dict[tuple[str, str], int] = {}
+        last: DamagedFileError | SourceError | None = None
+        for path in self._files.paths:
+            try:
+                file = open_file(path, self._stack)
+            except (DamagedFileError, SourceError) as err:
+                self._files.damage.append(f"{path.name}: {err}")
+                last = err
+                continue
+            keys = {}
+            for key, channel in file.channels.items():
+                if channel.encoding != "cdr":
+                    count = self.passed_over.get(channel.topic, ("", 0))[1] + channel.count
+                    self.passed_over[channel.topic] = (channel.encoding, count)
+                    continue
+                place = places.setdefault((channel.topic, channel.msgtype), len(places))
+                if place == len(self._connections):
+                    self._connections.append(self._connection(channel, place))
+                self._connections[place] = _with_channel(self._connections[place], channel)
+                keys[key] = place
+            self._opened.append((path.name, file, keys))
+        if last is not None and not self._opened:
+            raise last
 
-    def _check_complete(self, connections: Sequence[Connection], found: Counter[str]) -> None:
-        """The reader passes over what an index or metadata.yaml does not lead to, without a word."""
+    def _connection(self, channel: Channel, place: int) -> Connection:
+        try:
+            qos = parse_qos(channel.qos)
+        except Exception:  # noqa: BLE001 - whatever a file says there; the defaults serve as well
+            qos = []
+            self._files.notes.append(f"the QoS profiles of {channel.topic} cannot be read")
+        digest = self._files.digests.get((channel.topic, channel.msgtype), channel.digest)
+        extension = ConnectionExtRosbag2("cdr", qos)
+        return Connection(place, channel.topic, channel.msgtype, channel.definition, digest, 0, extension, self)
+
+    def _guarded(self, index: int, topics: Sequence[str], damage: list[str]) -> Iterator[StoredMessage]:
+        """Messages of one file, with places in `_connections` as keys; what ends it early becomes damage."""
+        name, file, keys = self._opened[index]
+        wanted = [key for key, place in keys.items() if not topics or self._connections[place].topic in topics]
+        try:
+            for received_ns, key, data in file.messages(wanted) if wanted else ():
+                yield received_ns, keys[key], data
+        except Exception as err:  # noqa: BLE001 - as in __init__
+            damage.append(f"{name}: {_words(err)}")
+
+    def _short(self, topics: Sequence[str], found: Counter[str]) -> list[str]:
+        """Topics with fewer messages than the files, or metadata.yaml, announce."""
         announced: Counter[str] = Counter()
-        for connection in connections:
+        for connection in self._connections:
             announced[connection.topic] += connection.msgcount
-        short = [f"{found[topic]} of {n} on {topic}" for topic, n in sorted(announced.items()) if found[topic] < n]
-        if short:
-            msg = (
-                f"{self.path} announces more messages than can be read ({', '.join(short)}): a file or its index is "
-                f"damaged, or metadata.yaml is of another recording; {_FIX}"
-            )
-            raise SourceError(msg)
+        announced |= Counter({t: n for t, n in self._files.announced.items() if t not in self.passed_over})
+        short = [
+            f"{found[topic]} of {count} on {topic}"
+            for topic, count in sorted(announced.items())
+            if found[topic] < count and (not topics or topic in topics)
+        ]
+        return [f"it announces more messages than can be read: {', '.join(short)}"] if short else []
 
-    def _damaged(self, err: Exception) -> SourceError:
-        fix = _FIX
-        if self.path.suffix == ".bag":
-            fix = "bags of ROS 1 become readable with `rosbags-convert --src OLD.bag --dst NEW`"
-        elif self.path.suffix.lower() in VIDEO_SUFFIXES:
-            fix = "videos go through `fer run`"
+    def _choose_cameras(self, images: set[str]) -> list[str]:
+        derived = sorted(name for name in images if _DERIVED.search(name))
+        if derived:
+            told = ", ".join(derived)
+            self.notes.append(f"left out, being results and no cameras: {told}; --topic names one to look at it")
+        candidates = {n for n in images - set(derived) if not n.endswith("/compressedDepth")}
+        chosen = []
+        for name in sorted(candidates):
+            raw, twin = name.removesuffix(_TWIN), f"{name.removesuffix(_TWIN)}{_TWIN}"
+            if {raw, twin} <= candidates:
+                if name == raw:
+                    chosen.append(self._better_twin(raw, twin))
+            elif self.count([name], IMAGE_TYPES) or len(candidates) == 1:
+                chosen.append(name)
+            else:
+                self.notes.append(f"no message on {name}")
+        return sorted(chosen)
+
+    def _better_twin(self, raw: str, twin: str) -> str:
+        """One of a raw topic and its compressed twin."""
+        both = self.count([raw], IMAGE_TYPES), self.count([twin], IMAGE_TYPES)
+        chosen, why = raw, ""
+        if both[0] < _ENOUGH * both[1]:
+            chosen = twin
+        elif both[1] and not self._usable(raw) and self._usable(twin):
+            chosen, why = twin, ", whose images cannot be used"
+        if chosen == twin or both[0] < both[1]:
+            other = raw if chosen == twin else twin
+            counts = dict(zip((raw, twin), map(_messages, both), strict=True))
+            self.notes.append(f"{chosen} ({counts[chosen]}) is taken instead of {other} ({counts[other]}){why}")
+        return chosen
+
+    def _usable(self, topic: str) -> bool:
+        """Whether one of the first images of a topic can be used."""
+        with suppress(SourceError):
+            for message in islice(self.messages([topic]), _TRIED):
+                if message.connection.msgtype in IMAGE_TYPES:
+                    with suppress(ImageError):
+                        self.read_image(message).decode()
+                        return True
+        return False
+
+    def _listing(self) -> str:
+        told = [f"{c.topic} ({c.msgtype or 'unknown type'}, {_messages(c.msgcount)})" for c in self._connections]
+        told += [f"{topic} ({kind or 'unknown'}, not CDR)" for topic, (kind, _) in self.passed_over.items()]
+        more = [f"and {len(told) - _LISTED} more"] if len(told) > _LISTED else []
+        return ", ".join([*told[:_LISTED], *more]) or "none"
+
+    def _unreadable(self, err: Exception) -> SourceError:
         if isinstance(err, OSError) and err.errno == errno.ENOSPC:
             msg = f"{self.path} cannot be unpacked: {err.strerror}; make room, or set TMPDIR to a folder that has some"
             return SourceError(msg)
-        # Some errors say nothing, such as that of a length no memory holds, or one word, such as a missing key.
-        told = " ".join(str(err).split())
-        told = told if " " in told else f"{type(err).__name__} {told}".strip()
-        return SourceError(f"{self.path} is no readable rosbag2 ({told}); {fix}")
+        if isinstance(err, PermissionError):
+            return SourceError(f"{self.path} cannot be read: {err.strerror}; ask its owner for permission to read it")
+        fix = "copy it again from where it was recorded"
+        if str(err).startswith("metadata.yaml"):
+            fix = "name one of its files, or let `ros2 bag reindex` write metadata.yaml anew"
+        return SourceError(f"{self.path} is no readable rosbag2 ({_words(err)}); {fix}")
+
+
+def _with_channel(connection: Connection, channel: Channel) -> Connection:
+    """A connection with the messages of one more channel, and the definition of its type where it had none."""
+    better = connection.msgdef.format is MessageDefinitionFormat.NONE
+    return connection._replace(
+        msgcount=connection.msgcount + channel.count,
+        msgdef=channel.definition if better else connection.msgdef,
+        digest=connection.digest or channel.digest,
+    )
+
+
+def _messages(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"
+
+
+def _words(err: Exception) -> str:
+    """What an error says, on one line; some say nothing, or one word, such as a missing key."""
+    told = " ".join(str(err).split())
+    return told if " " in told else f"{type(err).__name__} {told}".strip()
 
 
 class BagWriter:
     """Writes a new rosbag2 (mcap). Used with `with`, it is a complete bag whatever ends the block, Ctrl-C included.
 
+    It grows in `.NAME.<hex>.part` beside its place, which it takes when it is closed: of a process that was killed no
+    bag is left, and the next one removes its part.
+
     Args:
         path: directory that will be made; must not exist.
+
+    Attributes:
+        complete: it has taken its place.
 
     Raises:
         SourceError: it exists or cannot be made.
@@ -293,17 +452,29 @@ class BagWriter:
 
     def __init__(self, path: Path, *, sqlite3: bool = False) -> None:
         self.path = path
-        plugin = StoragePlugin.SQLITE3 if sqlite3 else StoragePlugin.MCAP
-        try:
-            self._writer = Writer(path, version=8, storage_plugin=plugin)
-            self._writer.open()
-        except WriterError:
+        self.complete = False
+        if path.exists() or path.is_symlink():
             msg = f"{path} exists already; name a new bag, or remove it first"
-            raise SourceError(msg) from None
-        except OSError as err:
-            msg = f"{path} cannot be made: {err.strerror}"
-            raise SourceError(msg) from None
-        self._open = True
+            raise SourceError(msg)
+        plugin = StoragePlugin.SQLITE3 if sqlite3 else StoragePlugin.MCAP
+        self._place = path.absolute()
+        self._part = part_of(self._place)
+        with ExitStack() as stack:
+            try:
+                self._place.parent.mkdir(parents=True, exist_ok=True)
+                remove_leftovers(self._place)
+                self._part.mkdir()
+                stack.callback(shutil.rmtree, self._part, ignore_errors=True)
+                folder = os.open(self._part, os.O_RDONLY)
+                stack.callback(os.close, folder)
+                hold(folder)
+                # The file in it is named after the folder.
+                self._writer = Writer(self._part / self._place.name, version=8, storage_plugin=plugin)
+                self._writer.open()
+            except (OSError, sqlite.Error) as err:
+                msg = f"{path} cannot be made: {getattr(err, 'strerror', None) or err}"
+                raise SourceError(msg) from None
+            self._stack = stack.pop_all()
 
     def copy_connection(self, connection: Connection) -> Connection | None:
         """Announce a topic of another bag here.
@@ -327,7 +498,7 @@ class BagWriter:
         store = fer_typestore()
         if definition and connection.msgdef.format is MessageDefinitionFormat.MSG:
             # One that does not parse is as good as none.
-            with contextlib.suppress(TypesysError):
+            with suppress(TypesysError):
                 types = get_types_from_msg(definition, connection.msgtype)
                 store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
         if connection.msgtype not in store.fielddefs:
@@ -357,18 +528,21 @@ class BagWriter:
             raise SourceError(msg) from None
 
     def close(self) -> None:
-        """Write index and metadata; idempotent.
+        """Write index and metadata and take the bag's place; idempotent.
 
         Raises:
-            SourceError: the disk is full or gone.
+            SourceError: the disk is full or gone; no bag is left.
         """
-        if self._open:
-            self._open = False
+        with self._stack.pop_all():
+            if self.complete or not self._part.exists():
+                return
             try:
                 self._writer.close()
+                (self._part / self._place.name).rename(self._place)
             except OSError as err:
-                msg = f"{self.path} cannot be finished: {err.strerror}; its last messages and its index are missing"
+                msg = f"{self.path} cannot be finished: {err.strerror}; make room, or name another place"
                 raise SourceError(msg) from None
+            self.complete = True
 
     def __enter__(self) -> BagWriter:
         return self

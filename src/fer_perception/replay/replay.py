@@ -14,7 +14,14 @@ from rosbags.interfaces import Connection
 from fer_perception.errors import ImageError
 from fer_perception.pipeline import Pipeline
 from fer_perception.pipeline_types import Frame, FrameResult
-from fer_perception.replay.bags import EMOTIONS_TYPE, BagMessage, BagReader, BagWriter, fer_typestore
+from fer_perception.replay.bags import (
+    EMOTIONS_TYPE,
+    IMAGE_TYPES,
+    BagMessage,
+    BagReader,
+    BagWriter,
+    fer_typestore,
+)
 from fer_perception.results.messages import message_from_result
 from fer_perception.timing import CameraClock, IntervalEstimate, StampVerdict
 
@@ -57,8 +64,8 @@ class ReplayStatistics:
         examples: the first message of every cause.
         restarts: how often the stamps of a topic began anew.
         topic: of the results in the new bag; "" if none was written.
-        not_copied: topics whose type is unknown, so they are missing in the new bag.
-        damage: why the bag ended early; "" if it did not.
+        not_copied: topics that are missing in the new bag: their type is unknown, or they are not CDR.
+        damage: what of the bag could not be read, or of the results not be written; "" if nothing.
         interrupted: the caller asked to stop.
     """
 
@@ -120,6 +127,7 @@ class Replay:
             while topic in reader.topics:
                 topic += "/replay"
             self.statistics.topic = topic
+            self.statistics.not_copied += reader.passed_over
             self._emotions = writer.add_topic(topic, EMOTIONS_TYPE, self._store)
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[str]:
@@ -140,7 +148,7 @@ class Replay:
                 self.statistics.interrupted = True
                 return
             self._copy(message)
-            if message.topic in self._cameras:
+            if message.topic in self._cameras and message.connection.msgtype in IMAGE_TYPES:
                 self._look(message, self._cameras[message.topic])
                 yield message.topic
 

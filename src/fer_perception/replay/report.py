@@ -20,7 +20,7 @@ from fer_perception.replay import report_charts
 from fer_perception.replay.replay import ReplayedFrame, ReplayStatistics
 from fer_perception.replay.report_charts import Sample
 from fer_perception.results.drawing import UNDECIDED, hex_color
-from fer_perception.system.files import write_atomically
+from fer_perception.system.result_file import ResultFile
 
 #: At most so many images a face: the first label changes.
 MAX_THUMBNAILS = 16
@@ -68,9 +68,13 @@ class Report:
     Args:
         path: of the .html file.
         bag: what is replayed, for the heading.
+
+    Attributes:
+        complete: the page is in its place.
     """
 
     def __init__(self, path: Path, bag: Path) -> None:
+        self.complete = False
         self._path = path
         self._bag = bag
         self._start_ns: int | None = None
@@ -133,7 +137,10 @@ class Report:
         Raises:
             SourceError: the file cannot be written; an earlier one is untouched.
         """
-        write_atomically(self._path, self._page(statistics, seconds))
+        page = self._page(statistics, seconds)
+        with ResultFile(self._path) as file:
+            file.write(page)
+        self.complete = file.complete
 
     @property
     def _duration(self) -> float:

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from fer_perception.errors import SourceError
 from fer_perception.replay.replay import ReplayedFrame
 from fer_perception.results.json_lines import frame_to_json, json_line
 from fer_perception.system.process import drop_stdout
+from fer_perception.system.result_file import ResultFile
 
 #: What makes spreadsheets calculate a cell; no name of a ROS topic starts with any of it.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -22,7 +24,9 @@ class JsonLines:
     """One object a frame: the keys of `fer run --json`, and "camera" (the topic).
 
     Args:
-        path: of the file; an older one is replaced. None = stdout, which stays open.
+        path: of the file, which takes its place when it is closed; an older one is replaced. None = stdout, which stays
+            open.
+        source: name of the bag, which is in every line.
 
     Attributes:
         reader_left: whoever read stdout has seen enough (`| head`); further lines go nowhere.
@@ -31,37 +35,56 @@ class JsonLines:
         SourceError: it cannot be written; from every method.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, source: str = "") -> None:
         self.reader_left = False
-        self._path = path or Path("stdout")
-        with self._troubles():
-            self._own = None if path is None else path.open("w", encoding="utf-8", newline="")
-        self._file = self._own or sys.stdout
+        # Bytes of a file name that are no text are spelled out.
+        self._source = source.encode(errors="backslashreplace").decode()
+        self._own = None if path is None else ResultFile(path)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file is in its place."""
+        return self._own is not None and self._own.complete
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write one line."""
-        line = json_line({**frame_to_json(frame.index, frame.result), "camera": frame.result.camera})
-        with self._troubles():
-            self._file.write(line + "\n")
+        keys = {"source": self._source, **frame_to_json(frame.index, frame.result), "camera": frame.result.camera}
+        line = json_line(keys) + "\n"
+        if self._own is not None:
+            self._own.write(line)
+        else:
+            with self._stdout():
+                sys.stdout.write(line)
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        with self._troubles():
-            if self._own is None:
-                self._file.flush()
-            else:
-                self._own.close()
+        if self._own is not None:
+            self._own.close()
+        else:
+            with self._stdout():
+                sys.stdout.flush()
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self._own is not None:
+            self._own.discard()
+        else:
+            self.close()
 
     @contextmanager
-    def _troubles(self) -> Iterator[None]:
-        with _told(self._path):
-            try:
-                yield
-            except BrokenPipeError:
-                if self._own is not None:
-                    raise
-                self.reader_left = True
-                drop_stdout()
+    def _stdout(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.reader_left = True
+            drop_stdout()
+        except OSError as err:
+            msg = f"stdout cannot be written: {err.strerror}"
+            raise SourceError(msg) from None
 
 
 class CsvTable:
@@ -71,7 +94,7 @@ class CsvTable:
     spreadsheet would take for a formula has an apostrophe before it.
 
     Args:
-        path: of the file; an older one is replaced.
+        path: of the file, which takes its place when it is closed; an older one is replaced.
         labels: K class names of the scores.
 
     Raises:
@@ -79,23 +102,22 @@ class CsvTable:
     """
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self._path = path
         self._labels = tuple(labels)
         heading = ["camera", "frame", "stamp", "face_id", "emotion", "confidence", "phase", "valence", "arousal"]
         heading += ["observed", "x", "y", "width", "height", "detection_confidence", "quality", "tracked_for"]
         heading += [f"score_{label}" for label in self._labels] + [f"raw_{label}" for label in self._labels]
         self._columns = len(heading)
-        with _told(path):
-            self._file = path.open("w", encoding="utf-8", newline="")
-            self._writer = csv.writer(self._file)
-            self._writer.writerow(heading)
+        self._file = ResultFile(path)
+        self._writer = csv.writer(self._file)
+        self._writer.writerow(heading)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the file is in its place."""
+        return self._file.complete
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write the rows of one frame."""
-        with _told(self._path):
-            self._add(frame)
-
-    def _add(self, frame: ReplayedFrame) -> None:
         result = frame.result
         start = [_text(result.camera), frame.index, _seconds(result.stamp_ns)]
         if not result.faces:
@@ -115,8 +137,15 @@ class CsvTable:
 
     def close(self) -> None:
         """Finish the file; idempotent."""
-        with _told(self._path):
-            self._file.close()
+        self._file.close()
+
+    def __enter__(self) -> CsvTable:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
 
 
 def _text(name: str) -> str:
@@ -128,16 +157,6 @@ def _seconds(stamp_ns: int) -> str:
     """All nine digits of a stamp: a float of this size has fewer."""
     whole, rest = divmod(abs(stamp_ns), 10**9)
     return f"{'-' if stamp_ns < 0 else ''}{whole}.{rest:09d}"
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turns what the disk says into an error that names the file."""
-    try:
-        yield
-    except OSError as err:
-        msg = f"{path} cannot be written: {err.strerror}"
-        raise SourceError(msg) from None
 
 
 def _number(value: float) -> str:

@@ -32,7 +32,9 @@ def face_to_json(face: FaceResult, labels: tuple[str, ...]) -> dict[str, Any]:
     Returns:
         face_id, emotion ("" = undecided), confidence, roi [x, y, width, height] in pixels, scores {label: probability},
         raw_scores likewise ({} where the face was not observed in this frame), phase, valence and arousal (None = not
-        estimated) and observed.
+        estimated), observed, quality and detection_confidence (0 to 1, None = not estimated), tracked_for (s) and
+        landmarks ([x, y] in pixels of right eye, left eye, nose, right and left corner of the mouth; None = not
+        located).
     """
     return {
         "face_id": face.face_id,
@@ -45,6 +47,10 @@ def face_to_json(face: FaceResult, labels: tuple[str, ...]) -> dict[str, Any]:
         "valence": number(face.valence),
         "arousal": number(face.arousal),
         "observed": bool(face.observed),
+        "quality": number(face.quality),
+        "detection_confidence": number(face.detection_confidence),
+        "tracked_for": number(face.tracked_for),
+        "landmarks": None if face.landmarks is None else [[number(x), number(y)] for x, y in face.landmarks],
     }
 
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import FerError, NotInstalledError, SourceError
+from fer_perception.system.part_files import hold, part_of, remove_leftovers
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
-
-#: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
-_KEPT_OF_NAME = 40
 
 
 def require_writable(path: Path) -> None:
@@ -58,7 +55,7 @@ def write_atomically(path: Path, content: bytes | str, *, error: type[FerError] 
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     whole = False
     try:
-        if not _is_open_or_special(path):
+        if not is_open_or_special(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             whole = True
             if _replace(Path(os.path.realpath(path)), data):
@@ -71,7 +68,8 @@ def write_atomically(path: Path, content: bytes | str, *, error: type[FerError] 
         raise error(msg) from err
 
 
-def _is_open_or_special(path: Path) -> bool:
+def is_open_or_special(path: Path) -> bool:
+    """Whether a path is no file to replace but a pipe, a device, or a name for what the process has open."""
     return path.absolute().parent in _OPEN_FILES or (path.exists() and not path.is_file())
 
 
@@ -101,11 +99,12 @@ def replace_atomically(target: Path, data: bytes) -> None:
     Raises:
         OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
     """
-    # A name nobody can guess and that must be new: a link laid in its place would lead the data elsewhere.
-    temporary = target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(8)}.part")
+    remove_leftovers(target)
+    temporary = part_of(target)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
+            hold(handle)
             file.write(data)
             file.flush()
             # Else the new name may outlive a loss of power, and its content not.
