@@ -32,7 +32,8 @@ def face_to_json(face: FaceResult, labels: tuple[str, ...]) -> dict[str, Any]:
     Returns:
         face_id, emotion ("" = undecided), confidence, roi [x, y, width, height] in pixels, scores {label: probability},
         raw_scores likewise ({} where the face was not observed in this frame), phase, valence and arousal (None = not
-        estimated) and observed.
+        estimated), observed, quality [0, 1] (None where not observed), detection_confidence [0, 1], tracked_for in s,
+        and landmarks [[x, y], ...] in pixels (None where the detector gives none).
     """
     return {
         "face_id": face.face_id,
@@ -45,6 +46,10 @@ def face_to_json(face: FaceResult, labels: tuple[str, ...]) -> dict[str, Any]:
         "valence": number(face.valence),
         "arousal": number(face.arousal),
         "observed": bool(face.observed),
+        "quality": number(face.quality),
+        "detection_confidence": number(face.detection_confidence),
+        "tracked_for": number(face.tracked_for),
+        "landmarks": None if face.landmarks is None else [[number(x), number(y)] for x, y in face.landmarks],
     }
 
 
@@ -56,9 +61,11 @@ def frame_to_json(index: int, result: FrameResult) -> dict[str, Any]:
         result: what the pipeline said of it.
 
     Returns:
-        frame, stamp (s), width, height (pixels) and faces (see `face_to_json`).
+        source (the file, address, webcam or topic it is from), frame, stamp (s), width, height (pixels) and faces (see
+        `face_to_json`).
     """
     return {
+        "source": result.camera,
         "frame": index,
         "stamp": seconds(result.stamp_ns),
         "width": result.width,
