@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from fer_perception.pipeline import Pipeline
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -109,28 +109,74 @@ ParamsOption = Annotated[
         "--params", metavar="FILE", help="Settings: a ROS parameter file or flat YAML; else the node's defaults."
     ),
 ]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME|FILE", help="Expression model, the setting `model`: wins over --params."),
+]
+CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="One row a face and frame.")]
 
 
-def load_settings(params: Path | None, *, deterministic_ids: bool | None = None) -> PipelineSettings:
-    """The node's defaults, or the settings of a file; what is passed over in it is told on stderr.
+def split_settings(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """Tell `key=value` settings from what is to be looked at: a file of that name wins, and so does an address.
+
+    Returns:
+        The other arguments, and the settings with their values read as YAML.
+
+    Raises:
+        ConfigError: a value is no YAML.
+    """
+    from fer_perception.errors import ConfigError
+    from fer_perception.system.files import parse_yaml
+
+    others: list[str] = []
+    settings: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name.isidentifier() or Path(argument).exists():
+            others.append(argument)
+            continue
+        try:
+            settings[name] = parse_yaml(value)
+        except ValueError as err:
+            msg = f"{argument}: {value!r} is no value in YAML: {err}"
+            raise ConfigError(msg) from None
+    return others, settings
+
+
+def load_settings(
+    params: Path | None,
+    *,
+    deterministic_ids: bool | None = None,
+    model: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> PipelineSettings:
+    """The node's defaults, or the settings of a file, with those of the command line.
+
+    Settings that the file has and that are passed over are told on stderr.
 
     Args:
         params: the file.
-        deterministic_ids: None: ids are numbered from f00001 unless the file says otherwise.
+        deterministic_ids: None: ids are numbered from f00001 unless the file or `changes` say otherwise.
+        model: of --model.
+        changes: settings of the command line.
 
     Raises:
-        ConfigError: see `read_pipeline_settings`.
+        ConfigError: see `read_pipeline_settings`; or one of `changes` is unknown or has a bad value.
     """
+    from fer_perception.settings.declaration import check_value
     from fer_perception.settings.params_file import passed_over, read_parameters, read_pipeline_settings
     from fer_perception.settings.pipeline_settings import PipelineSettings
 
+    given = {**(changes or {}), **({} if model is None else {"model": model})}
+    values: dict[str, Any] = {"deterministic_ids": deterministic_ids is not False}
+    if params is not None and deterministic_ids is None and "deterministic_ids" in read_parameters(params):
+        values = {}
+    values |= {name: check_value(PipelineSettings, name, value) for name, value in given.items()}
     if params is None:
-        return PipelineSettings(deterministic_ids=deterministic_ids is not False)
+        return PipelineSettings(**values)
     for told in passed_over(params):
         print_problem(f"warning: {told}")
-    if deterministic_ids is None and "deterministic_ids" in read_parameters(params):
-        return read_pipeline_settings(params)
-    return read_pipeline_settings(params, deterministic_ids=deterministic_ids is not False)
+    return read_pipeline_settings(params, **values)
 
 
 def load_node_settings(params: Path | None) -> NodeSettings:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fer_perception.cli.common import (
+    CsvOption,
+    ModelOption,
     ParamsOption,
     load_settings,
     log_choices,
@@ -21,12 +25,17 @@ from fer_perception.cli.common import (
     printable,
     progress_bar,
     quiet_when_reader_leaves,
+    split_settings,
     wants_progress,
 )
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from fer_perception.imaging.sources import Media, MediaFrame
+    from fer_perception.pipeline import Pipeline
     from fer_perception.pipeline_types import FrameResult
+    from fer_perception.replay.sinks import CsvTable
     from fer_perception.results.annotated_output import AnnotatedOutput
 
 _WINDOW = "fer run (q or Esc ends)"
@@ -38,19 +47,33 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="PATH|URL|INDEX",
-            help="Image, directory of images (natural order), video, stream (rtsp://...) or number of a webcam.",
+            metavar="PATH|URL|INDEX... [KEY=VALUE...]",
+            help="Images, directories of images and videos (natural order), videos, streams (rtsp://...) or numbers of "
+            "webcams, one after the other; and settings, which win over --params.",
         ),
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a frame on stdout.")] = False,
+    csv: CsvOption = None,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="DIR", help="Write annotated images or a video there, over older ones."),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="The subdirectories of directories too.")
+    ] = False,
+    reconnect: Annotated[
+        float,
+        typer.Option(
+            "--reconnect",
+            metavar="S",
+            help="Try a camera or stream that ends for so many seconds again (-1: for ever); 0 ends with status 1.",
+        ),
+    ] = 0.0,
+    model: ModelOption = None,
     params: ParamsOption = None,
     view: Annotated[bool, typer.Option("--view", help="Show the annotated frames in a window.")] = False,
     progress: Annotated[
@@ -60,58 +83,274 @@ def run(
 ) -> None:
     """Find the faces in PATH and say what they show.
 
-    Files of a directory that cannot be read are named on stderr and the others are still processed; the exit status is
-    then 1. Faces are numbered from f00001 (unless --params says deterministic_ids: false); single images are not
-    smoothed.
+    What cannot be read is named on stderr and the rest is still processed; the exit status is then 1. Files of a
+    directory that are no images or videos, and its subdirectories, are counted there. Faces are numbered from f00001
+    (unless a setting says deterministic_ids: false); single images are not smoothed.
     """
     if view:
         _require_window()
     # libav and OpenCV talk to stderr on their own; what matters is said by us.
     _silence_opencv()
-    from fer_perception.imaging.sources import open_media
     from fer_perception.pipeline import build_pipeline
+    from fer_perception.replay.sinks import CsvTable
     from fer_perception.results.annotated_output import AnnotatedOutput
 
-    if save is not None and Path(source).is_dir() and os.path.realpath(save) == os.path.realpath(source):
-        msg = f"--save {save} is the directory that is read: next time its results would be inputs; name another"
+    sources, changes = split_settings(sources)
+    if not sources:
+        msg = "no image, video, directory, URL or webcam is named, only settings"
         raise typer.BadParameter(msg)
-    settings = load_settings(params)
-    started = time.monotonic()
-    tally = Tally()
+    _check_outputs(sources, save=save, csv=csv, recursive=recursive)
+    settings = load_settings(params, model=model, changes=changes)
     with ExitStack() as stack:
         stack.enter_context(quiet_when_reader_leaves())
-        media = stack.enter_context(open_media(source))
+        inputs = _Inputs(sources, recursive=recursive, reconnect=reconnect)
+        stack.callback(inputs.close)
+        inputs.open_first()
         output = stack.enter_context(AnnotatedOutput(save)) if save is not None else None
         pipeline = build_pipeline(settings)
         stack.callback(pipeline.close)
         print_warnings(pipeline)
         log_choices(pipeline)
-        bar = stack.enter_context(progress_bar(shown=wants_progress(progress, results_on_stdout=as_json)))
-        task = bar.add_task(printable(media.name), total=media.total, speed="")
-        try:
-            for item in media:
-                result = pipeline.process([item.frame])[0]
-                tally.add(result)
-                _report(item, result, media, as_json=as_json)
-                if (output is not None or view) and not _show(item, result, media, output, view=view):
-                    break
-                speed = f"{tally.frames / max(time.monotonic() - started, 1e-6):.1f} frames/s"
-                bar.update(task, advance=1, speed=speed)
-        except KeyboardInterrupt:
-            # Ctrl-C is how one stops a camera.
-            if media.kind != "live":
-                raise
+        table = CsvTable(csv, pipeline.labels) if csv is not None else None
+        if table is not None:
+            stack.callback(table.close)
+        shown = not inputs.is_single_image and wants_progress(progress, results_on_stdout=as_json or inputs.has_stills)
+        bar = stack.enter_context(progress_bar(shown=shown))
+        work = _Work(pipeline, bar, as_json=as_json, table=table, output=output, view=view, several=len(sources) > 1)
+        work.run(inputs)
         bar.stop()
-        if not as_json and media.kind in {"video", "live"}:
-            for line in tally.lines(time.monotonic() - started):
-                print_line(line)
-        if output is not None and not as_json:
-            for path in output.files:
+        if not as_json:
+            for path in [*(output.files if output is not None else ()), *([csv] if csv is not None else ())]:
                 print_line(f"wrote {path}")
-    for problem in media.problems:
+    for notice in inputs.notices:
+        print_problem(notice)
+    for problem in inputs.problems:
         print_problem(problem)
-    if media.problems:
+    if inputs.problems:
         raise typer.Exit(1)
+
+
+class _Inputs:
+    """Opens the sources one after the other; with several, those that cannot be opened are told at the end.
+
+    Args:
+        sources: as the user named them.
+        recursive: the subdirectories of directories too.
+        reconnect: for how long a camera that ends is tried again, in s.
+    """
+
+    def __init__(self, sources: Sequence[str], *, recursive: bool, reconnect: float) -> None:
+        from fer_perception.imaging.sources import Reconnection
+
+        self.sources = list(sources)
+        self.problems: list[str] = []
+        self.notices: list[str] = []
+        self._recursive = recursive
+        self._reconnection = Reconnection(reconnect, print_problem)
+        self._first: Media | None = None
+
+    def open_first(self) -> None:
+        """Fail before the networks are loaded where there is nothing to look at; raises SourceError."""
+        if len(self.sources) == 1:
+            self._first = self._open(self.sources[0])
+
+    @property
+    def is_single_image(self) -> bool:
+        """Whether there is one image and nothing else."""
+        return self._first is not None and self._first.kind == "image"
+
+    @property
+    def has_stills(self) -> bool:
+        """Whether each frame's result is a line on stdout."""
+        return self._first is None or self._first.kind in {"image", "directory"}
+
+    def __iter__(self) -> Iterator[Media]:
+        from fer_perception.errors import SourceError
+
+        for source in self.sources:
+            try:
+                media = self._first or self._open(source)
+            except SourceError as err:
+                self.problems.append(str(err))
+                continue
+            self._first = None
+            try:
+                with media:
+                    yield media
+            finally:
+                self.notices.extend(media.notices)
+                self.problems.extend(media.problems)
+
+    def close(self) -> None:
+        """Release what was opened and not looked at; idempotent."""
+        if self._first is not None:
+            self._first.close()
+
+    def _open(self, source: str) -> Media:
+        from fer_perception.imaging.sources import open_media
+
+        return open_media(source, recursive=self._recursive, reconnection=self._reconnection)
+
+
+class _Work:
+    """Takes each frame through the pipeline and to the outputs.
+
+    Args:
+        pipeline: looks at the frames.
+        bar: of progress.
+        as_json: one JSON object a frame on stdout, nothing else.
+        table: CSV file, or None.
+        output: annotated images and videos, or None.
+        view: show the frames in a window.
+        several: more than one source was named.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        bar: Progress,
+        *,
+        as_json: bool,
+        table: CsvTable | None,
+        output: AnnotatedOutput | None,
+        view: bool,
+        several: bool,
+    ) -> None:
+        self._pipeline = pipeline
+        self._bar = bar
+        self._as_json = as_json
+        self._table = table
+        self._output = output
+        self._view = view
+        self._several = several
+        self._started = time.monotonic()
+        self._looked_at = 0
+        # Of the video that plays now.
+        self._playing = ""
+        self._tally = Tally()
+        self._video_started = self._started
+
+    def run(self, inputs: _Inputs) -> None:
+        """Look at every frame of every source."""
+        from fer_perception.errors import SourceError
+
+        task = self._bar.add_task("", total=len(inputs.sources), speed="")
+        for media in inputs:
+            if not self._several:
+                self._bar.update(task, description=printable(media.name), total=media.total)
+            try:
+                for item in media:
+                    if not self._take(item, media):
+                        return
+                    speed = f"{self._looked_at / max(time.monotonic() - self._started, 1e-6):.1f} frames/s"
+                    self._bar.update(task, advance=0 if self._several else 1, speed=speed)
+            except SourceError as err:
+                if not self._several:
+                    raise
+                media.problems.append(str(err))
+            except KeyboardInterrupt:
+                # Ctrl-C is how one stops a camera.
+                if media.kind != "live":
+                    raise
+                return
+            finally:
+                self._end_video(media)
+            if self._several:
+                self._bar.update(task, description=printable(media.name), advance=1)
+
+    def _take(self, item: MediaFrame, media: Media) -> bool:
+        """Look at one frame; False = the user closed the window."""
+        from fer_perception.replay.replay import ReplayedFrame
+
+        if item.source != self._playing:
+            self._end_video(media)
+            self._playing = item.source
+        # Two files may have one name; tracks never cross cameras.
+        frame = replace(item.frame, camera=item.source)
+        result = self._pipeline.process([frame])[0]
+        self._looked_at += 1
+        if not frame.still:
+            self._tally.add(result)
+        if self._table is not None:
+            self._table.add(ReplayedFrame(item.index, frame.stamp_ns, frame.image, result))
+        self._report(item, result)
+        return (self._output is None and not self._view) or self._show(item, result)
+
+    def _end_video(self, media: Media) -> None:
+        """Summarize the video that ends."""
+        if self._tally.frames:
+            self._pipeline.end_camera(self._playing)
+            if not self._as_json:
+                lines = self._tally.lines(time.monotonic() - self._video_started)
+                if self._several or media.kind == "directory":
+                    lines[0] = f"{self._playing}: {lines[0]}"
+                self._print("\n".join(lines))
+        self._tally = Tally()
+        self._video_started = time.monotonic()
+
+    def _report(self, item: MediaFrame, result: FrameResult) -> None:
+        from fer_perception.results.json_lines import frame_to_json, json_line
+
+        if self._as_json:
+            self._print(json_line(frame_to_json(item.index, result)))
+        elif item.frame.still:
+            lines = [f"{item.source if self._several else item.name}: {_counted(len(result.faces), 'face')}"]
+            for face in result.faces:
+                x, y, w, h = face.roi
+                emotion = face.emotion or "undecided"
+                lines.append(f"  {face.face_id}  {emotion:<10} {face.confidence * 100:3.0f}%  {w}x{h} at {x},{y}")
+            self._print("\n".join(lines))
+
+    def _print(self, text: str) -> None:
+        """Write to stdout, past a progress bar on the same terminal."""
+        beside = not self._bar.disable and sys.stdout.isatty()
+        if beside:
+            # Without leaving the bar's present state above the text.
+            self._bar.live.transient = True
+            self._bar.stop()
+            self._bar.live.transient = False
+        print_line(text)
+        if beside:
+            self._bar.start()
+
+    def _show(self, item: MediaFrame, result: FrameResult) -> bool:
+        """Save and show one annotated frame; False = the user closed the window."""
+        import cv2
+
+        from fer_perception.results.drawing import draw_faces
+
+        image = draw_faces(item.frame.image, result)
+        if self._output is not None:
+            if item.frame.still:
+                self._output.add_image(item.name, image)
+            else:
+                self._output.add_frame(
+                    item.name, image, item.rate or 30.0, source=item.source, stamp_ns=result.stamp_ns
+                )
+        if self._view:
+            cv2.imshow(_WINDOW, image)
+            key = cv2.waitKey(0 if item.frame.still else 1) & 0xFF
+            return key not in {ord("q"), 27}
+        return True
+
+
+def _check_outputs(sources: Sequence[str], *, save: Path | None, csv: Path | None, recursive: bool) -> None:
+    """Refuse outputs that would be inputs the next time, or that cannot be written; raises BadParameter."""
+    from fer_perception.system.files import require_writable
+
+    for source in sources:
+        if save is not None and Path(source).is_dir():
+            here, there = os.path.realpath(source), os.path.realpath(save)
+            if there == here or (recursive and Path(here) in Path(there).parents):
+                inside = "is" if there == here else "lies in"
+                told = f"{inside} the directory that is read: next time its results would be inputs"
+                msg = f"--save {save} {told}; name another"
+                raise typer.BadParameter(msg)
+    if csv is not None:
+        if any(os.path.realpath(csv) == os.path.realpath(source) for source in sources):
+            msg = f"--csv {csv} would overwrite what is read; name another file"
+            raise typer.BadParameter(msg)
+        require_writable(csv)
 
 
 class Tally:
@@ -145,39 +384,6 @@ class Tally:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _report(item: MediaFrame, result: FrameResult, media: Media, *, as_json: bool) -> None:
-    from fer_perception.results.json_lines import frame_to_json, json_line
-
-    if as_json:
-        print_line(json_line(frame_to_json(item.index, result)))
-    elif media.kind in {"image", "directory"}:
-        print_line(f"{item.name}: {_counted(len(result.faces), 'face')}")
-        for face in result.faces:
-            x, y, w, h = face.roi
-            print_line(
-                f"  {face.face_id}  {face.emotion or 'undecided':<10} {face.confidence * 100:3.0f}%  {w}x{h} at {x},{y}"
-            )
-
-
-def _show(item: MediaFrame, result: FrameResult, media: Media, output: AnnotatedOutput | None, *, view: bool) -> bool:
-    """Save and show one annotated frame; False = the user closed the window."""
-    import cv2
-
-    from fer_perception.results.drawing import draw_faces
-
-    image = draw_faces(item.frame.image, result)
-    if output is not None:
-        if item.frame.still:
-            output.add_image(item.name, image)
-        else:
-            output.add_frame(media.name, image, media.rate or 30.0)
-    if view:
-        cv2.imshow(_WINDOW, image)
-        key = cv2.waitKey(0 if item.frame.still else 1) & 0xFF
-        return key not in {ord("q"), 27}
-    return True
 
 
 def _require_window() -> None:

@@ -62,9 +62,11 @@ def frame_to_json(index: int, result: FrameResult) -> dict[str, Any]:
         result: what the pipeline said of it.
 
     Returns:
-        frame, stamp (s), width, height (pixels) and faces (see `face_to_json`).
+        source (the file, address, webcam or topic it is from), frame, stamp (s), width, height (pixels) and faces (see
+        `face_to_json`).
     """
     return {
+        "source": result.camera,
         "frame": index,
         "stamp": seconds(result.stamp_ns),
         "width": result.width,

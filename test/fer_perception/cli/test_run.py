@@ -19,6 +19,7 @@ from fer_perception.labels import LABELS
 
 FACE_KEYS = {
     "face_id", "emotion", "confidence", "roi", "scores", "raw_scores", "phase", "valence", "arousal", "observed",
+    "quality", "detection_confidence", "tracked_for", "landmarks",
 }  # fmt: skip
 
 
@@ -63,7 +64,7 @@ class TestImages:
         done = run_fer("run", images / "a2.png", "--json")
         assert done.returncode == 0
         (row,) = [json.loads(line) for line in done.stdout.splitlines()]
-        assert list(row) == ["frame", "stamp", "width", "height", "faces"]
+        assert list(row) == ["source", "frame", "stamp", "width", "height", "faces"]
         assert (row["frame"], row["stamp"]) == (0, 0.0)
         (face,) = row["faces"]
         assert set(face) == FACE_KEYS
@@ -233,7 +234,7 @@ class TestSettings:
 
 
 class TestWrongUsage:
-    @pytest.mark.parametrize("arguments", [["run"], ["run", "a.png", "--nonsense"], ["dance"], ["run", "a", "b"]])
+    @pytest.mark.parametrize("arguments", [["run"], ["run", "a.png", "--nonsense"], ["dance"], ["run", "threads=1"]])
     def test_exit_status_two(self, arguments: list[str]) -> None:
         done = run_fer(*arguments)
         assert (done.returncode, done.stdout) == (2, "")

@@ -15,13 +15,14 @@ from fer_perception.results.json_lines import frame_to_json, json_line, number
 
 FACE_KEYS = {
     "face_id", "emotion", "confidence", "roi", "scores", "raw_scores", "phase", "valence", "arousal", "observed",
+    "quality", "detection_confidence", "tracked_for", "landmarks",
 }  # fmt: skip
 
 
 def test_the_keys_are_the_contract() -> None:
     result = make_result(make_face("f00001", "happy", (10, 20, 30, 40)), stamp_ns=1_500_000_000)
     row = json.loads(json_line(frame_to_json(7, result)))
-    assert list(row) == ["frame", "stamp", "width", "height", "faces"]
+    assert list(row) == ["source", "frame", "stamp", "width", "height", "faces"]
     assert (row["frame"], row["stamp"], row["width"], row["height"]) == (7, 1.5, 640, 480)
     face = row["faces"][0]
     assert set(face) == FACE_KEYS
