@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
+import math
 import os
 import secrets
 import shutil
@@ -17,6 +19,11 @@ _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
 
 #: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
 _KEPT_OF_NAME = 40
+
+#: Characters of a YAML text; PyYAML reads some hundred thousand in ten seconds.
+MAX_YAML_CHARACTERS = 500_000
+#: Values and characters that any YAML text may unfold to.
+_FREE_YAML = 100_000
 
 
 def require_writable(path: Path) -> None:
@@ -122,10 +129,19 @@ def replace_atomically(target: Path, data: bytes) -> None:
 def parse_yaml(text: str) -> Any:
     """The plain values a YAML text holds (mappings, lists, text, numbers, dates, None).
 
+    Aliases (`&`, `*`) may repeat values, not multiply them: a kilobyte of them unfolds to gigabytes.
+
+    Args:
+        text: up to `MAX_YAML_CHARACTERS`.
+
     Raises:
         NotInstalledError: PyYAML is not installed, or does not load.
-        ValueError: it is no YAML, or holds values that cannot be made; the words are one line.
+        ValueError: it is no YAML, too long, unfolds to too much, or holds values that cannot be made; the words are
+            one line.
     """
+    if len(text) > MAX_YAML_CHARACTERS:
+        msg = f"{len(text)} characters; expected settings or a list of up to {MAX_YAML_CHARACTERS}"
+        raise ValueError(msg)
     try:
         # Here, so that `fer doctor` runs without it and says so.
         import yaml
@@ -133,7 +149,30 @@ def parse_yaml(text: str) -> Any:
         msg = f"the package PyYAML is not installed ({err}); `pip install pyyaml` brings it"
         raise NotInstalledError(msg) from None
     try:
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            # Without aliases every value stands in the text, so this is for them alone.
+            if _unfolded(node, {}) > _FREE_YAML + 4 * len(text):
+                msg = f"it unfolds to more than {_FREE_YAML + 4 * len(text)} values; write it without aliases (&, *)"
+                raise ValueError(msg)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except Exception as err:
         # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
         raise ValueError(" ".join(str(err).split())) from err
+
+
+def _unfolded(node: Any, known: dict[int, float]) -> float:
+    """Values and characters a YAML node stands for, its aliases written out; infinite where it is inside of itself."""
+    if isinstance(node.value, str):
+        return 1.0 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is known, for an alias inside of it
+        # The value of a list is its nodes, that of a mapping pairs of them.
+        parts = itertools.chain.from_iterable(part if isinstance(part, tuple) else (part,) for part in node.value)
+        known[id(node)] = 1.0 + sum(_unfolded(part, known) for part in parts)
+    return known[id(node)]
