@@ -7,10 +7,12 @@ import errno
 import itertools
 import math
 import os
+import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fer_perception.errors import FerError, NotInstalledError, SourceError
 
@@ -19,6 +21,7 @@ _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
 
 #: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
 _KEPT_OF_NAME = 40
+_LEFTOVER = re.compile(r"\..{1,40}\.[0-9a-f]{16}\.part")
 
 #: Characters of a YAML text; PyYAML reads some hundred thousand in ten seconds.
 MAX_YAML_CHARACTERS = 500_000
@@ -108,12 +111,30 @@ def replace_atomically(target: Path, data: bytes) -> None:
     Raises:
         OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
     """
+    with replacing(target) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its place when the block ends well, synced; else nothing has happened.
+
+    Args:
+        target: as for `replace_atomically`.
+
+    Yields:
+        The new file, open for reading and writing.
+
+    Raises:
+        OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
+    """
     # A name nobody can guess and that must be new: a link laid in its place would lead the data elsewhere.
     temporary = target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(8)}.part")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(temporary, flags, 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
             file.flush()
             # Else the new name may outlive a loss of power, and its content not.
             os.fsync(file.fileno())
@@ -124,6 +145,24 @@ def replace_atomically(target: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Remove what killed processes had begun to write beside its place; for a folder that no other process writes to.
+
+    Args:
+        folder: of the files; may be missing.
+
+    Returns:
+        How many there were.
+    """
+    removed = 0
+    for path in folder.glob(".*.part"):
+        if _LEFTOVER.fullmatch(path.name) and not path.is_dir():
+            with contextlib.suppress(OSError):
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def parse_yaml(text: str) -> Any:
