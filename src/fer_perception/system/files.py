@@ -9,7 +9,9 @@ import math
 import os
 import re
 import secrets
+import shlex
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,26 +103,73 @@ def _replace(target: Path, data: bytes) -> bool:
     return True
 
 
-def replace_atomically(target: Path, data: bytes) -> None:
+class UntrustedFileError(FerError):
+    """A file that another user may have written, and that would run as code."""
+
+
+def require_trusted(path: Path, handle: int | None = None) -> None:
+    """See that nobody but this user and root can have written a file or directory, as ssh does with its keys.
+
+    An engine of TensorRT is a program: whoever can write it can run whatever they like as this user.
+
+    Args:
+        path: of the file or directory.
+        handle: of the file, open; else it is found by its path.
+
+    Raises:
+        UntrustedFileError: it belongs to somebody else, or others may write to it; says what to do.
+        OSError: it is missing, or cannot be looked at.
+    """
+    if not hasattr(os, "getuid"):
+        return
+    found = path.stat() if handle is None else os.fstat(handle)
+    if found.st_uid not in (os.getuid(), 0):
+        msg = (
+            f"{path} belongs to user {found.st_uid}, so it is not trusted; remove it, or set XDG_CACHE_HOME to a "
+            "directory of your own"
+        )
+        raise UntrustedFileError(msg)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others:
+        msg = f"{path} can be written by others, so it is not trusted; run `chmod go-w {shlex.quote(str(path))}`"
+        raise UntrustedFileError(msg)
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only this user can enter (mode 0700), and those above it that are missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def replace_atomically(target: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a regular file beside its place and move it there: readers see the earlier one or this one, never a part.
 
     Args:
         target: the file, in a folder that exists; an earlier one's mode is kept, a new one's is as the umask says.
         data: its content.
+        mode: permissions of the new file, instead of those.
 
     Raises:
         OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
     """
-    with replacing(target) as file:
+    with replacing(target, mode=mode) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[BinaryIO]:
+def replacing(target: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """A new file beside `target` that takes its place when the block ends well, synced; else nothing has happened.
 
     Args:
         target: as for `replace_atomically`.
+        mode: as for `replace_atomically`.
 
     Yields:
         The new file, open for reading and writing.
@@ -131,14 +180,14 @@ def replacing(target: Path) -> Iterator[BinaryIO]:
     # A name nobody can guess and that must be new: a link laid in its place would lead the data elsewhere.
     temporary = target.with_name(f".{target.name[:_KEPT_OF_NAME]}.{secrets.token_hex(8)}.part")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(temporary, flags, 0o666)
+    handle = os.open(temporary, flags, 0o666 if mode is None else mode)
     try:
         with os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             # Else the new name may outlive a loss of power, and its content not.
             os.fsync(file.fileno())
-        if target.exists():
+        if mode is None and target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)  # noqa: PTH105  (atomic, same directory)
     except BaseException:
