@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from types import TracebackType
+
+from fer_perception.system.process import python_command
 
 #: Rows and columns of the matrices: large enough to be limited by arithmetic, small enough for 5 to 50 ms.
 SIZE = 1024
@@ -36,7 +37,7 @@ class MatrixProduct:
         count = str(threads or os.cpu_count() or 1)
         names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS")
         self._child = subprocess.Popen(  # noqa: S603  (our own interpreter and text)
-            [sys.executable, "-c", _CHILD, str(SIZE), clock],
+            python_command(str(SIZE), clock, code=_CHILD),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 
@@ -16,6 +15,7 @@ from fer_perception.demo.clip import HEIGHT, WIDTH, load_portraits
 from fer_perception.pipeline import build_pipeline
 from fer_perception.pipeline_types import Frame
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.system.process import python_command
 
 FACES = 4
 #: Frames of the clip that is played again and again, at 30 frames a second.
@@ -138,7 +138,7 @@ def start_seconds(*, runs: int) -> tuple[float, float]:
     durations = []
     for _ in range(runs):
         done = subprocess.run(  # noqa: S603  (our own interpreter and text)
-            [sys.executable, "-c", _START], check=True, capture_output=True, text=True
+            python_command(code=_START), check=True, capture_output=True, text=True
         )
         durations.append([float(number) for number in done.stdout.split()[-2:]])
     wall, processor = np.median(durations, axis=0)

@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
 from fer_perception.ros.process import use_large_shared_memory
-from fer_perception.system.process import ending_signals_wait
+from fer_perception.system.process import ending_signals_wait, python_command
 
 TOPIC = "/benchmark/image_raw"
 #: Frames after the first answer that are not counted: first allocations.
@@ -75,8 +74,9 @@ class RosRig:
         directory = Path(self._ours.enter_context(tempfile.TemporaryDirectory()))
         self._kept = directory / "kept.json"
         self._log = self._ours.enter_context((directory / "node.log").open("w+", encoding="utf-8"))
-        module = ["fer_perception.benchmark.measured_node", str(self._kept)] if keep else ["fer_perception.node"]
-        command = [sys.executable, "-m", *module, "--ros-args", "-r", f"image_raw:={TOPIC}"]
+        module = "fer_perception.benchmark.measured_node" if keep else "fer_perception.node"
+        kept = [str(self._kept)] if keep else []
+        command = python_command(*kept, "--ros-args", "-r", f"image_raw:={TOPIC}", module=module)
         for parameter in parameters:
             command += ["-p", parameter]
         self._nodes_end = ExitStack()

@@ -33,7 +33,7 @@ from fer_perception.demo.watcher import RECEIVED, TIMELINE, VIDEO
 from fer_perception.errors import FerError, ModelError, SourceError
 from fer_perception.imaging.image_files import opencv_name
 from fer_perception.model_files.store import ModelStore
-from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wait, usable_streams
+from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wait, python_command, usable_streams
 
 #: How long an answer may take, that to the clip's last frame too, in s.
 END_DEADLINE = 15.0
@@ -102,12 +102,12 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
     os.environ.update(environment)
     _require_ros()
     say(f"2/4  starting the node and the subscriber (ROS_DOMAIN_ID={environment['ROS_DOMAIN_ID']}, this machine only)")
-    watch = [
-        sys.executable, "-m", "fer_perception.demo.watcher", "--bag", str(bag), "--out", str(out),
-        "--topic", EMOTIONS_TOPIC,
+    watch = python_command(
+        "--bag", str(bag), "--out", str(out), "--topic", EMOTIONS_TOPIC,
         "--first-stamp", str(stamps[0]), "--last-stamp", str(stamps[-1]), "--rate", str(demo_clip.RATE),
         "--start-timeout", str(START_DEADLINE + END_DEADLINE), "--timeout", str(END_DEADLINE),
-    ]  # fmt: skip
+        module="fer_perception.demo.watcher",
+    )  # fmt: skip
     with (out / NODE_LOG).open("wb") as log, ExitStack() as started:
         with ending_signals_wait():
             node = subprocess.Popen(node_command(CAMERA_TOPIC), stdout=log, stderr=subprocess.STDOUT)  # noqa: S603
@@ -170,9 +170,7 @@ def private_ros_environment(domain: int | None = None) -> dict[str, str]:
 
 def node_command(topic: str, *arguments: str) -> list[str]:
     """The command line of the node with its camera remapped to `topic`, and more ROS arguments."""
-    return [
-        sys.executable, "-m", "fer_perception.node", "--ros-args", "-r", f"image_raw:={topic}", *arguments,
-    ]  # fmt: skip
+    return python_command("--ros-args", "-r", f"image_raw:={topic}", *arguments, module="fer_perception.node")
 
 
 def _check_alive(node: subprocess.Popen[bytes], watcher: subprocess.Popen[bytes], log: Path) -> None:

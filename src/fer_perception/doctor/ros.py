@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 
 from fer_perception.doctor.check import Check, CheckStatus
+from fer_perception.system.process import python_command
 
 #: Starts ROS and prints the middleware: it fails with whatever keeps a node from starting. It makes none itself: others
-#: would go on looking for it, and find the one that looks at a topic right after it late. What lies in the working
-#: directory is no module to it, as it is none to us.
+#: would go on looking for it, and find the one that looks at a topic right after it late.
 _ROS = """
 import sys
-sys.path = [place for place in sys.path if place]
 import rclpy
 from rclpy.utilities import get_rmw_implementation_identifier
 rclpy.init(args=[])
@@ -35,7 +34,7 @@ def _start_ros() -> tuple[str, str]:
     Returns:
         The middleware, and the reason why no node starts; one of them is "".
     """
-    command = [sys.executable, "-c", _ROS]
+    command = python_command(code=_ROS)
     try:
         done = subprocess.run(command, capture_output=True, timeout=_ROS_DEADLINE, check=False)  # noqa: S603
     except subprocess.TimeoutExpired:

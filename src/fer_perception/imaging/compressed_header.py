@@ -4,14 +4,19 @@ OpenCV decodes a JPEG whose end is missing, or whose middle is damaged, into an 
 prints a warning on stderr. So the structure of the file is checked here: markers of ITU-T T.81 (JPEG), chunks and
 their checksums of the PNG specification (W3C, section 5). Damage to a JPEG that breaks no marker (a flipped bit of a
 pixel) cannot be seen this way: JPEG has no checksum.
+
+A few kilobytes can also announce, or inflate to, gigabytes. So the header tells how much memory and time its decoder
+will take, and a decoder gets no chunk of a PNG that adds nothing to its pixels.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 import struct
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +28,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # Inside entropy-coded data 0xFF is followed by 0 (a data byte), a restart marker or fill bytes; anything else is a
 # marker.
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_FILL = re.compile(rb"\xff+(?=\xff)")
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
@@ -33,20 +39,45 @@ _BEFORE_FIRST_SCAN = _ANYWHERE | _START_OF_FRAME | frozenset(range(0xE0, 0xF0))
 _AFTER_FIRST_SCAN = _ANYWHERE | {0xDC, _END_OF_IMAGE}
 
 
-@dataclass(frozen=True)
-class CompressedHeader:
-    """Kind ("JPEG" or "PNG") and size in pixels of a compressed image (before any EXIF rotation)."""
-
-    kind: str
-    width: int
-    height: int
-
-
+#: The chunks of a PNG that OpenCV makes an image of; text, color profiles, times and animations stay outside.
+_PNG_ESSENTIAL = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"})
+#: An EXIF block is limited to 64 kB where it comes from, in JPEG.
+_MOST_EXIF_BYTES = 65536
+#: Channels of a PNG's color types as OpenCV keeps them: it makes BGRA of gray with alpha.
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 4, 6: 4}
+_PNG_STORED_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+#: Bytes that pixels may inflate to beyond those of the image; about half a second. Less data than could do so, by the
+#: largest ratio of deflate (1032 to 1), is not looked at.
+_FREE_INFLATION = 2**29
+_DEFLATE_RATIO = 1032
+#: Steps through a file; encoders write chunks of 8 kB and more, and a file of nothing else would keep us busy.
+_MOST_PARTS = 50_000
 #: Progressive images have about ten; some hundred bytes more of them would keep a decoder busy for minutes.
 _MOST_SCANS = 64
 
 
-def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
+@dataclass(frozen=True)
+class ImageHeader:
+    """Size and cost of an image file, before any memory is reserved for its pixels.
+
+    Attributes:
+        kind: "JPEG", "PNG", ...
+        width: in pixels, before any EXIF rotation.
+        height: in pixels.
+        bytes_a_pixel: that are held while it is decoded, by the decoder and for the result (8-bit gray or BGR).
+        scans: passes over all pixels.
+        data: (n,) uint8, the bytes for the decoder.
+    """
+
+    kind: str
+    width: int
+    height: int
+    bytes_a_pixel: float
+    scans: int = 1
+    data: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, np.uint8), repr=False, compare=False)
+
+
+def check_compressed(buffer: NDArray[np.uint8], named: str) -> ImageHeader:
     """Read the size of a compressed image and check that it is whole.
 
     Args:
@@ -54,18 +85,24 @@ def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
         named: the format the sender gave, for messages.
 
     Returns:
-        Its header.
+        Its header, with the bytes that the decoder needs.
 
     Raises:
         ImageError: "encoding" (neither JPEG nor PNG, and not said to be), "truncated" (the end is missing) or
             "corrupt".
+
+    Examples:
+        >>> import cv2
+        >>> header = check_compressed(cv2.imencode(".png", np.zeros((4, 6, 3), np.uint8))[1].reshape(-1), "png")
+        >>> header.kind, header.width, header.height
+        ('PNG', 6, 4)
     """
     data = buffer.data
     start = bytes(data[:8])
     if start.startswith(_JPEG_START):
-        return _check_jpeg(data)
+        return _check_jpeg(buffer, data)
     if start == _PNG_START:
-        return _check_png(data)
+        return _check_png(buffer, data)
     if not buffer.size:
         msg = "a compressed image without any data"
         raise ImageError("truncated", msg)
@@ -76,15 +113,17 @@ def check_compressed(buffer: NDArray[np.uint8], named: str) -> CompressedHeader:
     raise ImageError("encoding", msg)
 
 
-def _check_jpeg(data: memoryview) -> CompressedHeader:
+def _check_jpeg(buffer: NDArray[np.uint8], data: memoryview) -> ImageHeader:
     """Walk the markers from start to end of image."""
-    size: tuple[int, int] | None = None
+    frame: tuple[int, int, int, float] | None = None
     scans = 0
     position = 2
-    while position + 2 <= len(data):
-        if data[position] == data[position + 1] == 0xFF:  # a fill byte
-            position += 1
-            continue
+    for _ in range(_MOST_PARTS):
+        fill = _FILL.match(data, position)
+        position = fill.end() if fill else position
+        if position + 2 > len(data):
+            msg = f"a JPEG image of {len(data)} bytes has no end-of-image marker: its end is missing"
+            raise ImageError("truncated", msg)
         marker = data[position + 1]
         expected = _AFTER_FIRST_SCAN if scans else _BEFORE_FIRST_SCAN
         if data[position] != 0xFF or marker not in expected:
@@ -92,13 +131,18 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
             msg = f"a JPEG image is damaged at byte {position}: {bad} is no marker that belongs there"
             raise ImageError("corrupt", msg)
         if marker == _END_OF_IMAGE:
-            if size is None:
+            if frame is None:
                 msg = "a JPEG image has no frame header, so no size"
                 raise ImageError("corrupt", msg)
-            return CompressedHeader("JPEG", *size)
-        if marker in _START_OF_FRAME and position + 9 <= len(data):
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            size = (width, height)
+            width, height, channels, samples = frame
+            # Where the coefficients come in several scans, all of them are kept, in 16 bits each.
+            held = (3 if channels > 1 else 1) + (2 * samples if scans > 1 else 0)
+            return ImageHeader("JPEG", width, height, held, scans, buffer)
+        if marker in _START_OF_FRAME:
+            if frame is not None:
+                msg = "a JPEG image has two frame headers"
+                raise ImageError("corrupt", msg)
+            frame = _jpeg_frame(data, position)
         # The length counts itself, but not the marker.
         position += 2 + max(2, int.from_bytes(data[position + 2 : position + 4], "big"))
         if marker == _START_OF_SCAN:
@@ -108,34 +152,99 @@ def _check_jpeg(data: memoryview) -> CompressedHeader:
                 raise ImageError("corrupt", msg)
             found = _MARKER_IN_SCAN.search(data, position)
             position = found.start() if found else len(data)
-    msg = f"a JPEG image of {len(data)} bytes has no end-of-image marker: its end is missing"
-    raise ImageError("truncated", msg)
+    msg = f"a JPEG image has more than {_MOST_PARTS} segments"
+    raise ImageError("corrupt", msg)
 
 
-def _check_png(data: memoryview) -> CompressedHeader:
+def _jpeg_frame(data: memoryview, position: int) -> tuple[int, int, int, float] | None:
+    """Width, height, channels and samples a pixel of the frame header at `position`; None where it is cut short."""
+    if position + 10 > len(data):
+        return None
+    height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+    factors = [(byte >> 4) * (byte & 15) for byte in data[position + 11 : position + 10 + 3 * channels : 3]]
+    return width, height, channels, sum(factors) / max(factors) if factors and all(factors) else float(channels)
+
+
+def _check_png(buffer: NDArray[np.uint8], data: memoryview) -> ImageHeader:
     """Walk the chunks from header to end, checking each checksum."""
-    size: tuple[int, int] | None = None
+    header: tuple[int, int, int, int] | None = None
     position = len(_PNG_START)
-    while position + 12 <= len(data):
+    kept: list[tuple[int, int]] = [(0, position)]
+    pixels: list[memoryview] = []
+    transparent = False
+    for _ in range(_MOST_PARTS):
         length = int.from_bytes(data[position : position + 4], "big")
         kind = bytes(data[position + 4 : position + 8])
         end = position + 8 + length
-        if end + 4 > len(data):
-            break
+        if position + 12 > len(data) or end + 4 > len(data):
+            msg = f"a PNG image of {len(data)} bytes has no IEND chunk: its end is missing"
+            raise ImageError("truncated", msg)
         if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             msg = f"a PNG image is damaged: the checksum of its chunk {kind!r} at byte {position} is wrong"
             raise ImageError("corrupt", msg)
-        if size is None:
+        if header is None:
             if kind != b"IHDR" or length != 13:
                 msg = f"a PNG image starts with chunk {kind!r} of {length} bytes; expected IHDR of 13"
                 raise ImageError("corrupt", msg)
-            width, height = struct.unpack_from(">II", data, position + 8)
-            size = (width, height)
-        if kind == b"IEND":
-            return CompressedHeader("PNG", *size)
+            header = struct.unpack_from(">IIBB", data, position + 8)
+        if kind in _PNG_ESSENTIAL and not (kind == b"eXIf" and length > _MOST_EXIF_BYTES):
+            kept.append((position, end + 4))
+        if kind == b"IDAT":
+            pixels.append(data[position + 8 : end])
+        transparent = transparent or kind == b"tRNS"
         position = end + 4
-    msg = f"a PNG image of {len(data)} bytes has no IEND chunk: its end is missing"
-    raise ImageError("truncated", msg)
+        if kind == b"IEND":
+            return _png_header(buffer, header, kept, pixels, transparent=transparent)
+    msg = f"a PNG image has more than {_MOST_PARTS} chunks"
+    raise ImageError("corrupt", msg)
+
+
+def _png_header(
+    buffer: NDArray[np.uint8],
+    header: tuple[int, int, int, int],
+    kept: list[tuple[int, int]],
+    pixels: list[memoryview],
+    *,
+    transparent: bool,
+) -> ImageHeader:
+    width, height, depth, color = header
+    if color not in _PNG_CHANNELS or depth not in (1, 2, 4, 8, 16):
+        msg = f"a PNG image announces color type {color} of {depth} bits, which does not exist"
+        raise ImageError("corrupt", msg)
+    expected = height * (1 + (width * _PNG_STORED_CHANNELS[color] * depth + 7) // 8)
+    # An interlaced image has up to twice as many filter bytes, and rows that end within a byte.
+    _check_inflation(pixels, 2 * expected + _FREE_INFLATION)
+    channels = 4 if transparent else _PNG_CHANNELS[color]
+    decoded = channels * (2 if depth == 16 else 1)
+    result = 0 if decoded in (1, 3) else min(channels, 3)
+    whole = len(kept) == 1 or all(end == start for (_, end), (start, _) in itertools.pairwise(kept))
+    data = buffer[: kept[-1][1]] if whole else np.concatenate([buffer[start:end] for start, end in kept])
+    return ImageHeader("PNG", width, height, decoded + result, 1, data)
+
+
+def _check_inflation(parts: Iterable[memoryview], limit: int) -> None:
+    """Refuse pixels that inflate to more than `limit` bytes, all of which a decoder reads and throws away."""
+    parts = list(parts)
+    if sum(map(len, parts)) * _DEFLATE_RATIO <= limit:
+        return
+    inflater = zlib.decompressobj()
+    size = 0
+    try:
+        # In small pieces: what is left of one is copied after each step.
+        for part in parts:
+            for start in range(0, len(part), 65536):
+                rest: bytes | memoryview = part[start : start + 65536]
+                while rest:
+                    size += len(inflater.decompress(rest, 65536))
+                    rest = inflater.unconsumed_tail
+                    if size > limit:
+                        msg = f"the pixels of a PNG image inflate to more than {limit} bytes, beyond those of the image"
+                        raise ImageError("too_large", msg)
+                if inflater.eof:
+                    return
+    except zlib.error as err:
+        msg = f"the pixels of a PNG image do not inflate: {err}"
+        raise ImageError("corrupt", msg) from None
 
 
 def gif_is_whole(data: bytes) -> bool:

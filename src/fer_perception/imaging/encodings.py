@@ -6,7 +6,7 @@ Everything that cannot be used leaves as an `ImageError` whose `cause` is one of
 |---|---|
 | encoding | unknown, unsupported, or more than 8 bits a channel |
 | size | width or height is zero |
-| too_large | more than `MAX_PIXELS` pixels announced |
+| too_large | more than `MAX_PIXELS` pixels announced, or more than `MAX_DECODER_BYTES` needed to decode them |
 | odd_size | odd width (4:2:2 and 4:2:0) or odd height (4:2:0) |
 | step | a row is shorter than its pixels, or longer than the data allows |
 | truncated | fewer bytes than announced, or no end of the compressed image |
@@ -23,10 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError
-from fer_perception.imaging.compressed_header import check_compressed
+from fer_perception.imaging.compressed_header import ImageHeader, check_compressed
 
 #: Largest image that is decoded (8192 x 8192); an 8K frame has half as many pixels.
 MAX_PIXELS = 8192 * 8192
+#: Memory that decoding one image may take: six bytes for each of `MAX_PIXELS` (an 8-bit color image takes three).
+MAX_DECODER_BYTES = 6 * MAX_PIXELS
+#: Pixels a decoder may pass over, all scans of a progressive JPEG together: ten passes over the largest image.
+_MOST_SCANNED_PIXELS = 10 * MAX_PIXELS
+#: Rows that are brought to 8 bits and laid on white at a time hold about so many pixels.
+_STRIP_PIXELS = 2**18
 
 #: What a message's data field may be.
 Buffer = Union[bytes, bytearray, memoryview, "array.array[int]", NDArray[np.uint8]]
@@ -134,11 +140,11 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
         raise ImageError("encoding", msg)
     buffer = _flat(data)
     header = check_compressed(buffer, format)
-    check_size(header.width, header.height, f"a {header.kind} image")
+    check_header(header)
     # UNCHANGED keeps alpha and 16 bits (PNG), ANYCOLOR keeps gray gray and applies the EXIF rotation (JPEG).
     flags = cv2.IMREAD_UNCHANGED if header.kind == "PNG" else cv2.IMREAD_ANYCOLOR
     try:
-        decoded = cast("Image | None", cv2.imdecode(buffer, flags))
+        decoded = cast("Image | None", cv2.imdecode(header.data, flags))
     except cv2.error as err:
         msg = f"a {header.kind} image of {header.width}x{header.height} does not decode: {err.err}"
         raise ImageError("corrupt", msg) from None
@@ -198,6 +204,34 @@ def check_size(width: int, height: int, what: str) -> None:
         raise ImageError("too_large", msg)
 
 
+def check_header(header: ImageHeader, most: int = MAX_DECODER_BYTES) -> None:
+    """Refuse an image that takes too much memory or time to decode.
+
+    Args:
+        header: of the image.
+        most: bytes that decoding it may take.
+
+    Raises:
+        ImageError: "size" or "too_large".
+    """
+    what = f"{'an' if header.kind == 'AVIF' else 'a'} {header.kind} image"
+    check_size(header.width, header.height, what)
+    pixels = header.width * header.height
+    if pixels * header.bytes_a_pixel > most:
+        msg = (
+            f"{what} of {header.width}x{header.height} pixels takes {pixels * header.bytes_a_pixel / 1e6:.0f} MB to "
+            f"decode; at most {most / 1e6:.0f} MB are used: send it smaller, with 8 bits a channel and "
+            "without transparency"
+        )
+        raise ImageError("too_large", msg)
+    if pixels * header.scans > _MOST_SCANNED_PIXELS:
+        msg = (
+            f"{what} of {header.width}x{header.height} pixels has {header.scans} scans; at most "
+            f"{_MOST_SCANNED_PIXELS // pixels} of that size are decoded: send it baseline instead of progressive"
+        )
+        raise ImageError("too_large", msg)
+
+
 def _flat(data: Buffer) -> NDArray[np.uint8]:
     """The bytes as a flat uint8 view; copies only what is not contiguous."""
     if isinstance(data, np.ndarray):
@@ -245,13 +279,25 @@ def _decode_semi_planar(encoding: str, width: int, height: int, step: int, buffe
 
 def _to_8_bit_bgr(image: NDArray[Any]) -> Image:
     """Reduce what imdecode gave (8 or 16 bits; gray, BGR or BGRA) to 8-bit gray or BGR."""
+    if image.dtype == np.uint8 and (image.ndim == 2 or image.shape[2] == 3):
+        return cast(Image, image)
+    # In strips: the steps between hold several times the image.
+    height, width = image.shape[:2]
+    reduced = np.empty((height, width) if image.ndim == 2 else (height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        reduced[top : top + rows] = _strip_to_8_bit_bgr(image[top : top + rows])
+    return reduced
+
+
+def _strip_to_8_bit_bgr(image: NDArray[Any]) -> NDArray[Any]:
     if image.dtype == np.uint16:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)
     if image.ndim == 3 and image.shape[2] == 4:
         opacity = cv2.cvtColor(image[:, :, 3], cv2.COLOR_GRAY2BGR)
         color = cv2.cvtColor(image, cv2.COLOR_BGRA2BGR)
         image = cv2.add(cv2.multiply(color, opacity, scale=1 / 255), cv2.bitwise_not(opacity))
-    return cast(Image, image)
+    return image
 
 
 def _cv_bridge() -> Any:

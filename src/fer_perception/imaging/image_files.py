@@ -12,12 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.imaging.compressed_header import check_compressed
-from fer_perception.imaging.encodings import MAX_PIXELS, check_size, decode_compressed
+from fer_perception.imaging.compressed_header import ImageHeader, check_compressed
+from fer_perception.imaging.encodings import MAX_DECODER_BYTES, MAX_PIXELS, check_header, decode_compressed
+from fer_perception.imaging.file_headers import HEIF_BYTES, file_header
 
 _JPEG = b"\xff\xd8\xff"
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+
+#: Memory that decoding a HEIC or AVIF may take, which no message carries: phones write 50 million pixels.
+MAX_HEIF_BYTES = 2 * MAX_DECODER_BYTES
+#: Pillow's image, RGBA, laid on white, RGB, and the array.
+_PILLOW_BYTES = 18.0
 
 #: Brands of the ISO base media file format (ISO/IEC 23008-12, AV1 Image File Format) that are images.
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -48,6 +54,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         # The rare PNG that carries an orientation: only OpenCV's plain way of decoding applies it.
         if data.startswith(_JPEG) or (data.startswith(_PNG) and b"eXIf" not in data):
             return decode_compressed(format="", data=data)
+        checked = checked_bytes(data)
         heif = heif_kind(data)
         if heif == "HEIC":
             return heif_to_bgr(open_heif(path)[0], str(path))
@@ -55,10 +62,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
             upright = _read_avif(path, data)
             if upright is not None:
                 return upright
-        if data.startswith(_PNG):
-            header = check_compressed(np.frombuffer(data, dtype=np.uint8), "png")
-            check_size(header.width, header.height, "a PNG image")
-        decoded = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+        decoded = cv2.imdecode(checked, cv2.IMREAD_COLOR)
     except ImageError as err:
         msg = f"{path}: {err}"
         raise SourceError(msg) from None
@@ -74,6 +78,27 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         msg = f"{path} is no image this OpenCV can decode, or it is damaged"
         raise SourceError(msg)
     return np.asarray(image, dtype=np.uint8)
+
+
+def checked_bytes(data: bytes) -> NDArray[np.uint8]:
+    """The bytes of an image file for OpenCV, once it is known that decoding them takes neither gigabytes nor minutes.
+
+    Args:
+        data: the file, of any format.
+
+    Returns:
+        (n,) uint8; of a PNG only the chunks that make the image.
+
+    Raises:
+        ImageError: it is damaged, or too large.
+    """
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    known = data.startswith((_JPEG, _PNG))
+    header = check_compressed(buffer, "") if known else file_header(buffer)
+    if header is None:
+        return buffer
+    check_header(header, MAX_HEIF_BYTES if header.kind == "HEIF" else MAX_DECODER_BYTES)
+    return header.data
 
 
 def heif_kind(head: bytes) -> str:
@@ -132,7 +157,7 @@ def heif_to_bgr(image: Any, name: str) -> NDArray[np.uint8]:
     """
     try:
         width, height = image.size
-        check_size(width, height, "an image")
+        check_header(ImageHeader("HEIC", width, height, HEIF_BYTES), MAX_HEIF_BYTES)
         decoded = image.to_pillow()
     except ImageError as err:
         msg = f"{name}: {err}"
@@ -160,7 +185,7 @@ def pillow_to_bgr(image: Any, name: str) -> NDArray[np.uint8]:
 
     try:
         width, height = image.size
-        check_size(width, height, "an image")
+        check_header(ImageHeader(image.format or "Pillow", width, height, _PILLOW_BYTES), MAX_HEIF_BYTES)
         turned = ImageOps.exif_transpose(image)
         if turned.mode in {"RGBA", "LA", "PA"} or "transparency" in turned.info:
             turned = turned.convert("RGBA")

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.imaging.encodings import check_size, decode_compressed
+from fer_perception.imaging.encodings import check_header, decode_compressed
+from fer_perception.imaging.file_headers import tiff_page
 from fer_perception.imaging.image_files import (
     heif_kind,
     heif_to_bgr,
@@ -146,14 +147,15 @@ def _jpegs(path: Path) -> ImageSequence | None:
 
 
 def _pages(path: Path) -> ImageSequence | None:
-    pages = _tiff_pages(path.read_bytes())
+    data = path.read_bytes()
+    pages = _tiff_pages(data)
     if len(pages) < 2:
         return None
     name = opencv_name(path)
 
     def read(index: int) -> tuple[NDArray[np.uint8], int]:
-        number, width, height = pages[index]
-        check_size(width, height, f"page {index + 1}")
+        number, position = pages[index]
+        check_header(tiff_page(np.frombuffer(data, np.uint8), position))
         done, found = cv2.imreadmulti(name, number, 1, flags=cv2.IMREAD_COLOR)
         if not done or len(found) != 1:
             raise ImageError("corrupt", f"page {index + 1} of {len(pages)} cannot be decoded")
@@ -162,10 +164,10 @@ def _pages(path: Path) -> ImageSequence | None:
     return ImageSequence("TIFF of several pages", len(pages), None, rate_is_assumed=False, read=read)
 
 
-def _tiff_pages(data: bytes) -> list[tuple[int, int, int]]:
-    """Number of the directory, width and height of each page (TIFF 6.0, section 2); reduced copies are none."""
+def _tiff_pages(data: bytes) -> list[tuple[int, int]]:
+    """Number of the directory and its first byte, for each page (TIFF 6.0, section 2); reduced copies are none."""
     order = "<" if data[:2] == b"II" else ">"
-    pages: list[tuple[int, int, int]] = []
+    pages: list[tuple[int, int]] = []
     seen: set[int] = set()
     try:
         (position,) = struct.unpack_from(f"{order}I", data, 4)
@@ -176,7 +178,7 @@ def _tiff_pages(data: bytes) -> list[tuple[int, int, int]]:
             tags = dict(_tiff_tags(data, order, position + 2, entries))
             # Bit 0 of NewSubfileType: a copy of another page with fewer pixels; bit 2: a mask.
             if not tags.get(254, 0) & 0b101:
-                pages.append((number, tags.get(256, 0), tags.get(257, 0)))
+                pages.append((number, position))
             (position,) = struct.unpack_from(f"{order}I", data, position + 2 + 12 * entries)
     except struct.error:
         # The end is missing: `read_image`, or the page, says so.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import struct
 import threading
 import time
 from collections import Counter
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError, SourceError
 from fer_perception.imaging.compressed_header import gif_is_whole
-from fer_perception.imaging.encodings import MAX_PIXELS
+from fer_perception.imaging.encodings import MAX_PIXELS, check_header
+from fer_perception.imaging.file_headers import file_header
 from fer_perception.imaging.image_files import heif_kind, opencv_name, read_image
 from fer_perception.imaging.image_sequences import FALLBACK_RATE, ImageSequence, open_sequence
 from fer_perception.pipeline_types import Frame
@@ -202,7 +202,13 @@ def _open_file(path: Path) -> Media:
     animated = head[:4] == b"GIF8"
     if animated and len(head) >= 10:
         # FFmpeg would reserve its canvas on opening it.
-        _check_frame_size(path.name, *struct.unpack_from("<HH", head, 6))
+        try:
+            header = file_header(np.frombuffer(head, np.uint8))
+            if header is not None:
+                check_header(header)
+        except ImageError as err:
+            msg = f"{path.name}: {err}"
+            raise SourceError(msg) from None
     if not animated and (path.suffix.lower() in IMAGE_SUFFIXES or _is_image(path, head)):
         sequence = open_sequence(path)
         return _image(path) if sequence is None else _sequence(path, sequence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ PROVIDERS: dict[str, str] = {
     "onnxruntime_cuda": "CUDAExecutionProvider",
     "onnxruntime_tensorrt": "TensorrtExecutionProvider",
 }
+
+#: Time that a network's first answer may take, in s; on a busy processor a good one takes less than one.
+FIRST_RUN_DEADLINE = 60.0
 
 
 def import_onnxruntime() -> Any:
@@ -96,6 +100,7 @@ class OnnxRuntimeNetwork:
         self.inputs: tuple[TensorInfo, ...] = _infos(session.get_inputs())
         self.outputs: tuple[TensorInfo, ...] = _infos(session.get_outputs())
         self._session: Any = session
+        self._started = False
 
     @property
     def device(self) -> str:
@@ -108,12 +113,35 @@ class OnnxRuntimeNetwork:
             msg = f"{self._name} was closed; create another one"
             raise BackendError(msg)
         try:
-            answer = self._session.run(list(outputs), dict(inputs))
+            if self._started:
+                answer = self._session.run(list(outputs), dict(inputs))
+            else:
+                answer = self._first_run(list(outputs), dict(inputs))
+        except ModelError:
+            raise
         except Exception as err:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in inputs.items())
             msg = f"{self.device} failed on {shapes}: {_first_line(err)}"
             raise BackendError(msg) from err
         return [np.asarray(output, dtype=np.float32) for output in answer]
+
+    def _first_run(self, outputs: list[str], inputs: dict[str, NDArray[np.float32]]) -> Any:
+        """Runs under a deadline: what the graph of a file takes does not show before."""
+        options = import_onnxruntime().RunOptions()
+        alarm = threading.Timer(FIRST_RUN_DEADLINE, setattr, (options, "terminate", True))
+        alarm.daemon = True
+        alarm.start()
+        try:
+            answer = self._session.run(outputs, inputs, options)
+        except Exception as err:
+            if options.terminate:
+                msg = f"{self._name} had not answered within {FIRST_RUN_DEADLINE:.0f} s; take a smaller network"
+                raise ModelError(msg) from err
+            raise
+        finally:
+            alarm.cancel()
+        self._started = True
+        return answer
 
     def close(self) -> None:
         """Releases the session; idempotent."""

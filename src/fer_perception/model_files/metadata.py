@@ -21,6 +21,10 @@ FP32_SHA256_KEY = "fer.fp32_sha256"
 CLASS_PRIOR_KEY = "fer.class_prior"
 #: A stated prior may be this far from the sum 1 (rounded by hand); it is read with exactly that sum.
 _PRIOR_SUM_TOLERANCE = 1e-3
+#: Largest (C, H, W) of a model's input: batches of this size are made before the model has a say.
+MAX_INPUT_SHAPE = (4, 1024, 1024)
+#: Classes and characters of each; they stand in every message.
+MAX_LABELS, MAX_LABEL_LENGTH = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,15 @@ class ModelMetadata:
             raise ModelError(msg)
         if not _spread(template) >= 1:
             msg = f"{path} has the landmark template {template}; expected five points, pixels apart; {fix}"
+            raise ModelError(msg)
+        if len(shape) == 3 and not all(1 <= side <= most for side, most in zip(shape, MAX_INPUT_SHAPE, strict=True)):
+            msg = f"{path} has the input shape {shape}; expected (C, H, W) from (1, 1, 1) to {MAX_INPUT_SHAPE}; {fix}"
+            raise ModelError(msg)
+        if len(labels) > MAX_LABELS or any(len(label) > MAX_LABEL_LENGTH for label in labels):
+            msg = (
+                f"{path} has {len(labels)} labels of up to {max(map(len, labels))} characters; expected at most "
+                f"{MAX_LABELS} of {MAX_LABEL_LENGTH}; {fix}"
+            )
             raise ModelError(msg)
         if len(shape) != 3 or len(template) != 5 or not labels or not temperature > 0:
             msg = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fer_perception.errors import ModelError
 from fer_perception.model_files.metadata import ModelMetadata
-from fer_perception.model_files.protobuf import WireError, onnx_external_locations, onnx_metadata
+from fer_perception.model_files.protobuf import WireError, onnx_control_flow, onnx_external_locations, onnx_metadata
 from fer_perception.model_files.stored_file import StoredFile, read_stored_file
 from fer_perception.system.paths import expanded
 
@@ -73,6 +73,7 @@ def model_file(stored: StoredFile) -> ModelFile:
     try:
         props = onnx_metadata(view)
         locations = onnx_external_locations(view)
+        loops = onnx_control_flow(view)
     except WireError as err:
         if path.suffix in ENGINE_SUFFIXES:
             msg = (
@@ -85,6 +86,12 @@ def model_file(stored: StoredFile) -> ModelFile:
             "get the file again or export it with `fer-train export`"
         )
         raise ModelError(msg) from None
+    if loops:
+        msg = (
+            f"{path} holds {', '.join(map(ascii, loops))}, which may run without end, so it is not loaded; export the "
+            "network without loops and branches"
+        )
+        raise ModelError(msg)
     external = tuple(_external(path, location) for location in locations)
     digest = hashlib.sha256(data)
     for file in external:

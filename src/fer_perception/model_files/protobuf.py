@@ -13,7 +13,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_METADATA, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 14, 20, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_ATTRIBUTE, _FUNCTION_NODE = 5, 7
+_NODE_OPERATOR, _NODE_ATTRIBUTE, _FUNCTION_NODE = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
 _ATTRIBUTE_SPARSE, _ATTRIBUTE_SPARSES = 22, 23
 _TENSOR_EXTERNAL = 13
@@ -39,6 +39,7 @@ _CHILDREN: dict[str, dict[int, str]] = {
 }
 #: Graphs inside attributes inside graphs: no sane model nests deeper, and a crafted one must not exhaust the stack.
 _MAX_DEPTH = 64
+_MOST_OPERATOR_BYTES = 100
 
 
 class WireError(ValueError):
@@ -132,6 +133,43 @@ def onnx_metadata(data: memoryview) -> dict[str, str]:
         msg = "there is no graph inside"
         raise WireError(msg)
     return props
+
+
+def onnx_control_flow(data: memoryview) -> list[str]:
+    """The operators of an encoded ONNX model that hold graphs of their own (If, Loop, Scan, SequenceMap, ...).
+
+    How long such a graph runs does not show in it.
+
+    Returns:
+        Their types, each once.
+
+    Raises:
+        WireError: the bytes are no message, cut short or nested too deeply.
+    """
+    found: dict[str, None] = {}
+    _collect_control_flow(data, "model", found, 0)
+    return list(found)
+
+
+def _collect_control_flow(data: memoryview, kind: str, found: dict[str, None], depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        msg = f"graphs nested more than {_MAX_DEPTH} deep"
+        raise WireError(msg)
+    operator, holds_graph = "", False
+    for number, content in fields(data):
+        if not isinstance(content, memoryview):
+            continue
+        child = _CHILDREN[kind].get(number)
+        if kind == "node":
+            if number == _NODE_OPERATOR:
+                operator = bytes(content[:_MOST_OPERATOR_BYTES]).decode(errors="replace")
+            elif child == "attribute":
+                graphs = (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS)
+                holds_graph = holds_graph or any(inside in graphs for inside, _ in fields(content))
+        elif child in ("graph", "training", "function", "node"):
+            _collect_control_flow(content, child, found, depth + 1)
+    if holds_graph:
+        found[operator] = None
 
 
 def onnx_external_locations(data: memoryview) -> list[str]:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
+import math
 import os
+import shlex
 import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fer_perception.errors import FerError, NotInstalledError, SourceError
 from fer_perception.system.part_files import hold, part_of, remove_leftovers
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
+
+#: Characters of a YAML text; PyYAML reads some hundred thousand in ten seconds.
+MAX_YAML_CHARACTERS = 500_000
+#: Values and characters that any YAML text may unfold to.
+_FREE_YAML = 100_000
 
 
 def require_writable(path: Path) -> None:
@@ -89,27 +99,92 @@ def _replace(target: Path, data: bytes) -> bool:
     return True
 
 
-def replace_atomically(target: Path, data: bytes) -> None:
+class UntrustedFileError(FerError):
+    """A file that another user may have written, and that would run as code."""
+
+
+def require_trusted(path: Path, handle: int | None = None) -> None:
+    """See that nobody but this user and root can have written a file or directory, as ssh does with its keys.
+
+    An engine of TensorRT is a program: whoever can write it can run whatever they like as this user.
+
+    Args:
+        path: of the file or directory.
+        handle: of the file, open; else it is found by its path.
+
+    Raises:
+        UntrustedFileError: it belongs to somebody else, or others may write to it; says what to do.
+        OSError: it is missing, or cannot be looked at.
+    """
+    if not hasattr(os, "getuid"):
+        return
+    found = path.stat() if handle is None else os.fstat(handle)
+    if found.st_uid not in (os.getuid(), 0):
+        msg = (
+            f"{path} belongs to user {found.st_uid}, so it is not trusted; remove it, or set XDG_CACHE_HOME to a "
+            "directory of your own"
+        )
+        raise UntrustedFileError(msg)
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if others:
+        msg = f"{path} can be written by others, so it is not trusted; run `chmod go-w {shlex.quote(str(path))}`"
+        raise UntrustedFileError(msg)
+
+
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only this user can enter (mode 0700), and those above it that are missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def replace_atomically(target: Path, data: bytes, *, mode: int | None = None) -> None:
     """Write a regular file beside its place and move it there: readers see the earlier one or this one, never a part.
 
     Args:
         target: the file, in a folder that exists; an earlier one's mode is kept, a new one's is as the umask says.
         data: its content.
+        mode: permissions of the new file, instead of those.
+
+    Raises:
+        OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
+    """
+    with replacing(target, mode=mode) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(target: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+    """A new file beside `target` that takes its place when the block ends well, synced; else nothing has happened.
+
+    Args:
+        target: as for `replace_atomically`.
+        mode: as for `replace_atomically`.
+
+    Yields:
+        The new file, open for reading and writing.
 
     Raises:
         OSError: it could not be written; the earlier file is untouched and nothing is left beside it.
     """
     remove_leftovers(target)
     temporary = part_of(target)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(temporary, flags, 0o666 if mode is None else mode)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(handle, "w+b") as file:
             hold(handle)
-            file.write(data)
+            yield file
             file.flush()
             # Else the new name may outlive a loss of power, and its content not.
             os.fsync(file.fileno())
-        if target.exists():
+        if mode is None and target.exists():
             shutil.copymode(target, temporary)
         os.replace(temporary, target)  # noqa: PTH105  (atomic, same directory)
     except BaseException:
@@ -121,10 +196,19 @@ def replace_atomically(target: Path, data: bytes) -> None:
 def parse_yaml(text: str) -> Any:
     """The plain values a YAML text holds (mappings, lists, text, numbers, dates, None).
 
+    Aliases (`&`, `*`) may repeat values, not multiply them: a kilobyte of them unfolds to gigabytes.
+
+    Args:
+        text: up to `MAX_YAML_CHARACTERS`.
+
     Raises:
         NotInstalledError: PyYAML is not installed, or does not load.
-        ValueError: it is no YAML, or holds values that cannot be made; the words are one line.
+        ValueError: it is no YAML, too long, unfolds to too much, or holds values that cannot be made; the words are
+            one line.
     """
+    if len(text) > MAX_YAML_CHARACTERS:
+        msg = f"{len(text)} characters; expected settings or a list of up to {MAX_YAML_CHARACTERS}"
+        raise ValueError(msg)
     try:
         # Here, so that `fer doctor` runs without it and says so.
         import yaml
@@ -132,7 +216,30 @@ def parse_yaml(text: str) -> Any:
         msg = f"the package PyYAML is not installed ({err}); `pip install pyyaml` brings it"
         raise NotInstalledError(msg) from None
     try:
-        return yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            # Without aliases every value stands in the text, so this is for them alone.
+            if _unfolded(node, {}) > _FREE_YAML + 4 * len(text):
+                msg = f"it unfolds to more than {_FREE_YAML + 4 * len(text)} values; write it without aliases (&, *)"
+                raise ValueError(msg)
+            return loader.construct_document(node)
+        finally:
+            loader.dispose()
     except Exception as err:
         # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
         raise ValueError(" ".join(str(err).split())) from err
+
+
+def _unfolded(node: Any, known: dict[int, float]) -> float:
+    """Values and characters a YAML node stands for, its aliases written out; infinite where it is inside of itself."""
+    if isinstance(node.value, str):
+        return 1.0 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until it is known, for an alias inside of it
+        # The value of a list is its nodes, that of a mapping pairs of them.
+        parts = itertools.chain.from_iterable(part if isinstance(part, tuple) else (part,) for part in node.value)
+        known[id(node)] = 1.0 + sum(_unfolded(part, known) for part in parts)
+    return known[id(node)]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 #: Characters of a file's name that its temporary one repeats: file systems allow 255 bytes in all.
 _KEPT_OF_NAME = 40
+_PART = re.compile(rf"\..{{1,{_KEPT_OF_NAME}}}\.[0-9a-f]{{16}}\.part")
 
 
 def part_of(target: Path) -> Path:
@@ -41,6 +42,24 @@ def remove_leftovers(target: Path) -> None:
         for path in target.parent.iterdir():
             if name.fullmatch(path.name):
                 _remove(path)
+
+
+def remove_leftovers_in(folder: Path) -> int:
+    """Remove all parts in a folder that killed processes have left; those of others at work stay.
+
+    Args:
+        folder: of the files; may be missing.
+
+    Returns:
+        How many there were.
+    """
+    removed = 0
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if _PART.fullmatch(path.name):
+                _remove(path)
+                removed += not path.exists()
+    return removed
 
 
 def _remove(path: Path) -> None:

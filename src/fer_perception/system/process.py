@@ -65,6 +65,32 @@ def usable_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+#: `-P` is known since Python 3.11 only. Nothing is imported from a file before the working directory has gone.
+_SAFE_PATH = "import sys; sys.path[:1] = [each for each in sys.path[:1] if each]\n"
+
+
+def python_command(*arguments: str, code: str = "", module: str = "") -> list[str]:
+    """The command line of another Python that imports nothing from the working directory.
+
+    With `-c` and `-m` Python looks there first: a `numpy.py` of whatever directory a command is started in would run.
+
+    Args:
+        arguments: of the program, `sys.argv[1:]` there.
+        code: what to run; or
+        module: the full name of a module to run as `python -m` does.
+
+    Returns:
+        The words for `subprocess`.
+
+    Examples:
+        >>> import subprocess
+        >>> subprocess.run(python_command("a", code="sys.exit(sys.argv[1:] != ['a'])")).returncode
+        0
+    """
+    run = f"import runpy; runpy.run_module({module!r}, run_name='__main__', alter_sys=True)" if module else code
+    return [sys.executable, "-c", _SAFE_PATH + run, *arguments]
+
+
 def drop_stdout() -> None:
     """Send what is still written to stdout nowhere: the interpreter flushes it once more at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

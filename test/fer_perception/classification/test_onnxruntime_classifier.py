@@ -154,3 +154,16 @@ def test_a_damaged_graph_leaves_stdout_alone(make_model, capfd):
     with pytest.raises(ModelError, match="cannot be loaded by ONNX Runtime"):
         create_classifier(path, backend="onnxruntime", threads=1)
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("shape", [[-1, 48, 48], [1, 0, 48], [1, 2**31, 2**31], [1, 48, 10**12], [5, 48, 48]])
+def test_an_input_shape_without_bounds_is_refused_where_it_is_read(make_model, shape):
+    path = make_model(changed_props={"fer.input_shape": json.dumps(shape)})
+    with pytest.raises(ModelError, match=r"expected \(C, H, W\) from \(1, 1, 1\) to \(4, 1024, 1024\)"):
+        read_metadata(path)
+
+
+@pytest.mark.parametrize("labels", [["x" * 5000, *"abcdef"], [f"c{i}" for i in range(5000)]])
+def test_labels_without_bounds_are_refused(make_model, labels):
+    with pytest.raises(ModelError, match="expected at most 1000 of 100"):
+        read_metadata(make_model(changed_props={"fer.labels": json.dumps(labels)}))

@@ -22,7 +22,7 @@ from fer_perception.imaging.encodings import ENCODINGS, MAX_PIXELS, decode_compr
 WIDTH, HEIGHT = 34, 26
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(name="image", scope="module")
 def made_image() -> np.ndarray:
     """(26, 34, 3) BGR: smooth, so that color sub-sampling changes little."""
     rgb = cv2.resize(images.astronaut()[50:250, 120:380], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)

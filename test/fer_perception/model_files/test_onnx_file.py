@@ -162,3 +162,50 @@ def test_endless_nesting_is_an_error_and_no_crash(tmp_path):
     path.write_bytes(message(7, content))
     with pytest.raises(ModelError, match=r"nested"):
         read_model_file(path)
+
+
+def with_branch(path, operator: str, *, in_function: bool = False) -> None:
+    """Adds an operator that holds a graph to a tiny model."""
+    model = onnx.load(path)
+    helper = onnx.helper
+    inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "inner", [], [])
+    key = {"If": "then_branch", "Loop": "body", "Scan": "body", "Other": "whatever"}[operator]
+    node = helper.make_node(operator, ["images"], ["unused"], **{key: inner})
+    if in_function:
+        model.functions.append(
+            helper.make_function("mine", "F", ["images"], ["unused"], [node], [helper.make_opsetid("", 17)])
+        )
+    else:
+        model.graph.node.append(node)
+    path.write_bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("in_function", [False, True])
+@pytest.mark.parametrize("operator", ["If", "Loop", "Scan", "Other"])
+def test_loops_and_branches_are_refused_before_loading(make_model, operator, in_function):
+    path = make_model()
+    with_branch(path, operator, in_function=in_function)
+    with pytest.raises(ModelError, match=rf"holds '{operator}', which may run without end") as caught:
+        read_model_file(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_first_answer_that_does_not_come(make_model, monkeypatch):
+    monkeypatch.setattr("fer_perception.inference.onnxruntime_network.FIRST_RUN_DEADLINE", 0.0)
+    path = make_model()
+    model = onnx.load(path)
+    # A power of a large matrix: minutes for one image.
+    side = 1500
+    made = [onnx.helper.make_node("RandomNormal", [], ["m0"], shape=[side, side], dtype=1, scale=1e-3)]
+    made += [onnx.helper.make_node("MatMul", [f"m{i}", "m0"], [f"m{i + 1}"]) for i in range(500)]
+    made += [
+        onnx.helper.make_node("ReduceMean", ["m500"], ["mean"], keepdims=0),
+        onnx.helper.make_node("Add", ["logits", "mean"], ["moved"]),
+    ]
+    nodes = list(model.graph.node)
+    nodes[-1].input[0] = "moved"
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes[:-1], *made, nodes[-1]])
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="had not answered within 0 s"):
+        create_classifier(path, backend="onnxruntime", threads=1)

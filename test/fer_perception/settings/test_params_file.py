@@ -224,6 +224,6 @@ def test_aliases_that_unfold_without_end_are_refused(tmp_path: Path) -> None:
     doubled = "".join(f"m{i}: &m{i} {{a: *m{i - 1}, b: *m{i - 1}}}\n" for i in range(1, 40))
     lists = "".join(f"l{i}: &l{i} [*l{i - 1}, *l{i - 1}]\n" for i in range(1, 40))
     for text in ("a: &a {b: *a}\n", "m0: &m0 {a: 1}\n" + doubled, "l0: &l0 [1]\n" + lists):
-        with pytest.raises(ConfigError, match=r"unfolds to more than 1000 .* without aliases"):
+        with pytest.raises(ConfigError, match=r"unfolds to more than .* without aliases"):
             read_parameters(write(tmp_path, text))
     assert read_parameters(write(tmp_path, "a: &a {x: 1}\nb: *a\n")) == {"a.x": 1, "b.x": 1}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wait
+import fer_perception.system.process as process_module
+from fer_perception.system.process import end_as_ctrl_c_does, ending_signals_wait, python_command
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,3 +99,19 @@ def test_a_line_that_a_slow_reader_has_half_of_is_finished(number: signal.Signal
     line, error = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in error
     assert line == b"x" * 1_000_000 + b"\n"
+
+
+@pytest.mark.parametrize("how", [{"code": "import numpy; print(numpy.__file__)"}, {"module": "calendar"}])
+def test_a_child_runs_nothing_of_the_working_directory(tmp_path: Path, how: dict[str, str]) -> None:
+    for name in ("numpy", "calendar", "datetime", "runpy", "sys"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken from the working directory')")
+    command = python_command("2026", "12", **how) if "module" in how else python_command(**how)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "December" in done.stdout if "module" in how else str(tmp_path) not in done.stdout
+
+
+def test_every_child_of_ours_is_started_so() -> None:
+    sources = Path(process_module.__file__).parents[1].rglob("*.py")
+    naming = {path.name for path in sources if re.search(r"sys\.executable,", path.read_text(encoding="utf-8"))}
+    assert naming == {"process.py"}

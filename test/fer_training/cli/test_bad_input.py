@@ -179,3 +179,14 @@ def test_recipes(fails: Failure, tmp_path: Path, tiny_npz: Path) -> None:
     assert "not readable YAML" in fails("fit", "--recipe", broken, "--data", tiny_npz)
     assert "did you mean epochs" in fails("fit", "--recipe", "arch1_fer2013", "--data", tiny_npz, "epoch=3")
     assert "there is no recipe 'arch9'" in fails("fit", "--recipe", "arch9", "--data", tiny_npz)
+
+
+@pytest.mark.parametrize("written", ["recipe", "data"])
+def test_aliases_that_unfold_to_gigabytes(fails: Failure, recipe: Path, tmp_path: Path, written: str) -> None:
+    lists = "".join(f"- &a{n} [{', '.join([f'*a{n - 1}' if n else 'x'] * 10)}]\n" for n in range(9))
+    (tmp_path / "bomb.yaml").write_text(lists if written == "data" else f"epochs:\n{lists}")
+    if written == "data":
+        said = fails("fit", "--recipe", recipe, "--data", tmp_path / "bomb.yaml")
+    else:
+        said = fails("fit", "--recipe", tmp_path / "bomb.yaml", "--data", class_folders(tmp_path / "set"))
+    assert "write it without aliases" in said

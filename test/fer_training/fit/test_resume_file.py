@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +18,9 @@ import pytest
 import torch
 
 from fer_training.checkpoint import CheckpointError
-from fer_training.fit.run_directory import RECIPE, RESUME, WEIGHTS, check_resume_file, claim
+from fer_training.fit.fit import _trainer
+from fer_training.fit.resume_file import ResumeFileIO
+from fer_training.fit.run_directory import RECIPE, RESUME, WEIGHTS, check_resume_file, claim, full_place
 from fer_training.recipe import Recipe, RecipeError
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(3)}
@@ -94,3 +102,51 @@ def test_a_damaged_recipe(tmp_path: Path, recipe: bytes) -> None:
         claim(tmp_path, Recipe(), resume=True)
     claim(tmp_path, Recipe(), resume=False)
     assert not (tmp_path / RESUME).exists()
+
+
+def killed_while_saving(folder: Path) -> int:
+    """Ends a process in the midst of its second `resume.ckpt`."""
+    code = f"""
+import os, signal, torch
+from pathlib import Path
+from fer_training.fit.resume_file import ResumeFileIO
+path = Path({str(folder / RESUME)!r})
+ResumeFileIO().save_checkpoint({{"epoch": 1, "w": torch.ones(100)}}, path)
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+os.fsync = die
+ResumeFileIO().save_checkpoint({{"epoch": 2, "w": torch.ones(100)}}, path)
+"""
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_a_kill_leaves_the_earlier_file_and_the_next_start_removes_the_rest(tmp_path: Path) -> None:
+    assert killed_while_saving(tmp_path) == -signal.SIGKILL
+    assert torch.load(tmp_path / RESUME, weights_only=True)["epoch"] == 1
+    assert len(list(tmp_path.glob(".resume.ckpt.*.part"))) == 1
+    (tmp_path / ".mine.part").touch()
+    claim(tmp_path, Recipe(), resume=True)
+    assert list(tmp_path.glob(".*.part")) == [tmp_path / ".mine.part"]
+    assert (tmp_path / RESUME).is_file()
+
+
+def test_nothing_goes_through_the_directory_for_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is none"))
+    ResumeFileIO().save_checkpoint({"epoch": 3}, tmp_path / "new" / RESUME)
+    assert torch.load(tmp_path / "new" / RESUME, weights_only=True) == {"epoch": 3}
+
+
+def test_the_trainer_writes_through_it(tmp_path: Path) -> None:
+    trainer = _trainer(Recipe(), tmp_path, ("a", "b"), [], steps_per_epoch=1, progress=False)
+    assert isinstance(trainer.strategy.checkpoint_io, ResumeFileIO)
+
+
+def test_the_full_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert full_place(tmp_path) == ""
+    free = {tmp_path: 10**9, Path(tempfile.gettempdir()): 100}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    assert full_place(tmp_path) == f"{tempfile.gettempdir()} (TMPDIR)"
+    free[tmp_path] = 0
+    assert full_place(tmp_path) == str(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 import signal
 import threading
@@ -19,7 +20,8 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 
-from fer_training.checkpoint import Checkpoint, save_checkpoint
+from fer_perception.system.files import write_atomically
+from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from fer_training.fit.module import ExpressionModule
 from fer_training.fit.run_directory import (
     source_commit,
@@ -60,10 +62,11 @@ class EpochLog(pl.Callback):
         if not trainer.is_global_zero or not self._rows:
             return
         columns = list(dict.fromkeys(name for known in self._rows for name in known))
-        with self._path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self._rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self._path, text.getvalue(), error=CheckpointError)
 
     def state_dict(self) -> dict[str, Any]:
         """State for a resumed run."""

@@ -38,6 +38,7 @@ from fer_training.fit.callbacks import (
 from fer_training.fit.data import FitData, load_fit_data
 from fer_training.fit.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.fit.module import ExpressionModule
+from fer_training.fit.resume_file import ResumeFileIO
 from fer_training.fit.run_directory import (
     EPOCHS,
     METRICS,
@@ -45,6 +46,7 @@ from fer_training.fit.run_directory import (
     WEIGHTS,
     check_resume_file,
     claim,
+    full_place,
     refuse_other_run,
     require_utf8,
     sole_run,
@@ -162,7 +164,8 @@ def _train(
                 raise KeyboardInterrupt from err
             raise
         except OSError as err:
-            msg = f"cannot write to {out} ({err}); what was saved before is whole: free some space and run this again"
+            place = full_place(out) or str(err.filename or out)
+            msg = f"cannot write to {place} ({err}); what was saved before is whole: free some space and run this again"
             raise CheckpointError(msg) from err
     if trainer.received_sigterm:
         # Lightning asks no more behind the last epoch.
@@ -218,6 +221,7 @@ def _trainer(
         precision=recipe.precision,
         gradient_clip_val=recipe.optimizer.gradient_clip or None,
         callbacks=callbacks,
+        plugins=[ResumeFileIO()],
         logger=TensorBoardLogger(out, name="", version="tensorboard"),
         enable_progress_bar=progress,
         enable_model_summary=False,

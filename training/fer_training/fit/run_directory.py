@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,7 @@ from torch import Tensor
 
 import fer_training
 from fer_perception.system.files import parse_yaml, write_atomically
+from fer_perception.system.part_files import remove_leftovers_in
 from fer_training.checkpoint import CheckpointError
 from fer_training.recipe import Recipe, RecipeError, recipe_to_yaml
 
@@ -37,6 +39,9 @@ METRICS = "metrics.json"
 
 #: Figures of every epoch.
 EPOCHS = "epochs.csv"
+
+#: Bytes that a file system keeps from everybody but root, or that a failed write has left.
+_HARDLY_ANY = 2**20
 
 
 def require_utf8(out: Path) -> None:
@@ -75,6 +80,15 @@ def refuse_other_run(out: Path, recipe: Recipe) -> None:
             raise RecipeError(msg)
 
 
+def full_place(out: Path) -> str:
+    """The place on whose file system hardly anything is free: the run directory or that of temporary files; else ""."""
+    for name, folder in ((str(out), out), (f"{tempfile.gettempdir()} (TMPDIR)", Path(tempfile.gettempdir()))):
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(folder).free < _HARDLY_ANY:
+                return name
+    return ""
+
+
 def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
     """Make the run directory, or take up an interrupted run in it.
 
@@ -87,6 +101,8 @@ def claim(out: Path, recipe: Recipe, *, resume: bool) -> None:
         RecipeError: see `refuse_other_run`; or it cannot be written there.
     """
     out.mkdir(parents=True, exist_ok=True)
+    # Nobody else writes here (`sole_run`), so whatever was begun is that of a killed process.
+    remove_leftovers_in(out)
     if resume:
         refuse_other_run(out, recipe)
     else:

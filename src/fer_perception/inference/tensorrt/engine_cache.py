@@ -12,7 +12,12 @@ from typing import Any
 
 from fer_perception.errors import EngineCacheError
 from fer_perception.inference.tensorrt.engine_key import EngineKey
-from fer_perception.system.files import replace_atomically
+from fer_perception.system.files import (
+    UntrustedFileError,
+    make_private_directory,
+    replace_atomically,
+    require_trusted,
+)
 from fer_perception.system.paths import is_directory, user_cache
 
 FORMAT = "fer_perception engine/1"
@@ -80,12 +85,15 @@ class EngineCache:
         path = self.engine_path(key)
         manifest_path = path.with_suffix(".json")
         try:
-            manifest = json.loads(manifest_path.read_text())
-            data = path.read_bytes() if not _is_refusal(manifest, key) else b""
-        except FileNotFoundError:
-            return Lookup(None, "there is no engine for this device, model and TensorRT version yet")
+            require_trusted(self.directory)
+            manifest = json.loads(_read(manifest_path))
+            data = _read(path) if not _is_refusal(manifest, key) else b""
+        except UntrustedFileError as err:
+            return Lookup(None, str(err))
         except OSError as err:
-            return Lookup(None, f"{path} cannot be read ({err.strerror})")
+            missing = isinstance(err, FileNotFoundError)
+            none_yet = "there is no engine for this device, model and TensorRT version yet"
+            return Lookup(None, none_yet if missing else f"{path} cannot be read ({err.strerror})")
         except ValueError:
             return Lookup(None, f"the manifest {manifest_path} does not parse")
         if _is_refusal(manifest, key):
@@ -111,7 +119,7 @@ class EngineCache:
             EngineCacheError: it cannot; the message names the directory, the cause and the fix.
         """
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
+            self._make_directory()
             with tempfile.NamedTemporaryFile(dir=self.directory, prefix=".probe-") as probe:
                 probe.write(b"x")
         except OSError as err:
@@ -172,8 +180,9 @@ class EngineCache:
     def timing_cache(self, key: EngineKey) -> bytes:
         """The kernel timings of earlier builds on this device with this TensorRT; empty where there are none."""
         try:
-            return self._timing_path(key).read_bytes()
-        except OSError:
+            require_trusted(self.directory)
+            return _read(self._timing_path(key))
+        except (OSError, UntrustedFileError):
             return b""
 
     def store_timing_cache(self, key: EngineKey, data: bytes) -> None:
@@ -189,11 +198,11 @@ class EngineCache:
         seconds = []
         for path in self.directory.glob("*.json") if is_directory(self.directory) else ():
             try:
-                manifest = json.loads(path.read_text())
+                manifest = json.loads(_read(path))
                 other = manifest["key"]
                 if (other["gpu"], other["tensorrt"]) == (key.gpu, key.tensorrt) and other["builder"] == key.builder:
                     seconds.append(float(manifest["build_seconds"]))
-            except (OSError, ValueError, TypeError, KeyError):
+            except (OSError, ValueError, TypeError, KeyError, UntrustedFileError):
                 continue
         return statistics.median(seconds) if seconds else None
 
@@ -203,10 +212,23 @@ class EngineCache:
 
     def _write(self, path: Path, data: bytes) -> None:
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            replace_atomically(path, data)
+            self._make_directory()
+            replace_atomically(path, data, mode=0o600)
         except OSError as err:
             raise self._unwritable(err) from err
+
+    def _make_directory(self) -> None:
+        """For this user alone.
+
+        Raises:
+            OSError: it cannot be made.
+            EngineCacheError: it is another user's, or others may write there.
+        """
+        make_private_directory(self.directory)
+        try:
+            require_trusted(self.directory)
+        except UntrustedFileError as err:
+            raise EngineCacheError(str(err)) from None
 
     def _unwritable(self, err: OSError) -> EngineCacheError:
         return EngineCacheError(
@@ -226,6 +248,14 @@ def _fault(manifest: Any, key: EngineKey, data: bytes) -> str:
     if manifest.get("sha256") != hashlib.sha256(data).hexdigest():
         return "does not have the hash of its manifest"
     return ""
+
+
+def _read(path: Path) -> bytes:
+    """A file of the cache, if nobody else can have written it; raises OSError and UntrustedFileError."""
+    # Opened first, so that what is judged is what is read.
+    with path.open("rb") as file:
+        require_trusted(path, file.fileno())
+        return file.read()
 
 
 def _is_refusal(manifest: Any, key: EngineKey) -> bool:

@@ -136,3 +136,52 @@ def test_the_default_directory(monkeypatch, tmp_path):
     assert default_cache_directory() == tmp_path / "fer_perception" / "engines"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert default_cache_directory().is_absolute()
+
+
+def test_directories_and_files_are_for_this_user_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        cache = EngineCache(tmp_path / "cache" / "engines")
+        store(cache)
+    finally:
+        os.umask(before)
+    for folder in (cache.directory, cache.directory.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    for file in cache.directory.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("which", ["directory", "engine", "manifest"])
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+def test_an_engine_that_others_may_write_is_not_loaded(cache, which, mode):
+    store(cache)
+    path = {
+        "directory": cache.directory,
+        "engine": cache.engine_path(KEY),
+        "manifest": cache.engine_path(KEY).with_suffix(".json"),
+    }[which]
+    path.chmod(path.stat().st_mode | mode)
+    found = cache.find(KEY)
+    assert found.engine is None
+    assert found.reason == f"{path} can be written by others, so it is not trusted; run `chmod go-w {path}`"
+    path.chmod(path.stat().st_mode & ~0o022)
+    assert cache.find(KEY).engine is not None
+
+
+def test_nothing_is_built_into_a_directory_that_others_may_write(cache):
+    store(cache)
+    cache.directory.chmod(0o777)
+    with pytest.raises(EngineCacheError, match="chmod go-w"):
+        cache.require_writable()
+    with pytest.raises(EngineCacheError, match="chmod go-w"):
+        store(cache)
+    assert cache.timing_cache(KEY) == b""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_an_engine_of_another_user_is_not_loaded(cache):
+    store(cache)
+    os.chown(cache.engine_path(KEY), 12345, 12345)
+    found = cache.find(KEY)
+    assert found.engine is None
+    assert f"{cache.engine_path(KEY)} belongs to user 12345, so it is not trusted; remove it" in found.reason

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.errors import ImageError
+from fer_perception.imaging.image_files import checked_bytes
 from fer_training.data.samples import DatasetError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".webp"})
@@ -28,12 +30,14 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
         DatasetError: missing, empty or corrupt.
     """
     try:
-        raw = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        raw = path.read_bytes()
     except OSError as err:
         msg = f"cannot read the image ({err.strerror})"
         raise DatasetError(msg) from err
     try:
-        image = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE) if raw.size else None
+        image = cv2.imdecode(checked_bytes(raw), cv2.IMREAD_GRAYSCALE) if raw else None
+    except ImageError as err:
+        raise DatasetError(str(err)) from None
     except cv2.error:
         image = None
     if image is None:
