@@ -26,15 +26,20 @@ TRAINING_STAMP := $(VENV)/.training-installed
 BUILD_STAMP := install/.built
 MESSAGES_STAMP := $(VENV)/.messages-linked
 MODELS_STAMP := $(VENV)/.models-fetched
+TESTS_STAMP := $(VENV)/.test-tools-installed
+DOCS_STAMP := $(VENV)/.docs-tools-installed
+PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup training build models demo test test-oldest lint bench clean
+.PHONY: help setup training build models demo test test-quick test-oldest lint docs bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
 	@echo 'make test    set up and run the tests (ARGS="..." replaces the arguments of pytest)'
-	@echo 'make lint    ruff and mypy'
+	@echo 'make test-quick  the tests that need neither ROS nor PyTorch, in less than 90 s'
+	@echo 'make lint    ruff, mypy and codespell'
+	@echo 'make docs    the pages and the main classes as HTML (in build/docs)'
 	@echo 'make test-oldest  the tests that need no ROS, with the oldest versions of the packages'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
@@ -82,11 +87,28 @@ ARGS ?=
 test: setup training
 	@$(RUN) -m pytest $(ARGS)
 
+# Without the parts that start processes, speak ROS or measure.
+QUICK := $(filter-out %/ros %/benchmark %/demo %/cli %/replay,$(wildcard test/fer_perception/*))
+test-quick: $(TESTS_STAMP)
+	@$(RUN) -m pytest -m 'not ros and not slow' $(filter-out %/conftest.py %/__pycache__,$(QUICK)) $(ARGS)
+
+$(TESTS_STAMP): $(PACKAGES_STAMP)
+	@tools/step 'Installing the test tools' $(PIP) install --editable '.[ros,demo,test]'
+	@touch $@
+
 test-oldest:
 	@tools/test_oldest $(ARGS)
 
 lint: build training
-	@status=0; for check in 'ruff check' 'ruff format --check' mypy; do $(VENV)/bin/$$check || status=1; done; exit $$status
+	@status=0; for check in 'ruff check' 'ruff format --check' mypy codespell; do $(VENV)/bin/$$check || status=1; done; exit $$status
+
+docs: $(DOCS_STAMP)
+	@$(RUN) -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+	@echo 'build/docs/index.html'
+
+$(DOCS_STAMP): $(PACKAGES_STAMP)
+	@tools/step 'Installing Sphinx' $(PIP) install --editable '.[ros,demo,docs]'
+	@touch $@
 
 BENCH_JSON ?= build/benchmark.json
 bench: setup

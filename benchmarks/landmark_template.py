@@ -78,7 +78,7 @@ def boxes_to_frame(boxes: Floats) -> Floats:
 
 
 def symmetric_box(boxes: Floats) -> Floats:
-    """Median box, centerd between left and right."""
+    """Median box, centered between left and right."""
     box = np.median(boxes, axis=0)
     box[0] = MIDDLE - box[2] / 2
     return box

@@ -51,7 +51,11 @@ def best_temperature(outputs: FrameOutputs) -> float:
 
 
 class Conditions:
-    """The sequences a setting must be good for. Filtered scores are kept: most settings only decide on labels."""
+    """The sequences a setting must be good for. Filtered scores are kept: most settings only decide on labels.
+
+    Args:
+        sequences: one for each condition.
+    """
 
     def __init__(self, sequences: Sequence[Sequences]) -> None:
         self._sequences = sequences

@@ -29,6 +29,10 @@ def bundle(messages: list[bytes]) -> bytes:
 class OscSender:
     """Sends weights to `host`:`port`; losing a packet is no matter, the next one comes in a moment.
 
+    Args:
+        host: name or IPv4 address of the receiver.
+        port: its UDP port.
+
     Raises:
         OSError: the host is unknown.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import importlib.util
 import re
@@ -125,3 +126,47 @@ def test_params_files_apply_in_every_namespace(repository: Path) -> None:
     for path in files:
         # A section named after the node would be ignored, silently, once the launch argument `namespace` is given.
         assert set(yaml.safe_load(path.read_text())) == {"/**"}, path.name
+
+
+#: Import -> name on the package index, where they differ.
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "google": "protobuf", "skimage": "scikit-image"}
+#: Without a declaration: what only some machines have, with a message where it is missing; the library of Python 3.14.
+OPTIONAL = {"PIL", "cv_bridge", "hri_msgs", "fer_msgs", "pycuda", "tensorrt", "torch2trt", "onnx", "compression"}
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("src", ("demo", "heif", "video")), ("training", ("train",))])
+def test_what_is_imported_is_declared(repository: Path, folder: str, extras: tuple[str, ...]) -> None:
+    """A package that another one happens to bring is gone when that one changes its mind."""
+    lists = project(repository)
+    optional = dict(lists["optional-dependencies"])
+    requirements = [*lists["dependencies"], *(name for extra in extras for name in optional[extra])]
+    declared = {re.split(r"[^\w-]", requirement)[0].lower().replace("_", "-") for requirement in requirements}
+    imported: dict[str, str] = {}
+    for path in (repository / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= dict.fromkeys((alias.name.split(".")[0] for alias in node.names), path.name)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported[node.module.split(".")[0]] = path.name
+    ros = {"rclpy", "rcl_interfaces", "builtin_interfaces"}
+    left = {
+        name: where
+        for name, where in imported.items()
+        if name not in sys.stdlib_module_names | ros | OPTIONAL | {"fer_perception", "fer_training"}
+        and not name.endswith("_msgs")
+        and name != "std_srvs"
+        and DISTRIBUTIONS.get(name, name).lower().replace("_", "-") not in declared
+    }
+    assert "numpy" in imported
+    assert left == {}
+
+
+def test_data_of_the_packages_is_installed(repository: Path) -> None:
+    with (repository / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]
+    for package, folder in (("fer_perception", "src"), ("fer_training", "training")):
+        root = repository / folder / package
+        there = {path for path in root.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+        named = {path for pattern in patterns[package] for path in root.glob(pattern)}
+        assert root / "py.typed" in named
+        assert there - named == set()

@@ -23,6 +23,29 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
+def test_anchors_in_links_are_headings() -> None:
+    """As Git hosts make them of headings: lower case, spaces as hyphens, no punctuation."""
+    anchors = {
+        page: {
+            re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+            for heading in re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        }
+        for page in PAGES
+    }
+    named = [
+        (page, (page.parent / file).resolve() if file else page, anchor)
+        for page in PAGES
+        for file, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    ]
+    assert len(named) > 5
+    assert [(page.name, anchor) for page, target, anchor in named if anchor not in anchors[target]] == []
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    listed = re.findall(r"^\w+$", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.stem for page in ROOT.glob("docs/*.md") if page.stem != "index")
+
+
 def test_the_readme_is_no_longer_than_200_lines() -> None:
     """Who adds a line moves one out: all parameters, topics and figures have pages of their own in docs/."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200

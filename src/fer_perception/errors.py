@@ -10,6 +10,10 @@ class FerError(Exception):
 class ImageError(FerError):
     """An image that cannot be used.
 
+    Args:
+        cause: short stable key, by which diagnostics count and the log throttles.
+        message: one sentence for people.
+
     Attributes:
         cause: short stable key ("encoding", "step", "truncated", "size", "corrupt", "too_large", "odd_size", ...), by
             which diagnostics count and the log throttles.

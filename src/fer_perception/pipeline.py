@@ -72,6 +72,16 @@ class Pipeline:
         classifier: names their expressions.
         settings: of tracking, smoothing and scheduling (those of the networks are theirs already).
         ids: where face ids come from, shared with earlier pipelines of the process; None = new ones.
+
+    Example:
+        >>> from fer_perception.pipeline_types import Frame
+        >>> settings = PipelineSettings(detector="haar", backend="onnxruntime", threads=1)
+        >>> pipeline = build_pipeline(settings)
+        >>> gray_wall = np.full((120, 160, 3), 128, dtype=np.uint8)
+        >>> [result] = pipeline.process([Frame(gray_wall, stamp_ns=0, still=True)])
+        >>> result.width, result.height, result.faces
+        (160, 120, ())
+        >>> pipeline.close()
     """
 
     def __init__(

@@ -79,6 +79,13 @@ class IntervalEstimate:
     """Estimate of the interval between two events of a kind (images of a camera, searches for faces).
 
     The shorter one of the last two counts, so that one gap among regular events teaches nothing.
+
+    Example:
+        >>> camera = IntervalEstimate()
+        >>> for stamp in (0.0, 2.0, 4.0):
+        ...     camera.observe(stamp)
+        >>> camera.timeout_s(least_s=1.0)  # 2.5 intervals of 2 s
+        5.0
     """
 
     def __init__(self) -> None:
@@ -97,11 +104,16 @@ class IntervalEstimate:
 
 
 class RateLimit:
-    """Takes at most so many events a second of those that come at their own pace, as evenly as that pace allows.
+    """Rate limiter for events that arrive at their own pace; spreads those it takes as evenly as that pace allows.
 
     Args:
         rate_hz: the limit; 0 = none.
         start_s: the first event is due then, s.
+
+    Example:
+        >>> limit = RateLimit(rate_hz=10.0, start_s=0.0)
+        >>> [limit.takes(stamp) for stamp in (0.0, 0.03, 0.06, 0.1, 0.13)]
+        [True, False, False, True, False]
     """
 
     def __init__(self, rate_hz: float, start_s: float) -> None:

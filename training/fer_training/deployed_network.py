@@ -16,7 +16,12 @@ from fer_training.checkpoint import Checkpoint, CheckpointError
 
 
 class DeployedNetwork(nn.Module):
-    """The exported module: normalization, network, temperature and softmax in one."""
+    """The exported module: normalization, network, temperature and softmax in one.
+
+    Args:
+        network: standardized images (B, C, H, W) in, logits (B, K) out.
+        temperature: of the softmax, > 0.
+    """
 
     temperature: Tensor
 
@@ -137,6 +142,6 @@ def standardize(images: Tensor) -> Tensor:
         (B, C, H, W) float32.
     """
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    centerd = images - mean
-    variance = centerd.square().mean(dim=(1, 2, 3), keepdim=True)
-    return centerd * torch.rsqrt(variance + EPSILON)
+    centered = images - mean
+    variance = centered.square().mean(dim=(1, 2, 3), keepdim=True)
+    return centered * torch.rsqrt(variance + EPSILON)

@@ -25,15 +25,14 @@ for line in sys.stdin:
 
 
 class MatrixProduct:
-    """A child process that multiplies two matrices whenever it is asked; use it as a context manager."""
+    """A child process that multiplies two matrices whenever it is asked; use it as a context manager.
+
+    Args:
+        threads: of the BLAS library; 0 = one a core.
+        clock: function of `time`: "perf_counter", or "process_time" for the processor time of all threads.
+    """
 
     def __init__(self, threads: int, *, clock: str = "perf_counter") -> None:
-        """Begin.
-
-        Args:
-            threads: of the BLAS library; 0 = one a core.
-            clock: function of `time`: "perf_counter", or "process_time" for the processor time of all threads.
-        """
         count = str(threads or os.cpu_count() or 1)
         names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS")
         self._child = subprocess.Popen(  # noqa: S603  (our own interpreter and text)

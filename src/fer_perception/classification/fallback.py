@@ -22,16 +22,14 @@ class FallbackClassifier:
 
     The batch on which it failed is classified again, so no face is lost. `fallback` then turns True and `reason` says
     what happened, for diagnostics.
+
+    Args:
+        first: what runs until it fails; owned from here on.
+        model: the file, kept in memory: the disk may be gone as well.
+        threads: processor threads of the fallback; 0 = one a core.
     """
 
     def __init__(self, first: Classifier, model: ModelFile, *, threads: int) -> None:
-        """Wrap a classifier.
-
-        Args:
-            first: what runs until it fails; owned from here on.
-            model: the file, kept in memory: the disk may be gone as well.
-            threads: processor threads of the fallback; 0 = one a core.
-        """
         self._active: Classifier = first
         self._model = model
         self._threads = threads

@@ -26,7 +26,20 @@ _BOX_IN_SQUARE = (0.08, 0.01, 0.84, 1.04)
 
 
 class HaarDetector:
-    """A `FaceDetector` without landmarks; its settings may be changed at any time."""
+    """A `FaceDetector` without landmarks; its settings may be changed at any time.
+
+    Args:
+        threshold: smallest score of a face, [0, 1].
+        detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
+        min_face_size: pixels of the image.
+        max_faces: the largest ones are kept.
+        reason: why this detector was chosen, for diagnostics.
+        cascade: instead of the one that travels with OpenCV.
+
+    Raises:
+        BackendError: this OpenCV cannot run cascades.
+        ModelError: there is no cascade, or it does not load.
+    """
 
     name = "haar"
 
@@ -40,20 +53,6 @@ class HaarDetector:
         reason: str = "",
         cascade: Path | None = None,
     ) -> None:
-        """Load the cascade.
-
-        Args:
-            threshold: smallest score of a face, [0, 1].
-            detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-            min_face_size: pixels of the image.
-            max_faces: the largest ones are kept.
-            reason: why this detector was chosen, for diagnostics.
-            cascade: instead of the one that travels with OpenCV.
-
-        Raises:
-            BackendError: this OpenCV cannot run cascades.
-            ModelError: there is no cascade, or it does not load.
-        """
         self.threshold = threshold
         self.detection_size = detection_size
         self.min_face_size = min_face_size

@@ -45,7 +45,16 @@ class YunetNetwork(Protocol):
 
 
 class YunetDetector:
-    """A `FaceDetector` over any `YunetNetwork`; its settings may be changed at any time."""
+    """A `FaceDetector` over any `YunetNetwork`; its settings may be changed at any time.
+
+    Args:
+        network: what runs YuNet; closed with this detector.
+        threshold: smallest score of a face, [0, 1].
+        detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
+        min_face_size: pixels of the image.
+        max_faces: the largest ones are kept.
+        reason: why this detector was chosen, for diagnostics.
+    """
 
     def __init__(
         self,
@@ -57,16 +66,6 @@ class YunetDetector:
         max_faces: int,
         reason: str = "",
     ) -> None:
-        """Wrap a network.
-
-        Args:
-            network: what runs YuNet; closed with this detector.
-            threshold: smallest score of a face, [0, 1].
-            detection_size: longer side in pixels of the copy looked at; 0 = never reduce.
-            min_face_size: pixels of the image.
-            max_faces: the largest ones are kept.
-            reason: why this detector was chosen, for diagnostics.
-        """
         self._network = network
         self.threshold = threshold
         self.detection_size = detection_size

@@ -19,20 +19,19 @@ _SMALLEST_SIDE = 64
 
 
 class OpenCvYunet:
-    """A `YunetNetwork` over cv2.FaceDetectorYN (OpenCV 4.8 or later for the 2023 model)."""
+    """A `YunetNetwork` over cv2.FaceDetectorYN (OpenCV 4.8 or later for the 2023 model).
+
+    Args:
+        model: face_detection_yunet_2023mar.onnx, as `ModelStore.read` hands it over.
+
+    Raises:
+        BackendError: this OpenCV has no FaceDetectorYN.
+        ModelError: the file does not load or is not YuNet (or OpenCV is too old for it).
+    """
 
     name = "yunet_cv2"
 
     def __init__(self, model: StoredFile) -> None:
-        """Load the model.
-
-        Args:
-            model: face_detection_yunet_2023mar.onnx, as `ModelStore.read` hands it over.
-
-        Raises:
-            BackendError: this OpenCV has no FaceDetectorYN.
-            ModelError: the file does not load or is not YuNet (or OpenCV is too old for it).
-        """
         create = getattr(getattr(cv2, "FaceDetectorYN", None), "create", None)
         if create is None:
             msg = f"OpenCV {cv2.__version__} has no FaceDetectorYN; install OpenCV 4.8 or later, or onnxruntime"

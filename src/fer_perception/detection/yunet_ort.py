@@ -17,21 +17,20 @@ _KEPT_BUFFERS = 8
 
 
 class OrtYunet:
-    """A `YunetNetwork` over an ONNX Runtime session with dynamic input size."""
+    """A `YunetNetwork` over an ONNX Runtime session with dynamic input size.
+
+    Args:
+        model: yunet_s_dynamic.onnx, as `ModelStore.read` hands it over.
+        threads: processor threads; 0 = ONNX Runtime decides.
+
+    Raises:
+        BackendError: ONNX Runtime is not installed.
+        ModelError: the file does not load, or is not a YuNet with dynamic input size.
+    """
 
     name = "yunet_ort"
 
     def __init__(self, model: StoredFile, *, threads: int) -> None:
-        """Load the model.
-
-        Args:
-            model: yunet_s_dynamic.onnx, as `ModelStore.read` hands it over.
-            threads: processor threads; 0 = ONNX Runtime decides.
-
-        Raises:
-            BackendError: ONNX Runtime is not installed.
-            ModelError: the file does not load, or is not a YuNet with dynamic input size.
-        """
         self._network: Network = _load(model, threads)
         self._buffers: dict[tuple[int, int], NDArray[np.float32]] = {}
 

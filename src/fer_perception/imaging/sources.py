@@ -95,14 +95,17 @@ class MediaFrame:
 class Media:
     """An open source; iterate over it once, and close it (or use `with`).
 
-    Attributes:
+    Args:
         kind: "image", "directory", "video" or "live".
         name: short name for people.
+        frames: makes the iterator over the frames.
         total: number of frames, or None where nobody knows (cameras; some videos).
         rate: frames a second of a video or camera; None for images.
+        capture: what is to be released; None = nothing.
+
+    Attributes:
         problems: what could not be read, one sentence each, complete after iterating.
         notices: what was passed over, or assumed, because of what it is; one sentence each.
-        capture: what is to be released; None = nothing.
     """
 
     def __init__(

@@ -123,7 +123,13 @@ class FileStatus:
 
 
 class ModelStore:
-    """Finds, fetches and verifies model files."""
+    """Finds, fetches and verifies model files.
+
+    Args:
+        cache_directory: instead of the user's cache.
+        model_directory: instead of FER_MODEL_DIR.
+        _addresses: for tests: other addresses by model name, for which http is allowed too.
+    """
 
     def __init__(
         self,
@@ -132,13 +138,6 @@ class ModelStore:
         model_directory: Path | None = None,
         _addresses: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """Settle which directories are searched; nothing is read or written yet.
-
-        Args:
-            cache_directory: instead of the user's cache.
-            model_directory: instead of FER_MODEL_DIR.
-            _addresses: for tests: other addresses by model name, for which http is allowed too.
-        """
         named = os.environ.get("FER_MODEL_DIR", "")
         self._model_directory = model_directory or (expanded(named) if named else None)
         self._cache_directory = cache_directory or user_cache() / "fer_perception" / "models"

@@ -31,6 +31,12 @@ class AnnotatedOutput:
     Args:
         directory: is created.
 
+    Args:
+        directory: is made where it is missing.
+
+    Raises:
+        SourceError: the directory cannot be made.
+
     Attributes:
         files: what was written, in order.
 

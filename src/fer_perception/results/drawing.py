@@ -246,10 +246,10 @@ def _place(size: tuple[int, int], roi: Rect, *, image: tuple[int, int], taken: l
     w, h = size
     width, height = image
     x, y, box_w, box_h = roi
-    centerd = x + (box_w - w) // 2
+    centered = x + (box_w - w) // 2
     candidates = [
-        (x, y - h), (centerd, y - h), (x + box_w - w, y - h),
-        (x, y + box_h), (centerd, y + box_h), (x + box_w - w, y + box_h),
+        (x, y - h), (centered, y - h), (x + box_w - w, y - h),
+        (x, y + box_h), (centered, y + box_h), (x + box_w - w, y + box_h),
         (x + box_w, y), (x - w, y), (x, y + box_h - h), (x, y),
     ]  # fmt: skip
     rects = [

@@ -132,7 +132,7 @@ class FacesPublisher:
 
 
 def cropped(image: NDArray[np.uint8], face: FaceResult) -> NDArray[np.uint8]:
-    """The face's box as it is in the image, scaled to fit and centerd on black.
+    """The face's box as it is in the image, scaled to fit and centered on black.
 
     Returns:
         (128, 128, 3) or, for a gray image, (128, 128) uint8.

@@ -9,7 +9,18 @@ from fer_perception.settings.declaration import setting
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """Settings of everything between a decoded image and its result (seconds, pixels, probabilities)."""
+    """Settings of everything between a decoded image and its result (seconds, pixels, probabilities).
+
+    Example:
+        >>> from fer_perception.settings.declaration import from_mapping
+        >>> settings = from_mapping(PipelineSettings, {"filter": "ema", "min_face_size": 40})
+        >>> settings.filter, settings.min_face_size, settings.max_faces
+        ('ema', 40, 64)
+        >>> from_mapping(PipelineSettings, {"max_faces": 0})
+        Traceback (most recent call last):
+        ...
+        fer_perception.errors.ConfigError: max_faces is 0; expected a number from 1 to 1024
+    """
 
     model: str = setting(
         "arch1_fer2013",

@@ -52,6 +52,9 @@ class HmmFilter:
 
     An expression passes two stages, young and mature, each left at random at the same rate: so expressions that end at
     once are rare, as in life, and yet the transition over any time step has a closed form.
+
+    Args:
+        parameters: of the model.
     """
 
     def __init__(self, parameters: HmmParameters) -> None:

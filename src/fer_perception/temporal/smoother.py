@@ -49,6 +49,15 @@ class Smoother:
         decision: a new label decision of its own.
         model_prior: (K,) class prior under which the probabilities of single frames are posteriors.
         assumed_prior: (K,) class prior the scores are given under; also what is said of a face never looked at.
+
+    Example:
+        >>> from fer_perception.labels import LABELS
+        >>> smoother = create_smoother(LABELS, PipelineSettings(), prior=[1 / 7] * 7)
+        >>> happy = np.array([0.02, 0.02, 0.02, 0.88, 0.02, 0.02, 0.02])
+        >>> for frame in range(10):
+        ...     smoothed = smoother.update(happy, stamp_s=0.1 * frame)
+        >>> smoothed.emotion, smoothed.phase.value
+        ('happy', 'apex')
     """
 
     def __init__(

@@ -101,6 +101,21 @@ class Tracker:
         ids: where new ids come from, shared by all cameras.
         birth_time: s, >= 0.
         track_timeout: s, > 0.
+
+    Example:
+        >>> import numpy as np
+        >>> tracker = Tracker(FaceIds(deterministic=True), birth_time=0.05, track_timeout=1.0)
+        >>> face = Detection(box=np.array([40, 30, 50, 60], np.float32), landmarks=None, score=0.9)
+        >>> tracker.update([face], 0.0)  # a candidate: not seen for the birth time yet
+        []
+        >>> [track] = tracker.update([face], 0.1)
+        >>> track.id, track.observed
+        ('f00001', True)
+        >>> [track] = tracker.update([], 0.6)  # not found: moves on until the timeout
+        >>> track.id, track.observed
+        ('f00001', False)
+        >>> tracker.update([], 1.2)
+        []
     """
 
     def __init__(self, ids: Callable[[], str], *, birth_time: float = 0.05, track_timeout: float = 1.0) -> None:

@@ -30,17 +30,15 @@ class HalfSafeNetwork(nn.Module):
 
     The per-image variance of raw gray values overflows FP16. Standardization does not change when the image and its
     epsilon are scaled alike, so both are scaled down first.
+
+    Args:
+        network: standardized images in, logits out.
+        temperature: of the softmax.
     """
 
     temperature: Tensor
 
     def __init__(self, network: nn.Module, temperature: float) -> None:
-        """Wrap a network.
-
-        Args:
-            network: standardized images in, logits out.
-            temperature: of the softmax.
-        """
         super().__init__()
         self.network = network
         self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
@@ -55,9 +53,9 @@ class HalfSafeNetwork(nn.Module):
             (B, K) float32, rows sum to 1.
         """
         small = images / _SCALE
-        centerd = small - small.mean(dim=(1, 2, 3), keepdim=True)
-        variance = centerd.square().mean(dim=(1, 2, 3), keepdim=True)
-        logits = self.network(centerd * torch.rsqrt(variance + EPSILON / _SCALE**2))
+        centered = small - small.mean(dim=(1, 2, 3), keepdim=True)
+        variance = centered.square().mean(dim=(1, 2, 3), keepdim=True)
+        logits = self.network(centered * torch.rsqrt(variance + EPSILON / _SCALE**2))
         return torch.softmax(logits / self.temperature, dim=1)
 
 

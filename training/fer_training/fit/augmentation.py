@@ -17,6 +17,9 @@ class Augment(nn.Module):
 
     The random numbers depend on the seed given to `forward` alone, not on what ran before: a resumed run sees the very
     images an unbroken one would have seen. They are drawn on the processor wherever the images are.
+
+    Args:
+        settings: kinds and strengths of the changes.
     """
 
     def __init__(self, settings: Augmentation) -> None:

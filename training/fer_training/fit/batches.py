@@ -39,7 +39,11 @@ class Arrays:
 
 
 class ArrayDataset(Dataset[Batch]):
-    """Takes a list of indices and returns a whole batch: far cheaper than collating single images."""
+    """Takes a list of indices and returns a whole batch: far cheaper than collating single images.
+
+    Args:
+        arrays: the images, and everything known of them.
+    """
 
     def __init__(self, arrays: Arrays) -> None:
         self._tensors = {

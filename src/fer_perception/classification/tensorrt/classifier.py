@@ -47,23 +47,22 @@ class OtherBuilder:
 
 
 class TensorRTClassifier:
-    """Runs one serialized engine. Made, used and closed by one thread."""
+    """Runs one serialized engine. Made, used and closed by one thread.
+
+    Args:
+        trt: the module `tensorrt`.
+        device: where it runs; owned from here on, also where this fails.
+        model: whose engine it is.
+        data: the serialized engine.
+        path: of the engine, for messages.
+
+    Raises:
+        BackendError: it is no engine, one of another TensorRT or device, or its tensors are not those of the model.
+    """
 
     fallback = False
 
     def __init__(self, trt: Any, device: CudaDevice, model: ModelFile, data: bytes, *, path: str) -> None:
-        """Deserialize the engine, allocate its buffers and try it once.
-
-        Args:
-            trt: the module `tensorrt`.
-            device: where it runs; owned from here on, also where this fails.
-            model: whose engine it is.
-            data: the serialized engine.
-            path: of the engine, for messages.
-
-        Raises:
-            BackendError: it is no engine, one of another TensorRT or device, or its tensors are not those of the model.
-        """
         self.metadata: ModelMetadata = model.metadata()
         self.reason = ""
         self._precision = UNKNOWN

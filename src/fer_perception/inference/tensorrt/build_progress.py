@@ -20,6 +20,12 @@ class BuildProgress:
     """Turns phases and steps into a line such as "building: 40 %, 25 s so far, about 38 s left".
 
     The three methods are those of TensorRT's `IProgressMonitor` (10.0 and later); it calls them from several threads.
+
+    Args:
+        report: gets the lines.
+        expected_seconds: duration of earlier builds, used until the phases say more; None where unknown.
+        interval: at least this long between two lines, in s.
+        clock: in s.
     """
 
     def __init__(
@@ -30,14 +36,6 @@ class BuildProgress:
         interval: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin.
-
-        Args:
-            report: gets the lines.
-            expected_seconds: duration of earlier builds, used until the phases say more; None where unknown.
-            interval: at least this long between two lines, in s.
-            clock: in s.
-        """
         self._report = report
         self._expected = expected_seconds
         self._interval = interval

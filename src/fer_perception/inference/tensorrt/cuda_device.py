@@ -15,14 +15,13 @@ from fer_perception.inference.tensorrt.engine_key import cuda_description
 
 
 class CudaDevice:
-    """The first CUDA device. Made, used and closed by one thread; its context is current only inside `current()`."""
+    """The first CUDA device. Made, used and closed by one thread; its context is current only inside `current()`.
+
+    Raises:
+        NotInstalledError: pycuda, the driver or a device is missing.
+    """
 
     def __init__(self) -> None:
-        """Retain the primary context of device 0.
-
-        Raises:
-            NotInstalledError: pycuda, the driver or a device is missing.
-        """
         try:
             import pycuda.driver as cuda
         except (ImportError, OSError) as err:
