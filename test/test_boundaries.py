@@ -63,11 +63,11 @@ TRAINING: dict[str, set[str]] = {
     "deployed_network": {"architectures", "checkpoint"},
     "evaluation": {"data", "checkpoint", "onnx_file", "deployed_network"},
     "distillation": {"data", "recipe", "checkpoint", "deployed_network"},
-    "export": {"output_files", "checkpoint", "onnx_file", "deployed_network"},
+    "export": {"output_files", "architectures", "checkpoint", "onnx_file", "deployed_network"},
     "report": {"architectures", "data", "checkpoint", "onnx_file", "deployed_network", "evaluation"},
     "fit": {
         *("", "architectures", "data", "recipe", "checkpoint", "deployed_network"),
-        *("evaluation", "distillation", "report"),
+        *("evaluation", "distillation", "export", "report"),
     },
     "reproduce": {"architectures", "data", "recipe", "fit", "report", "evaluation"},
     "cli": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,32 @@ def test_all_entries_make_a_checkpoint(tmp_path: Path) -> None:
     checkpoint = load_checkpoint(written(tmp_path / "w.safetensors", ENTRIES))
     assert checkpoint.labels == ("happy", "sad")
     assert checkpoint.temperature == 1.5
+
+
+def test_biases_and_class_prior_are_optional_and_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    plain = load_checkpoint(written(path, ENTRIES))
+    assert (plain.biases, plain.class_prior) == ((), ())
+    stated = replace(plain, biases=(0.25, -0.25), class_prior=(0.75, 0.25))
+    save_checkpoint(path, stated)
+    again = load_checkpoint(path)
+    assert (again.biases, again.class_prior) == (stated.biases, stated.class_prior)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("biases", "[1.0]"),
+        ("biases", "[NaN, 0.0]"),
+        ("biases", "1"),
+        ("class_prior", "[0.0, 1.0]"),
+        ("class_prior", "[0.5, 0.3, 0.2]"),
+        ("class_prior", '["a", "b"]'),
+    ],
+)
+def test_biases_and_class_prior_that_are_none_are_refused(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(CheckpointError, match="has an entry that does not parse"):
+        load_checkpoint(written(tmp_path / "w.safetensors", ENTRIES | {key: value}))
 
 
 @pytest.mark.parametrize("missing", sorted(ENTRIES.keys() - {"format"}))

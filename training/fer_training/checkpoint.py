@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ class Checkpoint:
         recipe: resolved recipe as YAML text.
         metrics: measured figures.
         source_commit: git commit of the code that trained it.
+        biases: K numbers added to logits / temperature before the softmax (calibration, a class prior); () = none.
+        class_prior: K class frequencies, sum 1, under which the probabilities (temperature and biases included) are
+            posteriors; () where unknown.
     """
 
     architecture: str
@@ -47,6 +52,8 @@ class Checkpoint:
     recipe: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     source_commit: str = ""
+    biases: tuple[float, ...] = ()
+    class_prior: tuple[float, ...] = ()
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -66,6 +73,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "metrics": json.dumps(checkpoint.metrics, sort_keys=True),
         "source_commit": checkpoint.source_commit,
     }
+    for name, values in (("biases", checkpoint.biases), ("class_prior", checkpoint.class_prior)):
+        if values:
+            info[name] = json.dumps([float(value) for value in values])
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in checkpoint.state.items()}
     # Not `save_file`, whose files nobody but their owner may read.
     write_atomically(path, save(tensors, metadata=info), error=CheckpointError)
@@ -103,21 +113,24 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
         msg = f"{path} holds a network of architecture {info['architecture']!r}, expected {architecture!r}"
         raise CheckpointError(msg)
     try:
+        labels = _labels(info["labels"])
         return Checkpoint(
             architecture=info["architecture"],
             arguments=_arguments(info["arguments"]),
-            labels=_labels(info["labels"]),
+            labels=labels,
             state=state,
             normalization=info["normalisation"],
             temperature=float(info["temperature"]),
             recipe=info["recipe"],
             metrics=_mapping(info["metrics"]),
             source_commit=info["source_commit"],
+            biases=_numbers(info, "biases", len(labels)),
+            class_prior=_numbers(info, "class_prior", len(labels), positive=True),
         )
     except KeyError as err:
         msg = f"{path} lacks the entry {err.args[0]!r}; {_FIX}"
         raise CheckpointError(msg) from None
-    except (ValueError, RecursionError) as err:
+    except (ValueError, TypeError, OverflowError, RecursionError) as err:
         msg = f"{path} has an entry that does not parse ({err}); {_FIX}"
         raise CheckpointError(msg) from None
 
@@ -128,6 +141,17 @@ def _mapping(text: str) -> dict[str, Any]:
         msg = f"{text[:60]!r}, expected an object"
         raise ValueError(msg)  # noqa: TRY004  (of what a file says, not of an argument)
     return value
+
+
+def _numbers(info: Mapping[str, str], name: str, classes: int, *, positive: bool = False) -> tuple[float, ...]:
+    """One finite number a class, () where there is no such entry."""
+    if name not in info:
+        return ()
+    values = tuple(float(value) for value in json.loads(info[name]))
+    if len(values) != classes or not all(math.isfinite(value) and (value > 0 or not positive) for value in values):
+        msg = f"{name} {info[name][:60]!r}, expected {classes} numbers{' above 0' if positive else ''}"
+        raise ValueError(msg)
+    return values
 
 
 def _arguments(text: str) -> dict[str, Any]:

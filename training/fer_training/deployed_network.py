@@ -16,19 +16,22 @@ from fer_training.checkpoint import Checkpoint, CheckpointError
 
 
 class DeployedNetwork(nn.Module):
-    """The exported module: normalization, network, temperature and softmax in one.
+    """The exported module: normalization, network, temperature, biases and softmax in one.
 
     Args:
-        network: standardized images (B, C, H, W) in, logits (B, K) out.
-        temperature: of the softmax, > 0.
+        network: standardized images in, logits out.
+        temperature: of the softmax, above 0.
+        biases: K numbers added to logits / temperature; () = none.
     """
 
     temperature: Tensor
+    biases: Tensor | None
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: nn.Module, temperature: float, biases: Sequence[float] = ()) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
+        self.register_buffer("biases", torch.tensor(list(biases), dtype=torch.float32) if biases else None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of raw images.
@@ -39,11 +42,17 @@ class DeployedNetwork(nn.Module):
         Returns:
             (B, K) float32, rows sum to 1.
         """
-        return torch.softmax(self.logits(images) / self.temperature, dim=1)
+        scaled = self.logits(images) / self.temperature
+        return torch.softmax(scaled if self.biases is None else scaled + self.biases, dim=1)
 
     def logits(self, images: Tensor) -> Tensor:
-        """The network's own output for raw images, before temperature and softmax: (B, C, H, W) -> (B, K)."""
+        """The network's own output for raw images, before temperature, biases and softmax: (B, C, H, W) -> (B, K)."""
         return self.network(standardize(images))  # type: ignore[no-any-return]
+
+
+def deploy(checkpoint: Checkpoint) -> DeployedNetwork:
+    """A checkpoint as it will be deployed, in evaluation mode; raises as `load_network`."""
+    return DeployedNetwork(load_network(checkpoint), checkpoint.temperature, checkpoint.biases).eval()
 
 
 def load_network(checkpoint: Checkpoint) -> nn.Module:

@@ -173,7 +173,8 @@ class Recipe:
             and one part is left out, 0 = none. A teacher knows the labels of images it has trained on by heart;
             `fer-train distill` asks each network only about the part that it has not seen.
         cross_fit_part: which part is left out, from 0.
-        initial: checkpoint to start from (fine-tuning; the last layer is new where the classes differ), "" = none.
+        initial: checkpoint, or exported .onnx file, to start from (fine-tuning; the last layer is new where the classes
+            differ), "" = none.
         epochs: passes over the data.
         batch_size: per process.
         optimizer: see `Optimizer`.

@@ -73,10 +73,10 @@ def align_similarity(
     w = target[:, 0] + 1j * target[:, 1]
     z_mean = z @ weight
     w_mean = w @ weight
-    z_centerd = z - z_mean[:, None]
-    spread = (np.abs(z_centerd) ** 2) @ weight
+    z_centered = z - z_mean[:, None]
+    spread = (np.abs(z_centered) ** 2) @ weight
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = (np.conj(z_centerd) * (w - w_mean)) @ weight / spread
+        factor = (np.conj(z_centered) * (w - w_mean)) @ weight / spread
     return _matrices(factor, w_mean - factor * z_mean)
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import typer
@@ -15,11 +16,15 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from fer_perception.errors import ConfigError, FerError, ModelError
+from fer_perception.model_files.onnx_file import read_metadata
 from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
 from fer_training.cli import card as cli_card
 from fer_training.cli import evaluate as cli_evaluate
 from fer_training.cli import export as cli_export
 from fer_training.cli.app import build_app
+from fer_training.deployed_network import as_batch
+from fer_training.export.export import probe_images
+from fer_training.onnx_file import run_onnx
 from fer_training.report.results_table import read_result
 
 
@@ -112,10 +117,48 @@ def test_an_export_is_never_written_over_its_checkpoint(run: Callable[..., str],
     assert weights.read_bytes() == before
 
 
+def test_an_exported_file_is_exported_again_with_other_classes_and_another_prior(
+    run: Callable[..., str], shipped: Path, drawn_npz: Path, tmp_path: Path
+) -> None:
+    kept = ("neutral", "happy", "sad")
+    out, shares = tmp_path / "again.onnx", "0.5,0.25,0.25"
+    words = ["export", "--checkpoint", str(shipped), "--out", str(out), "--trained-prior", "uniform"]
+    done = CliRunner().invoke(build_app(), [*words, "--classes", ",".join(kept), "--prior", shares])
+    assert done.exit_code == 0, done.output
+    assert "class prior neutral 0.500, happy 0.250, sad 0.250" in done.stderr
+    assert read_metadata(out).labels == kept
+    assert read_metadata(out).class_prior == pytest.approx((0.5, 0.25, 0.25))
+    images = probe_images((1, 48, 48))
+    before = run_onnx(shipped, images)[:, [read_metadata(shipped).labels.index(label) for label in kept]]
+    expected = before * [2.0, 1.0, 1.0]
+    measured = run_onnx(out, images)
+    np.testing.assert_allclose(measured, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+    done = CliRunner().invoke(build_app(), ["export", "--checkpoint", str(out), "--out", str(out)])
+    assert (done.exit_code, "give it another name" in done.output) == (2, True)
+
+
+def test_calibration_with_biases_states_the_prior_of_its_targets(
+    run: Callable[..., str], untrained: Callable[..., Checkpoint], drawn_npz: Path, tmp_path: Path
+) -> None:
+    weights, out = tmp_path / "w.safetensors", tmp_path / "m.onnx"
+    save_checkpoint(weights, untrained())
+    words = ["export", "--checkpoint", str(weights), "--out", str(out), "--biases"]
+    done = CliRunner().invoke(build_app(), [*words, "--calibrate", "--data", str(drawn_npz)])
+    assert done.exit_code == 0, done.output
+    assert "and biases angry " in done.stderr
+    metadata = read_metadata(out)
+    with np.load(drawn_npz) as data:
+        images, labels = data["validation_images"], data["validation_labels"]
+    known = labels < 7
+    frequencies = np.bincount(labels[known], minlength=7) / known.sum()
+    assert metadata.class_prior == pytest.approx(frequencies, abs=1e-6)
+    mean = run_onnx(out, as_batch(images[known], (1, 48, 48))).mean(axis=0)
+    np.testing.assert_allclose(mean, frequencies, atol=1e-3)
+    assert CliRunner().invoke(build_app(), words).exit_code == 2
+
+
 def test_checkpoints_and_models_are_told_apart(run: Callable[..., str], shipped: Path, tmp_path: Path) -> None:
     weights, model = shipped.with_name("weights.safetensors"), tmp_path / "m.onnx"
-    with pytest.raises(CheckpointError, match=r"is an exported model; expected the checkpoint"):
-        run("export", "--checkpoint", shipped, "--out", model)
     with pytest.raises(ModelError, match=r"is a checkpoint; expected an \.onnx file, which `fer-train export` makes"):
         run("card", "--model", weights, "--out", tmp_path / "card.md")
     with pytest.raises(CheckpointError, match=r"did you mean .*weights\.safetensors\?"):
@@ -188,7 +231,8 @@ def test_versions_of_an_earlier_export_are_named(
         (tmp_path / name).touch()
     done = CliRunner().invoke(build_app(), words)
     assert done.exit_code == 0
-    said = done.stderr.splitlines()
+    unstated, *said = done.stderr.splitlines()
+    assert "does not say under which class prior its probabilities are posteriors" in unstated
     assert said == [
         f"{tmp_path / f'm_{name}.onnx'} is of an earlier export: delete it, or export with --{name}"
         for name in ("fp16", "int8")

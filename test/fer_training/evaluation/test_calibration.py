@@ -10,6 +10,7 @@ from fer_training.evaluation import metrics
 from fer_training.evaluation.calibration import (
     CalibrationError,
     cross_fit,
+    fit_scaling,
     fit_temperature,
     image_hashes,
     softmax,
@@ -129,3 +130,36 @@ def test_cross_fitting_repairs_calibration() -> None:
 def test_a_single_image_makes_no_folds() -> None:
     with pytest.raises(CalibrationError, match="two folds"):
         cross_fit(np.zeros((1, 2)), np.array([0]), ["a"])
+
+
+class TestBiases:
+    def test_finds_the_temperature_and_the_biases_that_outputs_were_made_with(self) -> None:
+        rng = np.random.default_rng(3)
+        biases = np.array([0.8, -0.5, -0.3])
+        logits = rng.normal(0.0, 3.0, (4000, 3))
+        targets = softmax(logits / 1.7 + biases)
+        fitted = fit_scaling(logits, targets)
+        assert fitted.temperature == pytest.approx(1.7, abs=1e-3)
+        np.testing.assert_allclose(fitted.biases, biases, atol=1e-3)
+        np.testing.assert_allclose(fitted.apply(logits), targets, atol=1e-3)
+
+    def test_probabilities_come_out_with_the_class_frequencies_of_the_targets(self) -> None:
+        logits, labels = synthetic(2.0, n=3000)
+        targets = np.eye(logits.shape[1])[labels]
+        skewed = targets * np.where(labels == 0, 1.0, 0.3)[:, None] + 0.7 * np.eye(logits.shape[1])[0] * (
+            labels != 0
+        ).reshape(-1, 1)
+        fitted = fit_scaling(logits, skewed)
+        np.testing.assert_allclose(fitted.apply(logits).mean(axis=0), skewed.mean(axis=0), atol=1e-4)
+
+    def test_a_class_nobody_shows_has_no_bias(self) -> None:
+        logits, labels = synthetic(1.0, n=200)
+        targets = np.eye(logits.shape[1])[np.where(labels == 1, 0, labels)]
+        with pytest.raises(CalibrationError, match=r"no image shows the classes number \[1\]"):
+            fit_scaling(logits, targets)
+
+    def test_bad_shapes_and_values_are_refused(self) -> None:
+        with pytest.raises(CalibrationError, match=r"expected \(N, K\) twice"):
+            fit_scaling(np.zeros((2, 3)), np.zeros((2, 2)))
+        with pytest.raises(CalibrationError, match="NaN or infinite"):
+            fit_scaling(np.full((2, 2), np.nan), np.full((2, 2), 0.5))

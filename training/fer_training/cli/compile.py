@@ -69,7 +69,7 @@ def _torch2trt(checkpoint: Path, metadata: ModelMetadata, model: Path) -> OtherB
     if (shape, tuple(loaded.labels)) != (metadata.input_shape, metadata.labels):
         msg = f"{model} was not exported from {checkpoint}: other labels or another input size; name the right one"
         raise ModelError(msg)
-    network = HalfSafeNetwork(load_network(loaded), loaded.temperature).eval()
+    network = HalfSafeNetwork(load_network(loaded), loaded.temperature, loaded.biases).eval()
     return OtherBuilder("torch2trt", lambda: build_with_torch2trt(network, shape))
 
 

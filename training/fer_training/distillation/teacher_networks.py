@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_training.checkpoint import load_checkpoint
-from fer_training.deployed_network import DeployedNetwork, input_shape, load_network
+from fer_training.deployed_network import deploy, input_shape
 from fer_training.recipe import RecipeError, beside_recipes
 
 
@@ -44,7 +44,7 @@ class TeacherNetworks:
             if input_shape(checkpoint) != shape:
                 msg = f"the teacher {path} takes images (C, H, W) {input_shape(checkpoint)}, the recipe has {shape}"
                 raise RecipeError(msg)
-            network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature)
+            network = deploy(checkpoint)
             self._networks.append(network.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Temperature scaling (Guo et al. 2017): one number that calibrates the confidences."""
+"""Temperature scaling (Guo et al. 2017) and one bias a class: confidences that mean what they say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
 
 from fer_perception.errors import FerError
 from fer_training.data.samples import pixel_hash
@@ -82,6 +83,86 @@ def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:
             temperature,
         )
     return temperature
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Temperature and biases: probabilities are softmax(logits / temperature + biases).
+
+    Attributes:
+        temperature: above 0.
+        biases: (K,) float64 with the mean 0.
+    """
+
+    temperature: float
+    biases: NDArray[np.float64]
+
+    def apply(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        """Probabilities (N, K) of logits (N, K)."""
+        return softmax(np.asarray(logits, dtype=np.float64) / self.temperature + self.biases)
+
+
+def fit_scaling(logits: NDArray[Any], targets: NDArray[Any]) -> Scaling:
+    """The temperature and the biases with the smallest cross-entropy to target distributions.
+
+    The loss is convex in 1 / temperature and the biases. At its minimum the mean probability of each class is its mean
+    target: the probabilities are posteriors under the class frequencies of `targets`.
+
+    Args:
+        logits: (N, K) finite, N at least 1.
+        targets: (N, K) distributions (vote shares, or ones at the labels), rows sum to 1; every class has a share.
+
+    Raises:
+        CalibrationError: no images, a class without any share, or logits that are not finite.
+    """
+    logits, targets = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if not len(logits) or logits.shape != targets.shape:
+        msg = f"no biases fit logits {logits.shape} and targets {targets.shape}; expected (N, K) twice, N > 0"
+        raise CalibrationError(msg)
+    if not np.isfinite(logits).all():
+        msg = "the logits hold NaN or infinite values; the checkpoint is broken, take an earlier one"
+        raise CalibrationError(msg)
+    if not targets.mean(axis=0).min() > 0:
+        bare = np.flatnonzero(~(targets.mean(axis=0) > 0)).tolist()
+        msg = f"no image shows the classes number {bare} (from 0), so their bias has no best value; add images of them"
+        raise CalibrationError(msg)
+
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        scaled = parameters[0] * logits + parameters[1:]
+        log_norm = logsumexp(scaled, axis=1, keepdims=True)
+        rest = np.exp(scaled - log_norm) - targets
+        value = float((log_norm[:, 0] - (targets * scaled).sum(axis=1)).mean())
+        return value, np.concatenate([[(rest * logits).sum(axis=1).mean()], rest.mean(axis=0)])
+
+    start = np.concatenate([[1.0], np.zeros(logits.shape[1])])
+    limits = [(1.0 / BOUNDS[1], 1.0 / BOUNDS[0]), *[(-20.0, 20.0)] * logits.shape[1]]
+    found = minimize(loss, start, jac=True, bounds=limits, method="L-BFGS-B", options={"ftol": 1e-14, "gtol": 1e-9})
+    biases = found.x[1:] - found.x[1:].mean()
+    return Scaling(float(1.0 / found.x[0]), biases)
+
+
+def cross_fit_scaling(
+    logits: NDArray[Any], targets: NDArray[Any], hashes: list[str]
+) -> tuple[NDArray[np.float64], Scaling, tuple[float, float]]:
+    """Calibrate each half of the images with the temperature and biases of the other half; see `cross_fit`.
+
+    Args:
+        logits: (N, K).
+        targets: (N, K), see `fit_scaling`.
+        hashes: N image hashes (see `image_hashes`).
+
+    Returns:
+        Probabilities (N, K), the scaling fitted on all images, and the temperatures fitted on fold 0 and on fold 1.
+
+    Raises:
+        CalibrationError: as in `fit_scaling`, also where a class has no share in a fold.
+    """
+    folds = two_folds(hashes, targets.argmax(axis=1))
+    fitted = [fit_scaling(logits[folds == fold], targets[folds == fold]) for fold in (0, 1)]
+    probabilities = np.empty(logits.shape, dtype=np.float64)
+    for fold in (0, 1):
+        probabilities[folds == fold] = fitted[1 - fold].apply(logits[folds == fold])
+    return probabilities, fit_scaling(logits, targets), (fitted[0].temperature, fitted[1].temperature)
 
 
 def image_hashes(images: NDArray[np.uint8]) -> list[str]:

@@ -18,9 +18,9 @@ from fer_perception.model_files.metadata import ModelMetadata
 from fer_perception.system.files import parse_yaml
 from fer_training.checkpoint import Checkpoint, load_checkpoint
 from fer_training.data.readers.ferplus import majority, soft_labels
-from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
+from fer_training.deployed_network import as_batch, deploy, input_shape, run_torch
 from fer_training.evaluation import metrics
-from fer_training.evaluation.calibration import cross_fit, image_hashes, softmax
+from fer_training.evaluation.calibration import cross_fit, cross_fit_scaling, image_hashes, softmax
 from fer_training.evaluation.data import EvaluationData
 from fer_training.onnx_file import get_metadata, load_onnx, run_onnx
 
@@ -115,9 +115,13 @@ def run_checkpoint(checkpoint: Checkpoint, images: NDArray[Any], *, name: str = 
         checkpoint: weights and how to build their network.
         images: (N, H, W) or (N, C, H, W), gray values 0-255.
         name: for reports; default: the architecture.
+
+    Returns:
+        Logits that hold the biases of the checkpoint, if it has any: the temperature alone makes probabilities of them.
     """
-    network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature).eval()
-    logits = run_torch(network.logits, as_batch(images, input_shape(checkpoint))).astype(np.float64)
+    logits = run_torch(deploy(checkpoint).logits, as_batch(images, input_shape(checkpoint))).astype(np.float64)
+    if checkpoint.biases:
+        logits += checkpoint.temperature * np.array(checkpoint.biases)
     return ModelOutput(
         logits,
         tuple(checkpoint.labels),
@@ -306,33 +310,81 @@ def evaluate_model(model: Path, data: EvaluationData, *, cross_fitted: bool = Fa
     return evaluate_output(run_model(model, data.images), data, cross_fitted=cross_fitted)
 
 
-def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData) -> Checkpoint:
-    """Fit a checkpoint's temperature on a data set and record its figures there.
+def calibrate_checkpoint(checkpoint: Checkpoint, data: EvaluationData, *, biases: bool = False) -> Checkpoint:
+    """Fit a checkpoint's temperature, and on request one bias a class, on a data set and record its figures there.
 
-    The recorded figures are those of two-fold cross-fitting, pooled; the temperature is fitted on everything. Those of
-    the images that training does not repeat, and the divergence from the FER+ votes, are at that temperature.
+    The temperature alone is fitted on the labels. Temperature and biases are fitted on the FER+ vote shares of all
+    images with votes, on the labels where the data set has none; the class prior then is the mean of these targets.
+    The recorded figures are those of two-fold cross-fitting, pooled; what is shipped is fitted on everything. Those of
+    the images that training does not repeat, and the divergence from the FER+ votes, are of what is shipped.
 
     Args:
         checkpoint: trained weights.
         data: images that were not trained on.
+        biases: fit the biases too.
 
     Returns:
-        The checkpoint with its temperature and `metrics[data.split]`.
+        The checkpoint with its temperature (biases, class prior) and `metrics[data.split]`.
+
+    Raises:
+        CalibrationError: nothing can be fitted on these images; for biases, also where a class has no share in them.
     """
     output = run_checkpoint(checkpoint, data.images)
     logits, labels, names = align_classes(output, data)
     known = labels >= 0
-    fitted = cross_fit(logits[known], labels[known], image_hashes(data.images[known]))
-    figures = evaluate_probabilities(fitted.probabilities, labels[known], names)
-    whole = evaluate_output(replace(output, temperature=fitted.shipped), data)
+    hashes = np.array(image_hashes(data.images))
+    before = metrics.expected_calibration_error(softmax(logits[known]), labels[known])
+    if biases:
+        # From the network's own logits: these would hold biases of before.
+        plain = run_checkpoint(replace(checkpoint, biases=()), data.images)
+        targets = _calibration_targets(plain, data)
+        used = targets.sum(axis=1) > 0
+        pooled, scaling, temperatures = cross_fit_scaling(plain.logits[used], targets[used], hashes[used].tolist())
+        everywhere = scaling.apply(plain.logits)
+        everywhere[used] = pooled
+        columns = [output.labels.index(name) for name in names]
+        probabilities = everywhere[:, columns] / everywhere[:, columns].sum(axis=1, keepdims=True)
+        prior = targets[used].mean(axis=0)
+        calibrated = replace(
+            checkpoint,
+            temperature=scaling.temperature,
+            biases=tuple(scaling.biases.tolist()),
+            class_prior=tuple((prior / prior.sum()).tolist()),
+        )
+        output = replace(plain, logits=plain.logits + scaling.temperature * scaling.biases)
+    else:
+        fitted = cross_fit(logits[known], labels[known], hashes[known].tolist())
+        probabilities = np.zeros(logits.shape)
+        probabilities[known] = fitted.probabilities
+        temperatures = fitted.temperatures
+        # Biases were found at the temperature of before, and lie behind it.
+        ratio = checkpoint.temperature / fitted.shipped
+        calibrated = replace(
+            checkpoint, temperature=fitted.shipped, biases=tuple(ratio * bias for bias in checkpoint.biases)
+        )
+    figures = evaluate_probabilities(probabilities[known], labels[known], names)
+    whole = evaluate_output(replace(output, temperature=calibrated.temperature), data)
     figures |= {key: whole[key] for key in whole if key not in figures or key == "skipped_unknown"}
-    figures["ece_before_calibration"] = metrics.expected_calibration_error(softmax(logits[known]), labels[known])
-    figures["temperatures"] = list(fitted.temperatures)
+    figures["ece_before_calibration"] = before
+    figures["temperatures"] = list(temperatures)
     recorded = {
         **checkpoint.metrics,
         data.split: {key: value for key, value in figures.items() if key not in _NOT_RECORDED},
     }
-    return replace(checkpoint, temperature=fitted.shipped, metrics=recorded)
+    return replace(calibrated, metrics=recorded)
+
+
+def _calibration_targets(output: ModelOutput, data: EvaluationData) -> NDArray[np.float64]:
+    """(N, K) what biases are fitted on: vote shares, else ones at the labels; a row of zeros where neither is known."""
+    columns = [LABELS_WITH_CONTEMPT.index(name) for name in output.labels if name in LABELS_WITH_CONTEMPT]
+    if data.votes is not None and len(columns) == len(output.labels):
+        shares = soft_labels(data.votes, classes=len(LABELS_WITH_CONTEMPT))[:, columns].astype(np.float64)
+        return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12))
+    index = np.array([output.labels.index(name) if name in output.labels else -1 for name in data.class_names])
+    labels = np.where(data.labels >= 0, index[data.labels], -1)
+    targets = np.zeros((len(labels), len(output.labels)))
+    targets[labels >= 0, labels[labels >= 0]] = 1.0
+    return targets
 
 
 def _is_onnx(model: Path) -> bool:

@@ -19,7 +19,7 @@ from fer_perception.imaging.crops import landmark_template
 from fer_perception.model_files.metadata import INPUT_NAME, OUTPUT_NAME, ModelMetadata
 from fer_perception.system.files import write_atomically
 from fer_training.checkpoint import Checkpoint
-from fer_training.deployed_network import DeployedNetwork, as_batch, input_shape, load_network, run_torch
+from fer_training.deployed_network import DeployedNetwork, as_batch, deploy, input_shape, run_torch
 from fer_training.export.graph_passes import constants_to_initializers, fold_batch_norms, pool_before_last_convolution
 from fer_training.onnx_file import onnx_bytes, run_onnx, set_metadata
 from fer_training.output_files import scratch_folder
@@ -52,6 +52,7 @@ def build_metadata(checkpoint: Checkpoint, *, name: str) -> ModelMetadata:
         metrics=checkpoint.metrics,
         recipe=checkpoint.recipe,
         source_commit=checkpoint.source_commit,
+        class_prior=checkpoint.class_prior,
     )
 
 
@@ -102,6 +103,25 @@ def _trace(network: DeployedNetwork, shape: tuple[int, int, int]) -> onnx.ModelP
         return onnx.load(path)
 
 
+def build_graph(network: DeployedNetwork, shape: tuple[int, int, int]) -> onnx.ModelProto:
+    """The graph of a network as it is shipped, without metadata.
+
+    Args:
+        network: in evaluation mode.
+        shape: (C, H, W) of its input.
+    """
+    model = _trace(network, shape)
+    constants_to_initializers(model.graph)
+    fold_batch_norms(model)
+    pool_before_last_convolution(model)
+    # IR 8 came with opset 15 to 18: a newer number in the header would only keep older readers out.
+    model.ir_version = IR_VERSION
+    for value in model.graph.output:
+        # The tracer cannot see through every network that the second dimension is constant.
+        value.type.tensor_type.shape.dim[1].dim_value = _classes(network, shape)
+    return model
+
+
 def check_contract(model: onnx.ModelProto, *, labels: int, shape: tuple[int, int, int]) -> None:
     """Assert what every reader of our files relies on.
 
@@ -145,7 +165,7 @@ def export_checkpoint(
     """Write a checkpoint as ONNX (opset 17, IR version 8, one file) and check it against PyTorch.
 
     The graph takes "images", float32 (N, C, H, W) raw gray values, N dynamic, and gives "probabilities": normalization,
-    temperature and softmax are inside, batch norms are folded. Equal checkpoints give equal bytes.
+    temperature, biases and softmax are inside, batch norms are folded. Equal checkpoints give equal bytes.
 
     Args:
         checkpoint: weights, labels, temperature and provenance.
@@ -163,16 +183,8 @@ def export_checkpoint(
         SourceError: the folder for temporary files cannot be used.
     """
     shape = input_shape(checkpoint)
-    network = DeployedNetwork(load_network(checkpoint), checkpoint.temperature).eval()
-    model = _trace(network, shape)
-    constants_to_initializers(model.graph)
-    fold_batch_norms(model)
-    pool_before_last_convolution(model)
-    # IR 8 came with opset 15 to 18: a newer number in the header would only keep older readers out.
-    model.ir_version = IR_VERSION
-    for value in model.graph.output:
-        # The tracer cannot see through every network that the second dimension is constant.
-        value.type.tensor_type.shape.dim[1].dim_value = _classes(network, shape)
+    network = deploy(checkpoint)
+    model = build_graph(network, shape)
     metadata = build_metadata(checkpoint, name=name)
     set_metadata(model, metadata.to_props())
     onnx.checker.check_model(model, full_check=True)

@@ -7,6 +7,7 @@ the documented interface of torch2trt 0.5 (`use_onnx` with minimum, preferred an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,14 +35,17 @@ class HalfSafeNetwork(nn.Module):
     Args:
         network: standardized images in, logits out.
         temperature: of the softmax.
+        biases: K numbers added to logits / temperature; () = none.
     """
 
     temperature: Tensor
+    biases: Tensor | None
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: nn.Module, temperature: float, biases: Sequence[float] = ()) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
+        self.register_buffer("biases", torch.tensor(list(biases), dtype=torch.float32) if biases else None)
 
     def forward(self, images: Tensor) -> Tensor:
         """Probabilities of raw images.
@@ -56,7 +60,8 @@ class HalfSafeNetwork(nn.Module):
         centered = small - small.mean(dim=(1, 2, 3), keepdim=True)
         variance = centered.square().mean(dim=(1, 2, 3), keepdim=True)
         logits = self.network(centered * torch.rsqrt(variance + EPSILON / _SCALE**2))
-        return torch.softmax(logits / self.temperature, dim=1)
+        scaled = logits / self.temperature
+        return torch.softmax(scaled if self.biases is None else scaled + self.biases, dim=1)
 
 
 def torch2trt_arguments(shape: tuple[int, int, int]) -> dict[str, Any]:

@@ -178,10 +178,12 @@ class SaveWeights(pl.Callback):
         path: file to write.
         recipe: of the run.
         labels: class names in output order.
+        class_prior: mean of the training targets (`training_prior`).
     """
 
-    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...], class_prior: tuple[float, ...]) -> None:
         self._path = path
+        self._class_prior = class_prior
         self._recipe = recipe
         self._labels = labels
         self._commit = source_commit()
@@ -205,6 +207,7 @@ class SaveWeights(pl.Callback):
             recipe=recipe_to_yaml(without_folders(self._recipe)),
             metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
             source_commit=self._commit,
+            class_prior=self._class_prior,
         )
         save_checkpoint(self._path, checkpoint)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -22,9 +23,11 @@ from torch import nn
 from fer_perception.system.files import write_atomically
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
+from fer_training.deployed_network import standardize
 from fer_training.distillation.teacher_networks import TeacherNetworks
 from fer_training.evaluation.calibration import softmax
 from fer_training.evaluation.evaluate import evaluate_probabilities, run_checkpoint
+from fer_training.export.read_back import load_weights, settle_batch_norms
 from fer_training.fit.batches import batch_loader
 from fer_training.fit.callbacks import (
     AveragedWeights,
@@ -35,6 +38,7 @@ from fer_training.fit.callbacks import (
     StopBetweenSteps,
     StopEarly,
 )
+from fer_training.fit.class_prior import training_prior
 from fer_training.fit.data import FitData, load_fit_data
 from fer_training.fit.mirror_symmetry import SYMMETRIC, asymmetry
 from fer_training.fit.module import ExpressionModule
@@ -55,6 +59,9 @@ from fer_training.recipe import Recipe, RecipeError, recipe_from_mapping
 from fer_training.report.figures import confusion_png, training_curves
 
 log = logging.getLogger(__name__)
+
+#: Training images that the batch norms of an exported file take their statistics from.
+_SETTLED_ON = 512
 
 
 def fit(
@@ -129,18 +136,20 @@ def _train(
     validation = batch_loader(fit_data.validation, 512, shuffle=False, rank=rank, world_size=world)
     shape = (recipe.in_channels, recipe.input_size, recipe.input_size)
     names = recipe.loss.teacher_networks if recipe.loss.teacher_weight > 0 else []
+    teachers = TeacherNetworks(names, labels=fit_data.labels, shape=shape) if names else None
     module = ExpressionModule(
         recipe,
         classes=len(fit_data.labels),
         in_channels=recipe.in_channels,
         input_size=recipe.input_size,
         steps_per_epoch=len(train),
-        teachers=TeacherNetworks(names, labels=fit_data.labels, shape=shape) if names else None,
+        teachers=teachers,
     )
     if recipe.initial:
-        _start_from(module, Path(recipe.initial), fit_data.labels)
+        _start_from(module, Path(recipe.initial), fit_data)
     stop, timer = StopBetweenSteps(), Timer()
-    trainer = _trainer(recipe, out, fit_data.labels, [stop, timer], steps_per_epoch=len(train), progress=progress)
+    saver = SaveWeights(out / WEIGHTS, recipe, fit_data.labels, training_prior(recipe, fit_data.train, teachers))
+    trainer = _trainer(recipe, out, [stop, timer, saver], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
     going_on = resume and os.path.lexists(checkpoint)
     if going_on:
@@ -202,13 +211,12 @@ def _check_shares(data: FitData, processes: int) -> None:
 def _trainer(
     recipe: Recipe,
     out: Path,
-    labels: tuple[str, ...],
     watchers: Sequence[pl.Callback],
     *,
     steps_per_epoch: int,
     progress: bool,
 ) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [*watchers, SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
+    callbacks: list[pl.Callback] = [*watchers, EpochLog(out / EPOCHS)]
     if recipe.ema:
         # Behind those that want the averaged weights at the end of a validation.
         callbacks.append(AveragedWeights(decay=recipe.ema))
@@ -234,9 +242,13 @@ def _trainer(
     )
 
 
-def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -> None:
-    """Take over the weights of a checkpoint; layers of another shape, and the head of other classes, stay new."""
-    initial = load_checkpoint(path, architecture=module.recipe.architecture)
+def _start_from(module: ExpressionModule, path: Path, data: FitData) -> None:
+    """Take over the weights of a checkpoint or an exported file.
+
+    Layers of another shape, and the head of other classes, stay new.
+    """
+    labels = data.labels
+    initial = load_weights(path, architecture=module.recipe.architecture)
     own = module.network.state_dict()
     # As many classes need not be the same classes.
     head = set() if initial.labels == labels else module.head
@@ -251,6 +263,11 @@ def _start_from(module: ExpressionModule, path: Path, labels: tuple[str, ...]) -
         msg = f"{path} fits only {len(fitting)} of the network's {len(own)} tensors; were its arguments others?"
         raise CheckpointError(msg)
     module.network.load_state_dict(fitting, strict=False)
+    if path.suffix.lower() == ".onnx":
+        chosen = np.linspace(0, len(data.train) - 1, min(len(data.train), _SETTLED_ON)).round().astype(int)
+        images = standardize(torch.from_numpy(data.train.images[chosen]).float())
+        settle_batch_norms(module.network.eval(), images)
+        module.network.train()
     if module.recipe.mirror_symmetry and asymmetry(module.network, module.head) > SYMMETRIC:
         msg = f"{path} is not mirror-symmetric: start from a network that was trained so, or set mirror_symmetry=false"
         raise CheckpointError(msg)
