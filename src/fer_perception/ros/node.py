@@ -22,13 +22,14 @@ from std_srvs.srv import SetBool, Trigger
 
 from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.errors import ConfigError, FerError
+from fer_perception.imaging.encodings import decode_message
 from fer_perception.live.camera_slots import CameraSlots
 from fer_perception.live.camera_statistics import CameraStatistics
 from fer_perception.live.worker import RunningPipeline, Worker, WorkerCallbacks
 from fer_perception.pipeline import build_pipeline
+from fer_perception.results.messages import stamp_ns_of
 from fer_perception.ros import diagnostics
 from fer_perception.ros.cameras import CameraTopic, camera_topics, mismatch
-from fer_perception.ros.conversions import decode_message, stamp_ns
 from fer_perception.ros.hri_consumer import FaceCallbacks, FacesConsumer
 from fer_perception.ros.hri_messages import load_hri_msgs, require_expressions
 from fer_perception.ros.outputs import CameraOutput, Output, send
@@ -191,7 +192,7 @@ class FerNode(LifecycleNode):
         work = WorkerCallbacks(
             build=build,
             decode=decode_message,
-            stamp_ns=lambda message: stamp_ns(message.header),
+            stamp_ns=lambda message: stamp_ns_of(message.header.stamp),
             publish=output.publish,
             published=output.published,
             camera_ended=output.camera_ended,
