@@ -14,6 +14,16 @@ RESTART_NS = 500_000_000
 STANDING = 15
 
 
+def began_anew(last_ns: int | None, stamp_ns: int) -> bool:
+    """Whether time went back so far that the source began anew (a looping bag), not so little that frames came mixed.
+
+    Args:
+        last_ns: the latest stamp so far, ns; None = there was none.
+        stamp_ns: the next one, ns.
+    """
+    return last_ns is not None and last_ns - stamp_ns >= RESTART_NS
+
+
 class StampVerdict(Enum):
     """Treatment of a frame because of its stamp."""
 
@@ -58,12 +68,12 @@ class CameraClock:
         unstamped = stamp_ns == 0
         if unstamped:
             stamp_ns = self._epoch_ns + round(received_s * 1e9)
-        back_ns = 0 if self._last_ns is None else self._last_ns - stamp_ns
-        if 0 < back_ns < RESTART_NS:
+        anew = began_anew(self._last_ns, stamp_ns)
+        if not anew and self._last_ns is not None and stamp_ns < self._last_ns:
             return Judged(stamp_ns, StampVerdict.DROP, unstamped)
         self._equal = self._equal + 1 if stamp_ns == self._last_ns else 0
         self._last_ns = stamp_ns
-        verdict = StampVerdict.RESTART if back_ns >= RESTART_NS else StampVerdict.USE
+        verdict = StampVerdict.RESTART if anew else StampVerdict.USE
         return Judged(stamp_ns, verdict, unstamped, standing=self._equal >= STANDING)
 
     def forget(self) -> None:
@@ -73,6 +83,16 @@ class CameraClock:
 
 #: A source is stale after so many of its usual intervals without an event.
 STALE_INTERVALS = 2.5
+
+
+def stale_after(least_s: float, interval_s: float) -> float:
+    """Time after its latest event at which a source is stale, s.
+
+    Args:
+        least_s: never sooner than this, s.
+        interval_s: its usual interval, s; 0 = unknown.
+    """
+    return max(least_s, STALE_INTERVALS * interval_s)
 
 
 class IntervalEstimate:
@@ -93,7 +113,7 @@ class IntervalEstimate:
 
     def timeout_s(self, least_s: float) -> float:
         """Time after the latest event at which the source is stale, s: at least `least_s`."""
-        return max(least_s, STALE_INTERVALS * min(self._intervals, default=0.0))
+        return stale_after(least_s, min(self._intervals, default=0.0))
 
 
 class RateLimit:
