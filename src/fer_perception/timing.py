@@ -122,17 +122,24 @@ class RateLimit:
     Args:
         rate_hz: the limit; 0 = none.
         start_s: the first event is due then, s.
+        made_up: an event that is late by up to so many periods leaves the next one due as if it had come in time, so
+            that the rate is kept; what is later is not made up for.
     """
 
-    def __init__(self, rate_hz: float, start_s: float) -> None:
+    def __init__(self, rate_hz: float, start_s: float, *, made_up: float = 1.0) -> None:
         self._period_s = 1.0 / rate_hz if rate_hz > 0 else 0.0
+        self._made_up_s = made_up * self._period_s
         self._due_s = start_s
+
+    @property
+    def next_s(self) -> float:
+        """Earliest time at which an event is taken, s."""
+        # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
+        return self._due_s - 0.1 * self._period_s
 
     def takes(self, now_s: float) -> bool:
         """True where the event that comes at this time, s, is taken."""
-        # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
-        if now_s < self._due_s - 0.1 * self._period_s:
+        if now_s < self.next_s:
             return False
-        # From due time to due time, so that the rate is kept; what came too slowly, or not at all, is not made up for.
-        self._due_s = max(self._due_s, now_s - self._period_s) + self._period_s
+        self._due_s = max(self._due_s, now_s - self._made_up_s) + self._period_s
         return True
