@@ -23,12 +23,10 @@ from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameRes
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.temporal.class_prior import takes_neutral_share
 from fer_perception.temporal.smoother import Smoothed, Smoother, create_smoother
+from fer_perception.timing import began_anew
 from fer_perception.tracking.tracker import FaceIds, Track, Tracker
 
 logger = logging.getLogger(__name__)
-
-#: A stamp this much before the latest one, in s, means that the source began anew (a looping bag).
-TIME_JUMP = 0.5
 
 #: Settings whose change makes new smoothers, so that no state of another filter is carried over.
 _TEMPORAL = ("filter", "ema_time_constant", "hmm_", "undecided_threshold", "hysteresis", "min_dwell", "neutral_share")
@@ -108,8 +106,8 @@ class Pipeline:
         """Process frames, at best one of each camera: the faces of all of them go into one classifier batch.
 
         Args:
-            frames: in any order; frames of one camera in the order of their stamps. A stamp that lies more than
-                `TIME_JUMP` before the camera's latest one begins anew: its tracks are forgotten.
+            frames: in any order; frames of one camera in the order of their stamps. Where the source began anew (see
+                `timing.began_anew`), its tracks are forgotten.
 
         Returns:
             One result a frame, in the same order.
@@ -214,11 +212,7 @@ class Pipeline:
 
     def _camera(self, frame: Frame) -> _Camera:
         camera = self._cameras.get(frame.camera)
-        if camera is not None and camera.stamp_ns is not None:
-            back = (camera.stamp_ns - frame.stamp_ns) * 1e-9
-            if back > TIME_JUMP:
-                camera = None
-        if camera is None:
+        if camera is None or began_anew(camera.stamp_ns, frame.stamp_ns):
             tracker = Tracker(self._ids, birth_time=self.settings.birth_time, track_timeout=self.settings.track_timeout)
             camera = self._cameras[frame.camera] = _Camera(tracker)
         camera.stamp_ns = frame.stamp_ns

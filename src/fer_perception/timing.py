@@ -14,6 +14,16 @@ RESTART_NS = 500_000_000
 STANDING = 15
 
 
+def began_anew(last_ns: int | None, stamp_ns: int) -> bool:
+    """Whether time went back so far that the source began anew (a looping bag), not so little that frames came mixed.
+
+    Args:
+        last_ns: the latest stamp so far, ns; None = there was none.
+        stamp_ns: the next one, ns.
+    """
+    return last_ns is not None and last_ns - stamp_ns >= RESTART_NS
+
+
 class StampVerdict(Enum):
     """Treatment of a frame because of its stamp."""
 
@@ -58,12 +68,12 @@ class CameraClock:
         unstamped = stamp_ns == 0
         if unstamped:
             stamp_ns = self._epoch_ns + round(received_s * 1e9)
-        back_ns = 0 if self._last_ns is None else self._last_ns - stamp_ns
-        if 0 < back_ns < RESTART_NS:
+        anew = began_anew(self._last_ns, stamp_ns)
+        if not anew and self._last_ns is not None and stamp_ns < self._last_ns:
             return Judged(stamp_ns, StampVerdict.DROP, unstamped)
         self._equal = self._equal + 1 if stamp_ns == self._last_ns else 0
         self._last_ns = stamp_ns
-        verdict = StampVerdict.RESTART if back_ns >= RESTART_NS else StampVerdict.USE
+        verdict = StampVerdict.RESTART if anew else StampVerdict.USE
         return Judged(stamp_ns, verdict, unstamped, standing=self._equal >= STANDING)
 
     def forget(self) -> None:
@@ -73,6 +83,16 @@ class CameraClock:
 
 #: A source is stale after so many of its usual intervals without an event.
 STALE_INTERVALS = 2.5
+
+
+def stale_after(least_s: float, interval_s: float) -> float:
+    """Time after its latest event at which a source is stale, s.
+
+    Args:
+        least_s: never sooner than this, s.
+        interval_s: its usual interval, s; 0 = unknown.
+    """
+    return max(least_s, STALE_INTERVALS * interval_s)
 
 
 class IntervalEstimate:
@@ -100,7 +120,7 @@ class IntervalEstimate:
 
     def timeout_s(self, least_s: float) -> float:
         """Time after the latest event at which the source is stale, s: at least `least_s`."""
-        return max(least_s, STALE_INTERVALS * min(self._intervals, default=0.0))
+        return stale_after(least_s, min(self._intervals, default=0.0))
 
 
 class RateLimit:
@@ -109,6 +129,8 @@ class RateLimit:
     Args:
         rate_hz: the limit; 0 = none.
         start_s: the first event is due then, s.
+        made_up: an event that is late by up to so many periods leaves the next one due as if it had come in time, so
+            that the rate is kept; what is later is not made up for.
 
     Example:
         >>> limit = RateLimit(rate_hz=10.0, start_s=0.0)
@@ -116,15 +138,20 @@ class RateLimit:
         [True, False, False, True, False]
     """
 
-    def __init__(self, rate_hz: float, start_s: float) -> None:
+    def __init__(self, rate_hz: float, start_s: float, *, made_up: float = 1.0) -> None:
         self._period_s = 1.0 / rate_hz if rate_hz > 0 else 0.0
+        self._made_up_s = made_up * self._period_s
         self._due_s = start_s
+
+    @property
+    def next_s(self) -> float:
+        """Earliest time at which an event is taken, s."""
+        # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
+        return self._due_s - 0.1 * self._period_s
 
     def takes(self, now_s: float) -> bool:
         """True where the event that comes at this time, s, is taken."""
-        # Cameras jitter: at a limit near the camera's own rate a frame that comes a little early is the one meant.
-        if now_s < self._due_s - 0.1 * self._period_s:
+        if now_s < self.next_s:
             return False
-        # From due time to due time, so that the rate is kept; what came too slowly, or not at all, is not made up for.
-        self._due_s = max(self._due_s, now_s - self._period_s) + self._period_s
+        self._due_s = max(self._due_s, now_s - self._made_up_s) + self._period_s
         return True

@@ -20,6 +20,7 @@ from fer_perception.imaging.crops import LANDMARK_TEMPLATE, crop_faces, face_qua
 from fer_perception.pipeline import Pipeline, build_pipeline, clip_box
 from fer_perception.pipeline_types import Frame, FrameResult, Phase
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.timing import RESTART_NS, CameraClock, StampVerdict
 
 Image = NDArray[np.uint8]
 SETTINGS = PipelineSettings(deterministic_ids=True, threads=1, track_timeout=0.5)
@@ -154,6 +155,21 @@ def test_looping_source_begins_anew(pipeline: Pipeline, astronaut: Image) -> Non
     results = run(pipeline, astronaut, 5)
     assert not results[0].faces
     assert results[-1].faces[0].face_id != before
+
+
+@pytest.mark.parametrize(("back_ns", "anew"), [(RESTART_NS, True), (RESTART_NS - 1, False)])
+def test_the_pipeline_begins_anew_by_the_rule_of_the_camera_clock(
+    pipeline: Pipeline, astronaut: Image, back_ns: int, anew: bool
+) -> None:
+    last = 10**12
+    before = run(pipeline, astronaut, 5, start=last - 4 * PERIOD)[-1].faces[0].face_id
+    (face_ids,) = [
+        [face.face_id for face in result.faces] for result in run(pipeline, astronaut, 1, start=last - back_ns)
+    ]
+    assert face_ids == ([] if anew else [before])
+    clock = CameraClock()
+    clock.judge(last, 0.0)
+    assert clock.judge(last - back_ns, 0.0).verdict is (StampVerdict.RESTART if anew else StampVerdict.DROP)
 
 
 def test_detect_every_predicts_between_detections(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:

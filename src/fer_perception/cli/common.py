@@ -77,10 +77,9 @@ def print_problem(text: str) -> None:
 
 def print_warnings(pipeline: Pipeline) -> None:
     """Say on stderr where something weaker than usual serves, and how to fix it."""
-    reason = pipeline.detector.reason
-    if reason.startswith("WARNING"):
+    if pipeline.detector.fallback:
         # Which files were looked for, and where, fills lines: the doctor tells it.
-        told = reason.removeprefix("WARNING: ").partition(" (")[0]
+        told = pipeline.detector.reason.partition(" (")[0]
         sys.stderr.write(f"fer: warning: {told}; `fer doctor` says why\n")
     if warning := pipeline.classifier.metadata.prior_warning:
         sys.stderr.write(f"fer: warning: {printable(warning)}\n")

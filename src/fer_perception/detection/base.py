@@ -41,6 +41,7 @@ class Detector(FaceDetector, Protocol):
         min_face_size: pixels of the image; smaller faces are ignored.
         max_faces: the largest ones are kept.
         reason: why this detector was chosen, for diagnostics; set by `create_detector`.
+        fallback: a better detector does not work, and `reason` says why and what to run; set by `create_detector`.
     """
 
     threshold: float
@@ -48,3 +49,4 @@ class Detector(FaceDetector, Protocol):
     min_face_size: int
     max_faces: int
     reason: str
+    fallback: bool

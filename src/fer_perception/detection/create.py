@@ -68,8 +68,8 @@ def create_detector(
         store: where model files are looked for.
 
     Returns:
-        The detector. Its `reason` says why it was chosen; after a fall-back it starts with "WARNING" and says what to
-        run.
+        The detector. Its `reason` says why it was chosen; where a better one does not work, `fallback` is set and the
+        reason says what to run.
 
     Raises:
         ConfigError: unknown name.
@@ -97,9 +97,8 @@ def create_detector(
             continue
         if problems:
             found = "; ".join(problems)
-            detector.reason = (
-                f"WARNING: {candidate} serves; run `fer models fetch yunet` for the better detector ({found})"
-            )
+            detector.reason = f"{candidate} serves; run `fer models fetch yunet` for the better detector ({found})"
+            detector.fallback = True
         else:
             detector.reason = f"{candidate} is the best detector and works"
         return detector

@@ -58,6 +58,7 @@ class HaarDetector:
         self.min_face_size = min_face_size
         self.max_faces = max_faces
         self.reason = reason
+        self.fallback = False
         self._cascade: Any = _load(cascade or _find())
 
     def detect(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:  # noqa: ARG002

@@ -72,6 +72,7 @@ class YunetDetector:
         self.min_face_size = min_face_size
         self.max_faces = max_faces
         self.reason = reason
+        self.fallback = False
 
     @property
     def name(self) -> str:

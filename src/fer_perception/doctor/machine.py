@@ -118,7 +118,7 @@ def _check_detector(settings: PipelineSettings) -> Check:
     except ImportError as err:
         return Check("face detector", CheckStatus.FAILED, f"cannot be tried: {err}", "install what is missing above")
     try:
-        if detector.name == "haar" and settings.detector == "auto":
+        if detector.fallback and detector.name == "haar":
             return Check("face detector", CheckStatus.WARNING, f"haar: {detector.reason}", "fer models fetch yunet")
         return Check("face detector", CheckStatus.OK, f"{detector.name}: {detector.reason}")
     finally:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fer_perception.doctor.check import Check, CheckStatus
 from fer_perception.errors import ImageError
-from fer_perception.imaging.encodings import decode_compressed, decode_raw
+from fer_perception.imaging.encodings import decode_message
 from fer_perception.ros.topics import IMAGES
 from fer_perception.settings.node_settings import NodeSettings, carries_compressed, named_topics
 
@@ -141,19 +141,12 @@ class _Look:
     def _image(self) -> Check:
         message = self._arrived[-1][1]
         try:
-            if hasattr(message, "encoding"):
-                kind = message.encoding
-                image = decode_raw(
-                    encoding=message.encoding, width=message.width, height=message.height, step=message.step,
-                    data=message.data, is_bigendian=message.is_bigendian,
-                )  # fmt: skip
-            else:
-                kind = message.format
-                image = decode_compressed(format=message.format, data=message.data)
+            image = decode_message(message)
         except ImageError as err:
             return Check(
                 "images", CheckStatus.FAILED, f"cannot be used ({err.cause}): {err}", "change the driver's encoding"
             )
+        kind = message.encoding if hasattr(message, "encoding") else message.format
         told = f"{image.shape[1]}x{image.shape[0]} {kind}, frame {message.header.frame_id or '(none)'}"
         if not message.header.stamp.sec and not message.header.stamp.nanosec:
             told += ", without a stamp"

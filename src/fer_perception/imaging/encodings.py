@@ -322,3 +322,27 @@ def _decode_with_cv_bridge(encoding: str, buffer: NDArray[np.uint8], **fields: i
         msg = f"encoding {encoding!r} is not among {', '.join(ENCODINGS)}, and cv_bridge could not convert it: {err}"
         raise ImageError("encoding", msg) from None
     return np.ascontiguousarray(decoded, dtype=np.uint8)
+
+
+def decode_message(message: Any) -> NDArray[np.uint8]:
+    """The image of a sensor_msgs/Image or CompressedImage, of ROS or of a bag.
+
+    Args:
+        message: has the fields of one of the two; only Image has an `encoding`.
+
+    Returns:
+        (H, W, 3) uint8 BGR or (H, W) uint8 gray.
+
+    Raises:
+        ImageError: it cannot be used.
+    """
+    if not hasattr(message, "encoding"):
+        return decode_compressed(format=message.format, data=message.data)
+    return decode_raw(
+        encoding=message.encoding,
+        width=message.width,
+        height=message.height,
+        step=message.step,
+        data=message.data,
+        is_bigendian=message.is_bigendian,
+    )

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from fer_perception.timing import RateLimit
+
 
 @dataclass(frozen=True)
 class Received:
@@ -26,8 +28,8 @@ class Received:
 
 @dataclass
 class _Slot:
+    limit: RateLimit
     waiting: Received | None = None
-    due_s: float = 0.0
 
 
 class CameraSlots:
@@ -43,17 +45,17 @@ class CameraSlots:
     """
 
     def __init__(self, cameras: Iterable[str], on_drop: Callable[[str, str], None], max_rate_hz: float = 0.0) -> None:
-        self._slots = {camera: _Slot() for camera in cameras}
+        self._max_rate_hz = max_rate_hz
+        self._slots = {camera: _Slot(self._limit()) for camera in cameras}
         self._on_drop = on_drop
         self._changed = threading.Condition()
         self._woken = False
-        self._period_s = _period(max_rate_hz)
         self._accepting = False
 
     def add(self, camera: str) -> None:
         """Make a slot for one more camera."""
         with self._changed:
-            self._slots.setdefault(camera, _Slot())
+            self._slots.setdefault(camera, _Slot(self._limit()))
 
     def remove(self, camera: str) -> None:
         """Forget a camera and the frame that waits there."""
@@ -63,9 +65,9 @@ class CameraSlots:
     def set_max_rate(self, max_rate_hz: float) -> None:
         """Change the limit; 0 = none."""
         with self._changed:
-            self._period_s = _period(max_rate_hz)
+            self._max_rate_hz = max_rate_hz
             for slot in self._slots.values():
-                slot.due_s = 0.0
+                slot.limit = self._limit()
             self._woken = True
             self._changed.notify()
 
@@ -89,7 +91,7 @@ class CameraSlots:
             if slot is None or not self._accepting:
                 return
             replaced = slot.waiting
-            held_back = replaced is not None and replaced.time_s < slot.due_s - self._slack_s
+            held_back = replaced is not None and replaced.time_s < slot.limit.next_s
             slot.waiting = Received(camera, message, now)
             self._changed.notify()
         if replaced is not None:
@@ -108,15 +110,11 @@ class CameraSlots:
         with self._changed:
             while True:
                 now = time.monotonic()
-                ready = [
-                    slot
-                    for slot in self._slots.values()
-                    if slot.waiting is not None and slot.due_s <= now + self._slack_s
-                ]
+                ready = [slot for slot in self._slots.values() if slot.waiting is not None and slot.limit.next_s <= now]
                 if ready or self._woken or (deadline is not None and now >= deadline):
                     self._woken = False
                     return sorted((self._hand_over(slot, now) for slot in ready), key=lambda item: item.time_s)
-                times = [slot.due_s - self._slack_s for slot in self._slots.values() if slot.waiting is not None]
+                times = [slot.limit.next_s for slot in self._slots.values() if slot.waiting is not None]
                 if deadline is not None:
                     times.append(deadline)
                 self._changed.wait(max(0.0, min(times) - now) if times else None)
@@ -133,18 +131,11 @@ class CameraSlots:
             self._woken = True
             self._changed.notify()
 
-    @property
-    def _slack_s(self) -> float:
-        # Cameras jitter: with a limit near the camera's own rate a frame that comes a little early must not wait for
-        # the next.
-        return 0.1 * self._period_s
+    def _limit(self) -> RateLimit:
+        # After a longer pause than jitter the period runs from the frame on: no two follow each other at once.
+        return RateLimit(self._max_rate_hz, 0.0, made_up=0.1)
 
     def _hand_over(self, slot: _Slot, now: float) -> Received:
         received, slot.waiting = cast(Received, slot.waiting), None
-        # From due time to due time, so that the rate is kept; after a pause from now on.
-        slot.due_s = max(slot.due_s, now - self._slack_s) + self._period_s if self._period_s else 0.0
+        slot.limit.takes(now)
         return received
-
-
-def _period(rate_hz: float) -> float:
-    return 1.0 / rate_hz if rate_hz > 0 else 0.0

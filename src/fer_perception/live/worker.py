@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,6 +63,21 @@ class WorkerCallbacks:
     warn: Callable[[str, str, str], None]
 
 
+@dataclass
+class _Camera:
+    """State of one camera between its frames.
+
+    Attributes:
+        clock: follows its stamps.
+        interval: between its frames, by the time of receipt.
+        latest_s: monotonic time of receipt of its latest frame, s; None = nothing is tracked.
+    """
+
+    clock: CameraClock = field(default_factory=CameraClock)
+    interval: IntervalEstimate = field(default_factory=IntervalEstimate)
+    latest_s: float | None = None
+
+
 class Worker:
     """Runs the pipeline over the frames in the slots.
 
@@ -88,9 +103,7 @@ class Worker:
         self._callbacks = callbacks
         self._track_timeout = settings.track_timeout
         self._commands: queue.SimpleQueue[Callable[[RunningPipeline], None]] = queue.SimpleQueue()
-        self._clocks: dict[str, CameraClock] = {}
-        self._tracking_since: dict[str, float] = {}
-        self._intervals: dict[str, IntervalEstimate] = {}
+        self._cameras: dict[str, _Camera] = {}
         self._gate = threading.Lock()
         self._running = False
         # Frames received before it count no more; monotonic, s.
@@ -139,8 +152,7 @@ class Worker:
 
         def forget(_pipeline: RunningPipeline) -> None:
             self._end_camera(camera)
-            self._clocks.pop(camera, None)
-            self._intervals.pop(camera, None)
+            self._cameras.pop(camera, None)
 
         self._call(forget)
 
@@ -224,14 +236,15 @@ class Worker:
         for (item, frame, decode_s), result in zip(
             usable, self._results([frame for _, frame, _ in usable]), strict=True
         ):
-            self._tracking_since[item.camera] = item.time_s
-            self._intervals.setdefault(item.camera, IntervalEstimate()).observe(item.time_s)
+            camera = self._cameras[item.camera]
+            camera.latest_s = item.time_s
+            camera.interval.observe(item.time_s)
             if result is not None:
                 self._publish(item, frame, decode_s, result)
 
     def _decode(self, item: Received) -> Frame | None:
-        clock = self._clocks.setdefault(item.camera, CameraClock())
-        judged = clock.judge(self._callbacks.stamp_ns(item.message), item.time_s)
+        camera = self._cameras.setdefault(item.camera, _Camera())
+        judged = camera.clock.judge(self._callbacks.stamp_ns(item.message), item.time_s)
         if judged.unstamped:
             self._callbacks.warn(
                 item.camera, "zero_stamp", "images have a zero stamp: the time of receipt is used instead"
@@ -290,15 +303,16 @@ class Worker:
 
     def _reset(self, pipeline: RunningPipeline) -> None:
         pipeline.reset()
-        self._tracking_since.clear()
-        for camera, clock in self._clocks.items():
-            clock.forget()
+        for camera, state in self._cameras.items():
+            state.latest_s = None
+            state.clock.forget()
             self._of(camera).tracks_ended()
             self._callbacks.camera_ended(camera)
 
     def _end_camera(self, camera: str) -> None:
         self._built.end_camera(camera)
-        self._tracking_since.pop(camera, None)
+        if camera in self._cameras:
+            self._cameras[camera].latest_s = None
         self._of(camera).tracks_ended()
         self._callbacks.camera_ended(camera)
 
@@ -307,26 +321,23 @@ class Worker:
         return self._statistics.get(camera) or CameraStatistics()
 
     def _time_to_silence(self) -> float | None:
-        """Seconds until the first camera has been silent for too long."""
-        if not self._tracking_since:
-            return None
-        ends = (last_s + self._timeout_s(camera) for camera, last_s in self._tracking_since.items())
-        return max(0.0, min(ends) - time.monotonic())
-
-    def _timeout_s(self, camera: str) -> float:
-        """After so many s without a frame a camera is silent."""
-        interval = self._intervals.get(camera)
-        return self._track_timeout if interval is None else interval.timeout_s(self._track_timeout)
+        """Seconds until the first camera has been silent for too long; None where nothing is tracked."""
+        ends = [
+            camera.latest_s + camera.interval.timeout_s(self._track_timeout)
+            for camera in self._cameras.values()
+            if camera.latest_s is not None
+        ]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     def _end_silent_cameras(self) -> None:
         now = time.monotonic()
-        for camera, last_s in list(self._tracking_since.items()):
-            oldest = now - self._timeout_s(camera)
-            if last_s > oldest:
+        for name, camera in self._cameras.items():
+            oldest = now - camera.interval.timeout_s(self._track_timeout)
+            if camera.latest_s is None or camera.latest_s > oldest:
                 continue
             # A frame that waits shows that the machine is slow, not the camera silent.
-            waiting_s = self._slots.waiting_since(camera)
+            waiting_s = self._slots.waiting_since(name)
             if waiting_s is not None and waiting_s > oldest:
-                self._tracking_since[camera] = waiting_s
+                camera.latest_s = waiting_s
             else:
-                self._end_camera(camera)
+                self._end_camera(name)

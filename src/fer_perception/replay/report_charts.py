@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.results.drawing import UNDECIDED, hex_color
+from fer_perception.timing import stale_after
 
-#: A face that is not reported for this long, in s, and for 2.5 times its usual interval leaves a gap in its chart.
+#: A face that is not reported for this long, in s, leaves a gap in its chart (see `timing.stale_after`).
 GAP = 0.6
 #: Points a chart is drawn with at most; longer tracks are averaged.
 MAX_POINTS = 700
@@ -159,7 +160,7 @@ def _pieces(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
     """Stretches without a gap."""
     pauses = np.diff([sample.t for sample in samples])
     # A camera with one image every few seconds has pauses, not gaps.
-    gap = max(GAP, 2.5 * float(np.median(pauses))) if len(pauses) else GAP
+    gap = stale_after(GAP, float(np.median(pauses)) if len(pauses) else 0.0)
     piece: list[Sample] = []
     for sample in samples:
         if piece and not 0 <= sample.t - piece[-1].t <= gap:

@@ -10,7 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from fer_perception.live.camera_statistics import CameraSnapshot
-from fer_perception.timing import STALE_INTERVALS
+from fer_perception.timing import stale_after
 
 #: Causes of drops that are no fault of the image.
 _NOT_BAD = ("overtaken", "max_rate", "out_of_order", "failed")
@@ -87,8 +87,8 @@ def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
     troubles = []
     if classifier.fallback:
         troubles.append(f"fallen back to {classifier.backend}: {classifier.reason}")
-    if detector.reason.startswith("WARNING"):
-        troubles.append(f"fallen back to the detector {detector.name}: {detector.reason.removeprefix('WARNING: ')}")
+    if detector.fallback:
+        troubles.append(f"fallen back to the detector {detector.name}: {detector.reason}")
     message = "; ".join(troubles) or f"{detector.name} and {backend}"
     return _status(name, state.name, 1 if troubles else 0, message, values)
 
@@ -197,7 +197,7 @@ def _silence(state: NodeState, snapshot: CameraSnapshot, publishers: int, mismat
     age = snapshot.last_received_age
     waits = [wait for wait in (state.active_for, snapshot.awaited_for) if wait is not None]
     since = min(waits, default=None) if age is None else age
-    if since is None or since <= max(state.track_timeout, STALE_INTERVALS * snapshot.interval):
+    if since is None or since <= stale_after(state.track_timeout, snapshot.interval):
         return ""
     why = "; nobody publishes on this topic" if publishers == 0 else ""
     if mismatch:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
@@ -22,20 +21,22 @@ from std_srvs.srv import SetBool, Trigger
 
 from fer_perception.crop_pipeline import CropPipeline
 from fer_perception.errors import ConfigError, FerError
+from fer_perception.imaging.encodings import decode_message
 from fer_perception.live.camera_slots import CameraSlots
 from fer_perception.live.camera_statistics import CameraStatistics
 from fer_perception.live.worker import RunningPipeline, Worker, WorkerCallbacks
 from fer_perception.pipeline import build_pipeline
-from fer_perception.ros import diagnostics
-from fer_perception.ros.cameras import CameraTopic, camera_topics, mismatch
-from fer_perception.ros.conversions import decode_message, stamp_ns
+from fer_perception.results.messages import stamp_ns_of
+from fer_perception.ros.cameras import CameraTopic, camera_topics
+from fer_perception.ros.diagnostics import NodeState
+from fer_perception.ros.diagnostics_publisher import DiagnosticsPublisher, Observed
 from fer_perception.ros.hri_consumer import FaceCallbacks, FacesConsumer
 from fer_perception.ros.hri_messages import load_hri_msgs, require_expressions
-from fer_perception.ros.outputs import CameraOutput, Output, send
+from fer_perception.ros.outputs import CameraOutput, Output
 from fer_perception.ros.parameters import Parameters
 from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, params_files, refuse_errors
 from fer_perception.ros.qos import NO_OPTIONS, Kind, default_qos, overridden, parameter_topic
-from fer_perception.ros.topics import DIAGNOSTICS, RESET_TRACKS, SET_ENABLED, TRACKED_FACES, Topic
+from fer_perception.ros.topics import RESET_TRACKS, SET_ENABLED, Topic
 from fer_perception.settings.declaration import Declaration, declaration_of
 from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
 from fer_perception.settings.params_file import passed_over
@@ -68,6 +69,11 @@ class _Configured:
     #: The output where another node's faces are consumed.
     consumer: FacesConsumer | None
 
+    @property
+    def observed(self) -> Observed:
+        """For diagnostics."""
+        return Observed(self.worker.pipeline, self.cameras, self.statistics, consuming=self.consumer is not None)
+
 
 class FerNode(LifecycleNode):
     """Facial expression recognition as a managed node.
@@ -96,8 +102,7 @@ class FerNode(LifecycleNode):
             self.get_logger().error(f"{reason}; the node cannot be configured until it is corrected")
         self._told_of_parameters: set[str] = set()
         self._tell_unused_parameters(topics=False)
-        self._diagnostics_qos = self._qos(DIAGNOSTICS, "publisher")
-        self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
+        self._diagnostics = DiagnosticsPublisher(self, self._qos)
         self.create_service(SetBool, SET_ENABLED.name, self._set_enabled)
         self.create_service(Trigger, RESET_TRACKS.name, self._reset_tracks)
         refuse_errors(self, ChangeState, RuntimeError, self._refuse_transition)
@@ -160,7 +165,7 @@ class FerNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._check_problems()
-        self._renew_diagnostics()
+        self._diagnostics.renew()
         mode = self._node_settings.ros4hri
         hri = None if mode == "disabled" else load_hri_msgs()
         # Another node's faces instead of cameras.
@@ -191,7 +196,7 @@ class FerNode(LifecycleNode):
         work = WorkerCallbacks(
             build=build,
             decode=decode_message,
-            stamp_ns=lambda message: stamp_ns(message.header),
+            stamp_ns=lambda message: stamp_ns_of(message.header.stamp),
             publish=output.publish,
             published=output.published,
             camera_ended=output.camera_ended,
@@ -216,8 +221,8 @@ class FerNode(LifecycleNode):
             f"{pipeline.classifier.metadata.model_id} on {pipeline.classifier.backend} ({pipeline.classifier.reason}); "
             f"detector {pipeline.detector.name} ({pipeline.detector.reason})"
         )
-        if pipeline.detector.reason.startswith("WARNING"):
-            self.get_logger().warning(pipeline.detector.reason.removeprefix("WARNING: "))
+        if pipeline.detector.fallback:
+            self.get_logger().warning(pipeline.detector.reason)
         if warning := pipeline.classifier.metadata.prior_warning:
             self.get_logger().warning(warning)
 
@@ -330,14 +335,6 @@ class FerNode(LifecycleNode):
         name = self.resolve_topic_name(parameter_topic(topic))
         return overridden(self._parameters_of_node, name, kind, default_qos(topic))
 
-    def _renew_diagnostics(self) -> None:
-        """Publish diagnostics as `qos_overrides` say now; this publisher alone lives as long as the node."""
-        qos = self._qos(DIAGNOSTICS, "publisher")
-        if qos != self._diagnostics_qos:
-            self.destroy_publisher(self._diagnostics)
-            self._diagnostics = self._create_publisher(DiagnosticArray, DIAGNOSTICS)
-            self._diagnostics_qos = qos
-
     # Images
 
     def _receiver(self, camera: str, configured: _Configured) -> Callable[[Any], None]:
@@ -406,33 +403,15 @@ class FerNode(LifecycleNode):
         return response
 
     def _publish_diagnostics(self) -> None:
-        now = time.monotonic()
-        state = diagnostics.NodeState(
+        state = NodeState(
             name=self.get_fully_qualified_name().lstrip("/"),
             lifecycle=self._lifecycle_label,
             enabled=self._enabled,
             failure=self._failure,
-            active_for=None if self._active_since is None else now - self._active_since,
+            active_for=None if self._active_since is None else time.monotonic() - self._active_since,
             track_timeout=self._pipeline_settings.track_timeout,
         )
-        message = DiagnosticArray()
-        message.header.stamp = self.get_clock().now().to_msg()
-        pipeline: RunningPipeline | None = None if self._configured is None else self._configured.worker.pipeline
-        message.status = [diagnostics.node_status(state), diagnostics.pipeline_status(state, pipeline)]
-        if self._configured is not None:
-            snapshots = {
-                camera: (statistics.snapshot(now), self.count_publishers(camera))
-                for camera, statistics in self._configured.statistics.items()
-            }
-            if self._configured.consumer is not None:
-                topic = self.resolve_topic_name(TRACKED_FACES.name)
-                message.status.append(diagnostics.faces_status(state, topic, self.count_publishers(topic), snapshots))
-            for camera in self._configured.cameras:
-                snapshot, publishers = snapshots[camera.name]
-                silent = publishers and snapshot.last_received_age is None
-                why = mismatch(self, camera) if silent else ""
-                message.status.append(diagnostics.camera_status(state, camera.name, snapshot, publishers, why))
-        send(self, self._diagnostics, message)
+        self._diagnostics.publish(state, self._configured and self._configured.observed)
 
 
 def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> int:

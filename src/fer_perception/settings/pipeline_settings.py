@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fer_perception.settings.declaration import setting
+from fer_perception.timing import STALE_INTERVALS
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class PipelineSettings:
     track_timeout: float = setting(
         1.0,
         "Time for which a face that is no longer found is kept, marked observed=false, in s. A camera without images "
-        "for this long (and 2.5 times its usual interval between images) loses its tracks.",
+        f"for this long (and {STALE_INTERVALS:g} times its usual interval between images) loses its tracks.",
         minimum=0.05,
         maximum=30.0,
         live=True,

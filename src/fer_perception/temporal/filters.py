@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 Array = NDArray[np.float64]
 
@@ -72,16 +73,11 @@ class EmaFilter:
         gain = -np.expm1(-(np.asarray(dt, dtype=np.float64) + self._pending) / self._time_constant)
         self._pending = 0.0
         self._mean = self._mean + gain[..., None] * (logits - self._mean)
-        return _softmax(self._mean)
+        return np.asarray(softmax(self._mean, axis=-1))
 
     def wait(self, dt: float | Array) -> Array | None:
         """See `TemporalFilter.wait`."""
         if self._mean is None:
             return None
         self._pending = self._pending + dt
-        return _softmax(self._mean)
-
-
-def _softmax(logits: Array) -> Array:
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
+        return np.asarray(softmax(self._mean, axis=-1))

@@ -47,19 +47,19 @@ class TestChoice:
     def test_auto_takes_onnx_runtime(self, make: Callable[..., Detector]) -> None:
         detector = make("auto")
         assert detector.name == "yunet_ort"
-        assert "WARNING" not in detector.reason
+        assert not detector.fallback
 
     def test_auto_falls_back_to_opencv(self, yunet_files: dict[str, Path], store: ModelStore, tmp_path: Path) -> None:
         shutil.copy(yunet_files["yunet"], tmp_path / "models")
         detector = create_detector("auto", **SETTINGS, store=store)
         assert detector.name == "yunet_cv2"
-        assert detector.reason.startswith("WARNING")
+        assert detector.fallback
         assert "fer models fetch yunet" in detector.reason
 
     def test_auto_falls_back_to_haar(self, store: ModelStore) -> None:
         detector = create_detector("auto", **SETTINGS, store=store)
         assert detector.name == "haar"
-        assert detector.reason.startswith("WARNING")
+        assert detector.fallback
         assert "fer models fetch yunet" in detector.reason
 
     def test_a_damaged_file_is_named_in_the_reason(self, store: ModelStore, tmp_path: Path) -> None:

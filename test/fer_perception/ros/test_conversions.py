@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,15 @@ FACE = FaceResult(
     tracked_for=2.25,
     observed=True,
 )
+
+
+def made(face: FaceResult) -> Any:
+    """The message of one face."""
+    from std_msgs.msg import Header
+
+    from fer_perception.ros.conversions import emotion_array
+
+    return emotion_array(FrameResult("/c", 7, 640, 480, LABELS, "m@1", (face,)), Header()).emotions[0]
 
 
 def test_every_field_arrives() -> None:
@@ -70,10 +80,9 @@ def test_no_field_is_left_at_its_default() -> None:
 
 
 def test_what_was_not_seen_or_estimated_is_empty_or_nan() -> None:
-    from fer_perception.ros.conversions import emotion
 
     nan = float("nan")
-    message = emotion(
+    message = made(
         replace(
             FACE, raw_scores=None, landmarks=None, valence=nan, arousal=nan, quality=nan, observed=False, emotion=""
         )
@@ -89,9 +98,8 @@ def test_what_was_not_seen_or_estimated_is_empty_or_nan() -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_phases_have_the_constants_of_their_names(phase: Phase) -> None:
     from fer_msgs.msg import Emotion
-    from fer_perception.ros.conversions import emotion
 
-    assert emotion(replace(FACE, phase=phase)).phase == getattr(Emotion, f"PHASE_{phase.name}")
+    assert made(replace(FACE, phase=phase)).phase == getattr(Emotion, f"PHASE_{phase.name}")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +107,7 @@ def test_phases_have_the_constants_of_their_names(phase: Phase) -> None:
     [(0.0, (0, 0)), (0.9999999999, (1, 0)), (1.5, (1, 500_000_000)), (1e5 + 0.25, (100000, 250_000_000))],
 )
 def test_durations_never_overflow_their_nanoseconds(seconds: float, expected: tuple[int, int]) -> None:
-    from fer_perception.ros.conversions import duration
-
-    message = duration(seconds)
+    message = made(replace(FACE, tracked_for=seconds)).tracked_for
     assert (message.sec, message.nanosec) == expected
 
 

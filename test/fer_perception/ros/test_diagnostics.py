@@ -169,7 +169,7 @@ def test_the_node_tells_its_state_and_why_it_is_not_further() -> None:
         ("tensorrt/FP16", False, "yunet_ort works", (0, "FP16", "yunet_ort and tensorrt")),
         ("tensorrt/unknown", False, "yunet_ort works", (0, "unknown", "yunet_ort and tensorrt")),
         ("onnxruntime/CPU", True, "yunet_ort works", (1, "FP32", "fallen back to onnxruntime/CPU: the GPU is gone")),
-        ("onnxruntime/CPU", False, "WARNING: run this", (1, "FP32", "fallen back to the detector yunet_ort: run this")),
+        ("onnxruntime/CPU", False, "run this", (1, "FP32", "fallen back to the detector yunet_ort: run this")),
     ],
 )
 def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: tuple[int, str, str]) -> None:
@@ -183,7 +183,7 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
             reason="the GPU is gone",
             metadata=SimpleNamespace(model_id="m@1", precision="", class_prior=()),
         ),
-        detector=SimpleNamespace(name="yunet_ort", reason=reason),
+        detector=SimpleNamespace(name="yunet_ort", reason=reason, fallback=reason == "run this"),
     )
     status = pipeline_status(state(), pipeline)
     assert status.level[0] == level
@@ -199,7 +199,7 @@ def test_the_int8_version_is_called_so(repository: Path) -> None:
 
     for name, precision in (("arch1_fer2013", "FP32"), ("arch1_fer2013_int8", "INT8")):
         classifier = create_classifier(repository / "models" / f"{name}.onnx", backend="onnxruntime", threads=1)
-        detector = SimpleNamespace(name="haar", reason="")
+        detector = SimpleNamespace(name="haar", reason="", fallback=False)
         values = pipeline_status(state(), SimpleNamespace(classifier=classifier, detector=detector)).values
         assert {item.key: item.value for item in values}["precision"] == precision
         classifier.close()

@@ -163,7 +163,8 @@ def test_an_aligned_face_is_averaged_not_sampled(channels: int) -> None:
     assert crop.shape == (128, 128, *image.shape[2:])
     inner = crop[32:96, 32:96].astype(float)
     assert inner.mean() == pytest.approx(127.5, abs=3)
-    assert inner.std() < 6
+    # Sampled as before it was 102.
+    assert inner.std() < 12
 
 
 def test_without_hri_msgs_configure_fails_and_says_what_to_install(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fer_perception.pipeline_types import Detection
-from fer_perception.timing import STALE_INTERVALS
+from fer_perception.timing import stale_after
 from fer_perception.tracking.tracker import FaceIds, Tracker
 
 PLACES = 3
@@ -38,7 +38,7 @@ class Rules:
 
     def advance(self, now: int) -> None:
         intervals = [after - before for before, after in zip(self.searches, self.searches[1:], strict=False)][-2:]
-        timeout = max(self.timeout, STALE_INTERVALS * min(intervals, default=0))
+        timeout = stale_after(self.timeout, min(intervals, default=0.0))
         self.faces = {
             place: face
             for place, face in self.faces.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp
 
@@ -34,10 +35,7 @@ def softmax(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float6
     Returns:
         (N, K) float64, rows sum to 1.
     """
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
-    scaled -= scaled.max(axis=1, keepdims=True)
-    exponential = np.exp(scaled)
-    return np.asarray(exponential / exponential.sum(axis=1, keepdims=True), dtype=np.float64)
+    return np.asarray(special.softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1), dtype=np.float64)
 
 
 def fit_temperature(logits: NDArray[Any], labels: NDArray[np.integer]) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from fer_perception.classification.classifier import Classifier
 from fer_perception.errors import FerError
@@ -178,15 +179,10 @@ def synthetic(*, images: int, views: int, seed: int) -> tuple[FrameOutputs, NDAr
     seen_as = rng.choice(classes, images, p=prior)
     logits = np.log(prior) + rng.normal(0.0, 1.0, (images, classes))
     logits[np.arange(images), seen_as] += rng.gamma(2.0, 1.4, images)
-    probabilities = _softmax(logits)
+    probabilities = softmax(logits, axis=-1)
     labels = (probabilities.cumsum(axis=1) > rng.random((images, 1))).argmax(axis=1)
     angle = 2.0 * np.pi * np.arange(views)[:, None] / views
     wave = rng.normal(0.0, 0.25, (2, images, 1, classes))
     wobble = (np.cos(angle) - 1.0) * wave[0] + np.sin(angle) * wave[1]
-    outputs = FrameOutputs(_softmax(logits[:, None] + wobble), labels, f"{images} synthetic images", prior)
+    outputs = FrameOutputs(softmax(logits[:, None] + wobble, axis=-1), labels, f"{images} synthetic images", prior)
     return outputs, rng.integers(0, 256, images, dtype=np.uint8)
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
