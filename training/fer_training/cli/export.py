@@ -29,7 +29,13 @@ def export(
             help="Data set (.npz, .csv, or a directory of images) for the checks on real images, and for INT8."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split of --data: train, validation, test, held-out (images that were not trained on), or all. "
+            "Default: validation; of a data set without splits held-out."
+        ),
+    ] = None,
     targets: Annotated[
         str, typer.Option(help="Which labels of --data: labels, or ferplus_majority for a model of the FER+ classes.")
     ] = "labels",
@@ -61,10 +67,15 @@ def export(
             size=input_shape(loaded)[1],
             targets=targets,
             contempt="contempt" in loaded.labels,
+            trained=loaded.trained_images,
         )
         if calibrate:
             loaded = calibrate_checkpoint(loaded, evaluation)
-            typer.echo(f"temperature {loaded.temperature:.4f} fitted on {split}", err=True)
+            seen = loaded.metrics[evaluation.split]["trained_images"]
+            words = (
+                f", {seen} of its {len(evaluation.images)} images TRAINED ON: answers will be too sure" if seen else ""
+            )
+            typer.echo(f"temperature {loaded.temperature:.4f} fitted on {evaluation.split}{words}", err=True)
     real = None if evaluation is None else evaluation.images[:256]
     metadata = export_checkpoint(loaded, out, name=name or out.stem, images=real)
     typer.echo(f"{out}  {metadata.model_id}  {out.stat().st_size / 1e6:.2f} MB  temperature {metadata.temperature:.4f}")

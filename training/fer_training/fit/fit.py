@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from numpy.typing import NDArray
 from torch import nn
 
 from fer_perception.system.files import write_atomically
@@ -140,7 +142,9 @@ def _train(
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data.labels)
     stop, timer = StopBetweenSteps(), Timer()
-    trainer = _trainer(recipe, out, fit_data.labels, [stop, timer], steps_per_epoch=len(train), progress=progress)
+    trained, trained_before = _trained_images(recipe, fit_data)
+    saver = SaveWeights(out / WEIGHTS, recipe, fit_data.labels, trained=trained, trained_before=trained_before)
+    trainer = _trainer(recipe, out, [stop, timer, saver], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
     going_on = resume and os.path.lexists(checkpoint)
     if going_on:
@@ -188,6 +192,23 @@ def _check_smallest_side(network: nn.Module, recipe: Recipe) -> None:
         raise RecipeError(msg) from None
 
 
+def _trained_images(recipe: Recipe, data: FitData) -> tuple[NDArray[np.uint64], bool]:
+    """Hashes of the images that the weights are trained on, and whether there are unknown ones beside them."""
+    if not recipe.initial:
+        return data.trained, False
+    path = Path(recipe.initial)
+    # An exported file does not say.
+    initial = None if path.suffix.lower() == ".onnx" else load_checkpoint(path)
+    if initial is None or initial.trained_images is None:
+        log.warning(
+            "%s does not say which images it was trained on: figures on images that only it has seen "
+            "cannot be told from held-out ones",
+            path,
+        )
+        return data.trained, True
+    return np.union1d(data.trained, initial.trained_images), initial.trained_before
+
+
 def _check_shares(data: FitData, processes: int) -> None:
     """Every process of a distributed run must have something to do, or the others would wait for it forever."""
     fewest = min(len(data.train), len(data.validation))
@@ -202,13 +223,12 @@ def _check_shares(data: FitData, processes: int) -> None:
 def _trainer(
     recipe: Recipe,
     out: Path,
-    labels: tuple[str, ...],
     watchers: Sequence[pl.Callback],
     *,
     steps_per_epoch: int,
     progress: bool,
 ) -> pl.Trainer:
-    callbacks: list[pl.Callback] = [*watchers, SaveWeights(out / WEIGHTS, recipe, labels), EpochLog(out / EPOCHS)]
+    callbacks: list[pl.Callback] = [*watchers, EpochLog(out / EPOCHS)]
     if recipe.ema:
         # Behind those that want the averaged weights at the end of a validation.
         callbacks.append(AveragedWeights(decay=recipe.ema))
