@@ -96,13 +96,13 @@ def test_from_the_calibration_to_the_card(run: Run, trained: Path, whole: Path, 
     assert "fitted on all, 56 of its 70 images TRAINED ON" in run(*words, flattered, "--split", "all")
     card = model_card(read_card_source(honest, card=tmp_path / "card.md"))
     assert "### whole.npz, held-out\n\nNone of these images was trained on. One crop" in card
-    assert "On whole.npz, held-out the confidence and the share of\nright answers differ by" in card
+    assert "On whole.npz, held-out the confidence and the share of right answers differ by" in " ".join(card.split())
     card = model_card(read_card_source(flattered, card=tmp_path / "card.md"))
     assert (
         "### whole.npz, all\n\n**56 of these images were trained on: these are no figures of held-out images.**" in card
     )
-    assert "was not measured" in card
-    assert "can weigh the probabilities" not in card
+    assert "was not measured" in " ".join(card.split())
+    assert "can weigh the probabilities" not in " ".join(card.split())
     # The exported file does not know.
     printed = run("evaluate", "--model", honest, "--data", whole)
     assert "split all: 70 images, unknown which were trained on, protocol" in printed.splitlines()[0]

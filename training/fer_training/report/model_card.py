@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,7 +137,7 @@ def model_card(source: CardSource) -> str:
             ],
         ),
         "## Intended use",
-        f"{_INTENDED} {_calibration(source.evaluations)}",
+        textwrap.fill(f"{_INTENDED} {_calibration(source.evaluations)}", 120, break_on_hyphens=False),
         "## Limits",
         "\n".join(
             filter(
@@ -201,11 +202,11 @@ def _calibration(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
         pooled = figures.get("cross_fit", figures)
         if ("cross_fit" in figures or "temperatures" in figures) and _held_out(figures):
             return (
-                f"On {title} the confidence and the share of\nright answers differ by {100 * pooled['ece']:.1f} points "
-                f"on average ({100 * pooled['ece_perfect']:.1f} for a perfectly calibrated model): a dialogue manager\n"
+                f"On {title} the confidence and the share of right answers differ by {100 * pooled['ece']:.1f} points "
+                f"on average ({100 * pooled['ece_perfect']:.1f} for a perfectly calibrated model): a dialogue manager "
                 "can weigh the probabilities."
             )
-    return "How far\nthe probabilities can be trusted was not measured (`fer-train export --calibrate`)."
+    return "How far the probabilities can be trusted was not measured (`fer-train export --calibrate`)."
 
 
 def _held_out(figures: Mapping[str, Any]) -> bool:
