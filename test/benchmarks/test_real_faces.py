@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="training needs PyTorch (extra [train])")
+
 from fer_perception.labels import LABELS
 
+Script = Callable[..., SimpleNamespace]
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "real_faces.py"
 #: FER+'s column of each class.
 COLUMN = (4, 5, 6, 1, 3, 2, 0)
 MODELS = ("ires_separable", "ires_separable@votes", "mix:ires_separable+arch1_fer2013@mean^0.6")
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
+    """Runs the script in this process: PyTorch is imported once."""
+    spec = importlib.util.spec_from_file_location("real_faces_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    def call(*arguments: str | Path) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments)])
+        code = 0
+        try:
+            script.main()
+        except SystemExit as done:
+            code = done.code
+        output = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=output.out, stderr=output.err)
+
+    return call
 
 
 def write_data(folder: Path, *, voted: bool = True) -> tuple[Path, Path]:
@@ -47,7 +69,7 @@ def write_data(folder: Path, *, voted: bool = True) -> tuple[Path, Path]:
     return data, folder / "posed"
 
 
-def test_a_table_and_json_of_several_models(tmp_path: Path) -> None:
+def test_a_table_and_json_of_several_models(run: Script, tmp_path: Path) -> None:
     data, posed = write_data(tmp_path)
     done = run(*MODELS, "--data", data, "--ck", posed, "--json", tmp_path / "all.json", "--draws", "20")
     assert done.returncode == 0, done.stderr
@@ -73,25 +95,29 @@ def test_a_table_and_json_of_several_models(tmp_path: Path) -> None:
         assert five["negatives_named_rightly"] <= eight["negatives_named_rightly"]
 
 
-def test_a_limit_and_no_posed_faces(tmp_path: Path) -> None:
+def test_the_quick_way_with_a_limit_and_no_posed_faces(run: Script, tmp_path: Path) -> None:
     data, _ = write_data(tmp_path)
-    done = run("ires_separable", "--data", data, "--limit", "12", "--draws", "5", "--json", tmp_path / "some.json")
+    done = run(
+        "ires_separable", "--data", data, "--limit", "12", "--draws", "5", "--quick", "--json", tmp_path / "some.json"
+    )
     assert done.returncode == 0, done.stderr
     assert "no figures of posed faces" in done.stderr
     measured = json.loads((tmp_path / "some.json").read_text(encoding="utf-8"))
     assert measured["images"] == 12
-    assert measured["models"][0]["posed"] is None
+    model = measured["models"][0]
+    assert (model["posed"], model["found_again"], model["corruptions"], model["face_sizes"]) == (None, None, {}, {})
+    assert not any(line.startswith("| spoiled") for line in done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("model", ["nobody", "ires_separable@nothing"])
-def test_a_model_that_is_not_there_is_told(model: str, tmp_path: Path) -> None:
+def test_a_model_that_is_not_there_is_told(run: Script, model: str, tmp_path: Path) -> None:
     done = run(model, "--data", write_data(tmp_path)[0])
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert done.stdout == ""
 
 
-def test_images_without_votes_are_told(tmp_path: Path) -> None:
+def test_images_without_votes_are_told(run: Script, tmp_path: Path) -> None:
     done = run("ires_separable", "--data", write_data(tmp_path, voted=False)[0])
     assert done.returncode == 1
     assert "votes" in done.stderr

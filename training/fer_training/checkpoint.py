@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from fer_perception.errors import ModelError
 from fer_perception.system.files import write_atomically
 
+#: Name of the tensor that holds the hashes of the trained images; no layer is called so.
+_TRAINED = "fer.trained_images"
 FORMAT = "fer_training/1"
 _FIX = "expected a file that `fer-train fit` wrote; train again or take another checkpoint"
 
@@ -41,6 +45,9 @@ class Checkpoint:
         biases: K numbers added to logits / temperature before the softmax (calibration, a class prior); () = none.
         class_prior: K class frequencies, sum 1, under which the probabilities (temperature and biases included) are
             posteriors; () where unknown.
+        trained_images: (N,) uint64, ascending: `data.samples.short_hashes` of the images it was trained on; None where
+            the file does not say.
+        trained_before: it began with weights that were trained on other images too, nobody knows which.
     """
 
     architecture: str
@@ -54,6 +61,8 @@ class Checkpoint:
     source_commit: str = ""
     biases: tuple[float, ...] = ()
     class_prior: tuple[float, ...] = ()
+    trained_images: NDArray[np.uint64] | None = None
+    trained_before: bool = False
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -72,11 +81,15 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "recipe": checkpoint.recipe,
         "metrics": json.dumps(checkpoint.metrics, sort_keys=True),
         "source_commit": checkpoint.source_commit,
+        "trained_before": json.dumps(checkpoint.trained_before),
     }
     for name, values in (("biases", checkpoint.biases), ("class_prior", checkpoint.class_prior)):
         if values:
             info[name] = json.dumps([float(value) for value in values])
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in checkpoint.state.items()}
+    if checkpoint.trained_images is not None:
+        raw = np.sort(checkpoint.trained_images).astype(">u8").view(np.uint8).reshape(-1, 8)
+        tensors[_TRAINED] = torch.from_numpy(raw.copy())
     # Not `save_file`, whose files nobody but their owner may read.
     write_atomically(path, save(tensors, metadata=info), error=CheckpointError)
 
@@ -126,6 +139,9 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
             source_commit=info["source_commit"],
             biases=_numbers(info, "biases", len(labels)),
             class_prior=_numbers(info, "class_prior", len(labels), positive=True),
+            trained_images=_trained_images(state.pop(_TRAINED, None)),
+            # Files of before have neither.
+            trained_before=bool(json.loads(info.get("trained_before", "false"))),
         )
     except KeyError as err:
         msg = f"{path} lacks the entry {err.args[0]!r}; {_FIX}"
@@ -133,6 +149,15 @@ def load_checkpoint(path: Path, *, architecture: str | None = None) -> Checkpoin
     except (ValueError, TypeError, OverflowError, RecursionError) as err:
         msg = f"{path} has an entry that does not parse ({err}); {_FIX}"
         raise CheckpointError(msg) from None
+
+
+def _trained_images(raw: torch.Tensor | None) -> NDArray[np.uint64] | None:
+    if raw is None:
+        return None
+    if raw.dtype != torch.uint8 or raw.ndim != 2 or raw.shape[1] != 8:
+        msg = f"the hashes of the trained images are {raw.dtype} {tuple(raw.shape)}, expected uint8 (N, 8)"
+        raise ValueError(msg)
+    return np.asarray(np.ascontiguousarray(raw.numpy()).view(">u8")[:, 0], dtype=np.uint64)
 
 
 def _mapping(text: str) -> dict[str, Any]:

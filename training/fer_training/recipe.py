@@ -181,7 +181,8 @@ class Recipe:
         schedule: see `Schedule`.
         augmentation: see `Augmentation`.
         loss: see `Loss`.
-        ema: decay of the moving average of the weights per step, 0 = none.
+        ema: decay of the moving average of the weights per step, 0 = none; smaller in the first steps, so that a short
+            run is averaged over its own end.
         early_stopping: epochs without a better validation accuracy before stopping, 0 = never.
         keep: which weights are exported: last or best (by validation accuracy).
         precision: of the multiplications, as Lightning spells it.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.cells import cell_len
 
-from fer_training.evaluation.data import with_judge
+from fer_training.evaluation.data import trained_words, with_judge
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +21,13 @@ def evaluate(
     *,
     model: Annotated[Path, typer.Option(help="The model: .onnx, or a checkpoint (.safetensors).")],
     data: Annotated[Path, typer.Option(help="Data set: .npz, .csv, or a directory of images.")],
-    split: Annotated[str, typer.Option(help="train, validation, test, or all of it.")] = "validation",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="train, validation, test, held-out (images that the model was not trained on), or all. Default: "
+            "validation; of a data set without splits held-out, or all where the model does not know.",
+        ),
+    ] = None,
     targets: Annotated[
         str,
         typer.Option(
@@ -54,7 +60,12 @@ def evaluate(
             ready_for(path)
     description = describe_model(model)
     evaluation = load_evaluation_data(
-        data, split=split, size=description.side, targets=targets, contempt="contempt" in description.labels
+        data,
+        split=split,
+        size=description.side,
+        targets=targets,
+        contempt="contempt" in description.labels,
+        trained=description.trained_images,
     )
     output = run_model(model, evaluation.images)
     figures = evaluate_output(output, evaluation, cross_fitted=cross_fit)
@@ -73,7 +84,7 @@ def table(figures: dict[str, Any]) -> str:
     low, high = figures["ece_interval"]
     lines = [
         with_judge(f"{figures['model']} on {figures['data']}, split {figures['split']}", figures)
-        + f": {figures['n']} images, protocol of training: {figures['protocol']}",
+        + f": {figures['n']} images{trained_words(figures)}, protocol of training: {figures['protocol']}",
         f"  accuracy {figures['accuracy']:.4f}   balanced {figures['balanced_accuracy']:.4f}   "
         f"macro F1 {figures['macro_f1']:.4f}",
         f"  NLL {figures['nll']:.4f}   Brier {figures['brier']:.4f}   temperature {figures['temperature']:.4f}",

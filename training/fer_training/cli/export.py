@@ -34,7 +34,13 @@ def export(
             help="Data set (.npz, .csv, or a directory of images) for the checks on real images, and for INT8."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split of --data.")] = "validation",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split of --data: train, validation, test, held-out (images that were not trained on), or all. "
+            "Default: validation; of a data set without splits held-out."
+        ),
+    ] = None,
     targets: Annotated[
         str, typer.Option(help="Which labels of --data: labels, or ferplus_majority for a model of the FER+ classes.")
     ] = "labels",
@@ -91,11 +97,18 @@ def export(
             size=input_shape(loaded)[1],
             targets=targets,
             contempt="contempt" in loaded.labels,
+            trained=loaded.trained_images,
         )
         if calibrate:
             loaded = calibrate_checkpoint(loaded, evaluation, biases=biases)
             and_biases = f" and biases {_listed(loaded.labels, loaded.biases)}" if biases else ""
-            typer.echo(f"temperature {loaded.temperature:.4f}{and_biases} fitted on {split}", err=True)
+            seen = loaded.metrics[evaluation.split]["trained_images"]
+            words = (
+                f", {seen} of its {len(evaluation.images)} images TRAINED ON: answers will be too sure" if seen else ""
+            )
+            typer.echo(
+                f"temperature {loaded.temperature:.4f}{and_biases} fitted on {evaluation.split}{words}", err=True
+            )
     if wanted is not None:
         loaded = with_prior(loaded, wanted)
     elif not loaded.class_prior:

@@ -18,6 +18,7 @@ from fer_perception.model_files.metadata import ModelMetadata
 from fer_perception.system.files import parse_yaml
 from fer_training.checkpoint import Checkpoint, load_checkpoint
 from fer_training.data.readers.ferplus import majority, soft_labels
+from fer_training.data.samples import short_hashes
 from fer_training.deployed_network import as_batch, deploy, input_shape, run_torch
 from fer_training.evaluation import metrics
 from fer_training.evaluation.calibration import cross_fit, cross_fit_scaling, image_hashes, softmax
@@ -42,6 +43,8 @@ class ModelOutput:
         sha256: of the file.
         recipe: the recipe it was trained with, YAML text; "" where unknown.
         source_commit: of the code that trained it.
+        trained_images: `short_hashes` of the images it was trained on; None where it does not say.
+        trained_before: it was trained on other images too, nobody knows which.
     """
 
     logits: NDArray[np.float64]
@@ -51,6 +54,8 @@ class ModelOutput:
     sha256: str = ""
     recipe: str = ""
     source_commit: str = ""
+    trained_images: NDArray[np.uint64] | None = None
+    trained_before: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,15 @@ class ModelDescription:
         labels: K class names.
         side: height and width of its input, pixels.
         recipe: the recipe it was trained with, YAML text; "" where unknown.
+        class_prior: the one that the file states; () for none.
+        trained_images: `short_hashes` of the images it was trained on; None where it does not say.
     """
 
     labels: tuple[str, ...]
     side: int
     recipe: str = ""
+    class_prior: tuple[float, ...] = ()
+    trained_images: NDArray[np.uint64] | None = None
 
 
 def describe_model(model: Path) -> ModelDescription:
@@ -73,9 +82,14 @@ def describe_model(model: Path) -> ModelDescription:
     if _is_onnx(model):
         graph, _ = load_onnx(model)
         metadata = _metadata(model, graph, "")
-        return ModelDescription(metadata.labels, metadata.input_shape[1], metadata.recipe)
+        return ModelDescription(metadata.labels, metadata.input_shape[1], metadata.recipe, metadata.class_prior)
     checkpoint = load_checkpoint(model)
-    return ModelDescription(tuple(checkpoint.labels), input_shape(checkpoint)[1], checkpoint.recipe)
+    return ModelDescription(
+        tuple(checkpoint.labels),
+        input_shape(checkpoint)[1],
+        checkpoint.recipe,
+        trained_images=checkpoint.trained_images,
+    )
 
 
 def run_model(model: Path, images: NDArray[Any]) -> ModelOutput:
@@ -130,6 +144,8 @@ def run_checkpoint(checkpoint: Checkpoint, images: NDArray[Any], *, name: str = 
         "",
         checkpoint.recipe,
         checkpoint.source_commit,
+        checkpoint.trained_images,
+        checkpoint.trained_before,
     )
 
 
@@ -270,8 +286,8 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
 
     Returns:
         The keys of `evaluate_probabilities` and: model, data, split, targets, protocol, temperature, notes, skipped
-        (reason -> images); "ferplus" where there are votes; "without_training_duplicates" and "training_duplicates"
-        where the data holds a training split; "cross_fit" on request.
+        (reason -> images); those of `trained_figures`; "ferplus" where there are votes; "without_training_duplicates"
+        and "training_duplicates" where the data holds a training split; "cross_fit" on request.
     """
     logits, labels, names = align_classes(output, data)
     probabilities = softmax(logits, output.temperature)
@@ -287,6 +303,7 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
         "temperature": output.temperature,
         "notes": _class_notes(output, data, names),
         "skipped": data.skipped,
+        **trained_figures(output, data, labels >= 0),
     }
     if data.votes is not None:
         result["ferplus"] = ferplus_figures(softmax(output.logits, output.temperature), output.labels, data.votes)
@@ -303,6 +320,24 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
             "temperatures": list(fitted.temperatures),
         }
     return result
+
+
+def trained_figures(output: ModelOutput, data: EvaluationData, counted: NDArray[np.bool_]) -> dict[str, Any]:
+    """Whether figures are of images that the model was trained on.
+
+    Args:
+        output: of the model.
+        data: what it was run on.
+        counted: (N,) which images the figures are of.
+
+    Returns:
+        "trained_images": how many of them the model was trained on, None where it does not say; "trained_images_known":
+        "all", "some" (it began with weights that do not say) or "unknown".
+    """
+    if output.trained_images is None:
+        return {"trained_images": None, "trained_images_known": "unknown"}
+    seen = np.isin(short_hashes(data.images[counted]), output.trained_images)
+    return {"trained_images": int(seen.sum()), "trained_images_known": "some" if output.trained_before else "all"}
 
 
 def evaluate_model(model: Path, data: EvaluationData, *, cross_fitted: bool = False) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from fer_perception.errors import ModelError
 from fer_perception.labels import LABELS
 from fer_perception.model_files.store import ModelStore
 from fer_training.evaluation.calibration import softmax
-from fer_training.evaluation.evaluate import describe_model, run_model
+from fer_training.evaluation.evaluate import ModelDescription, describe_model, run_model
 
 Floats = NDArray[np.float64]
 
-#: Priors a model can be divided by. "votes" and "labels" are the frequencies of the training images, "mean" their mean.
-PRIORS = ("votes", "labels", "mean")
+#: Priors a model can be divided by. "votes" and "labels" are the frequencies of the training images, "mean" their mean;
+#: "own" is the one that the model's file states (`fer.class_prior`).
+PRIORS = ("votes", "labels", "mean", "own")
 _FIX = f"expected MODEL, MODEL@PRIOR or mix:MODEL+MODEL@PRIOR^POWER with a prior among {', '.join(PRIORS)}"
 
 
@@ -79,7 +80,7 @@ class Networks:
     def __init__(self, frequencies: Mapping[str, Floats]) -> None:
         self._frequencies = frequencies
         self._known: dict[tuple[Path, str], Floats] = {}
-        self._sides: dict[Path, int] = {}
+        self._descriptions: dict[Path, ModelDescription] = {}
 
     def probabilities(self, spec: ModelSpec, images: NDArray[np.uint8], key: str) -> Floats:
         """Probabilities of a model for images.
@@ -96,8 +97,16 @@ class Networks:
         Raises:
             ModelError: a network is missing or lacks one of the seven classes, or the prior is not known.
         """
-        mean = np.mean([self._network(_file(name), images, key) for name in spec.networks], axis=0)
-        if spec.prior:
+        answers = [self._network(_file(name), images, key) for name in spec.networks]
+        if spec.prior == "own":
+            # Each by its own, before the mean.
+            answers = [
+                said / self._own_prior(_file(name)) ** spec.power
+                for name, said in zip(spec.networks, answers, strict=True)
+            ]
+            answers = [said / said.sum(axis=1, keepdims=True) for said in answers]
+        mean = np.mean(answers, axis=0)
+        if spec.prior not in {"", "own"}:
             mean = mean / self._frequency(spec) ** spec.power
         return np.asarray(mean / mean.sum(axis=1, keepdims=True), dtype=np.float64)
 
@@ -108,16 +117,26 @@ class Networks:
             raise ModelError(msg)
         return prior
 
+    def _own_prior(self, path: Path) -> Floats:
+        description = self._described(path)
+        if not description.class_prior:
+            msg = f"{path} states no class prior; divide it by @votes or @labels, or export it with one"
+            raise ModelError(msg)
+        return np.array([description.class_prior[description.labels.index(name)] for name in LABELS])
+
+    def _described(self, path: Path) -> ModelDescription:
+        if path not in self._descriptions:
+            description = describe_model(path)
+            missing = [name for name in LABELS if name not in description.labels]
+            if missing:
+                msg = f"{path} has no class {', '.join(missing)}; expected a model of {', '.join(LABELS)}"
+                raise ModelError(msg)
+            self._descriptions[path] = description
+        return self._descriptions[path]
+
     def _network(self, path: Path, images: NDArray[np.uint8], key: str) -> Floats:
         if (path, key) not in self._known:
-            if path not in self._sides:
-                description = describe_model(path)
-                missing = [name for name in LABELS if name not in description.labels]
-                if missing:
-                    msg = f"{path} has no class {', '.join(missing)}; expected a model of {', '.join(LABELS)}"
-                    raise ModelError(msg)
-                self._sides[path] = description.side
-            output = run_model(path, _of_side(images, self._sides[path]))
+            output = run_model(path, _of_side(images, self._described(path).side))
             seven = softmax(output.logits, output.temperature)[:, [output.labels.index(name) for name in LABELS]]
             self._known[path, key] = seven / seven.sum(axis=1, keepdims=True)
         return self._known[path, key]

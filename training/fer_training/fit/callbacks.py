@@ -13,12 +13,16 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import lightning as pl
+import numpy as np
+import torch
 from lightning.pytorch.callbacks import Checkpoint as SaveCallback
 from lightning.pytorch.callbacks import (
     EarlyStopping,
-    EMAWeightAveraging,
     RichProgressBar,
+    WeightAveraging,
 )
+from numpy.typing import NDArray
+from torch import Tensor
 
 from fer_perception.system.files import write_atomically
 from fer_training.checkpoint import Checkpoint, CheckpointError, save_checkpoint
@@ -146,12 +150,27 @@ class EpochLines(SaveCallback):
         )
 
 
-class AveragedWeights(EMAWeightAveraging):
+class AveragedWeights(WeightAveraging):
     """Exponential moving average of the weights that stays in place until the whole validation has ended.
+
+    The decay warms up: after n steps it is the smaller of `decay` and (1 + n) / (10 + n), so that the average of a
+    short run is one of its last weights and not of its first. n is saved with the run.
 
     Lightning's own puts the weights of the last step back when the validation epoch ends, before `on_validation_end` of
     any callback: what is saved there would not be what was measured.
+
+    Args:
+        decay: of a step, once warmed up, in [0, 1).
     """
+
+    def __init__(self, decay: float) -> None:
+        def average(averaged: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
+            # A tensor where the weights are, so that a GPU is not waited for.
+            counted = torch.as_tensor(steps, device=averaged.device)
+            kept = torch.clamp((1 + counted) / (10 + counted), max=decay)
+            return kept * averaged + (1 - kept) * current
+
+        super().__init__(avg_fn=average)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the averaged weights in place."""
@@ -179,13 +198,26 @@ class SaveWeights(pl.Callback):
         recipe: of the run.
         labels: class names in output order.
         class_prior: mean of the training targets (`training_prior`).
+        trained: hashes of the images that it and the weights it began with were trained on; None where unknown.
+        trained_before: the weights it began with were trained on unknown images.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, labels: tuple[str, ...], class_prior: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipe: Recipe,
+        labels: tuple[str, ...],
+        class_prior: tuple[float, ...] = (),
+        *,
+        trained: NDArray[np.uint64] | None = None,
+        trained_before: bool = False,
+    ) -> None:
         self._path = path
         self._class_prior = class_prior
         self._recipe = recipe
         self._labels = labels
+        self._trained = trained
+        self._trained_before = trained_before
         self._commit = source_commit()
         self._best = -1.0
 
@@ -208,6 +240,8 @@ class SaveWeights(pl.Callback):
             metrics={"epoch": trainer.current_epoch + 1, "validation_accuracy": accuracy},
             source_commit=self._commit,
             class_prior=self._class_prior,
+            trained_images=self._trained,
+            trained_before=self._trained_before,
         )
         save_checkpoint(self._path, checkpoint)
 

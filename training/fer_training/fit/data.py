@@ -14,7 +14,7 @@ from fer_training.data.load import load_dataset
 from fer_training.data.near_duplicates import near_duplicates_of
 from fer_training.data.protocols import make_folds
 from fer_training.data.readers.ferplus import soft_labels
-from fer_training.data.samples import DatasetError, Samples
+from fer_training.data.samples import DatasetError, Samples, short_hashes
 from fer_training.distillation.cross_fitting import part_of_images
 from fer_training.distillation.teacher_file import read_teacher
 from fer_training.distillation.vote_model import label_given_votes
@@ -31,6 +31,7 @@ class FitData:
         validation: validation images.
         leaked: (N_validation,) bool: byte-identical to an image of the data set's training part.
         labels: class names in output order.
+        trained: (M,) uint64, ascending: `short_hashes` of the training images, each once.
         protocol: the protocol in words, to be printed with every result.
         notes: what was left out and why, one sentence each.
     """
@@ -39,6 +40,7 @@ class FitData:
     validation: Arrays
     leaked: NDArray[np.bool_]
     labels: tuple[str, ...]
+    trained: NDArray[np.uint64]
     protocol: str
     notes: tuple[str, ...]
 
@@ -111,6 +113,7 @@ def load_fit_data(recipe: Recipe) -> FitData:
         validation=_arrays(fold.validation, recipe, training=False),
         leaked=fold.leaked,
         labels=samples.label_names,
+        trained=np.unique(short_hashes(train.images)),
         protocol=fold.description,
         notes=(*skips, *notes),
     )

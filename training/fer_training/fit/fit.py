@@ -18,6 +18,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from numpy.typing import NDArray
 from torch import nn
 
 from fer_perception.system.files import write_atomically
@@ -148,7 +149,15 @@ def _train(
     if recipe.initial:
         _start_from(module, Path(recipe.initial), fit_data)
     stop, timer = StopBetweenSteps(), Timer()
-    saver = SaveWeights(out / WEIGHTS, recipe, fit_data.labels, training_prior(recipe, fit_data.train, teachers))
+    trained, trained_before = _trained_images(recipe, fit_data)
+    saver = SaveWeights(
+        out / WEIGHTS,
+        recipe,
+        fit_data.labels,
+        training_prior(recipe, fit_data.train, teachers),
+        trained=trained,
+        trained_before=trained_before,
+    )
     trainer = _trainer(recipe, out, [stop, timer, saver], steps_per_epoch=len(train), progress=progress)
     checkpoint = out / RESUME
     going_on = resume and os.path.lexists(checkpoint)
@@ -195,6 +204,23 @@ def _check_smallest_side(network: nn.Module, recipe: Recipe) -> None:
             "only; set it to 0"
         )
         raise RecipeError(msg) from None
+
+
+def _trained_images(recipe: Recipe, data: FitData) -> tuple[NDArray[np.uint64], bool]:
+    """Hashes of the images that the weights are trained on, and whether there are unknown ones beside them."""
+    if not recipe.initial:
+        return data.trained, False
+    path = Path(recipe.initial)
+    # An exported file does not say.
+    initial = None if path.suffix.lower() == ".onnx" else load_checkpoint(path)
+    if initial is None or initial.trained_images is None:
+        log.warning(
+            "%s does not say which images it was trained on: figures on images that only it has seen "
+            "cannot be told from held-out ones",
+            path,
+        )
+        return data.trained, True
+    return np.union1d(data.trained, initial.trained_images), initial.trained_before
 
 
 def _check_shares(data: FitData, processes: int) -> None:

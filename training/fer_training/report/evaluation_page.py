@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fer_training.evaluation.calibration import softmax
-from fer_training.evaluation.data import EvaluationData, with_judge
+from fer_training.evaluation.data import EvaluationData, trained_words, with_judge
 from fer_training.evaluation.evaluate import ModelOutput, align_classes
 from fer_training.report.figures import confusion_figure, per_class_figure, png_bytes, reliability_figure
 
@@ -75,6 +75,7 @@ def write_report(figures: dict[str, Any], output: ModelOutput, data: EvaluationD
         rows.append(("KL divergence from the FER+ votes (nats)", figures["ferplus"]["kl"]))
     parts = [
         f"<h1>{escape(title)}</h1>",
+        f"<p>{figures['n']} images{escape(trained_words(figures))}</p>",
         f"<p class='note'>model {escape(figures['model_sha256'][:16])}, "
         f"source {escape(figures['source_commit'] or 'unknown')}</p>",
         _table(rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ _NEEDED = (
     "n",
     "labels",
 )
+
+#: Keys of figures on images that the temperature was fitted on.
+_FITTED_HERE = frozenset({"temperatures", "ece_before_calibration"})
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def model_card(source: CardSource) -> str:
     parts = [
         f"# {metadata.name}",
         "Written by `fer-train card` from the model file and its evaluation; do not edit by hand.",
-        "Facial expressions of one aligned face crop, as calibrated probabilities of "
+        "Facial expressions of one aligned face crop, as probabilities of "
         f"{len(metadata.labels)} classes: {', '.join(metadata.labels)}.",
         "## The file",
         markdown_table(
@@ -133,7 +137,7 @@ def model_card(source: CardSource) -> str:
             ],
         ),
         "## Intended use",
-        _INTENDED,
+        textwrap.fill(f"{_INTENDED} {_calibration(source.evaluations)}", 120, break_on_hyphens=False),
         "## Limits",
         "\n".join(
             filter(
@@ -165,8 +169,7 @@ def _prior(metadata: ModelMetadata) -> str:
 
 _INTENDED = """\
 A robot or virtual agent that talks to people reads from it how a face in front of it looks, as one uncertain hint among
-others: to mirror a smile, to notice a puzzled or annoyed look and ask. The probabilities are calibrated, so a dialogue
-manager can weigh them: of all answers given with 0.7, about 70 in 100 agreed with the annotators."""
+others: to mirror a smile, to notice a puzzled or annoyed look and ask."""
 
 _VOTES_LIMIT = """\
 - **Faces that people disagree about.** The temperature was fitted on images with a majority of the votes; on others
@@ -191,6 +194,41 @@ _FER2013_LIMITS = """\
   head scarves, glasses or masks, and nothing here measures for whom the model does worse. Test it on the people who
   will stand in front of your robot.
 - **Rare classes.** `disgusted` has few examples in training and validation; see its row below before relying on it."""
+
+
+def _calibration(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
+    """How far the probabilities can be trusted, where it was measured on images that were not trained on."""
+    for title, figures in evaluations.items():
+        pooled = figures.get("cross_fit", figures)
+        if ("cross_fit" in figures or "temperatures" in figures) and _held_out(figures):
+            return (
+                f"On {title} the confidence and the share of right answers differ by {100 * pooled['ece']:.1f} points "
+                f"on average ({100 * pooled['ece_perfect']:.1f} for a perfectly calibrated model): a dialogue manager "
+                "can weigh the probabilities."
+            )
+    return "How far the probabilities can be trusted was not measured (`fer-train export --calibrate`)."
+
+
+def _held_out(figures: Mapping[str, Any]) -> bool:
+    """By the images that the model says it was trained on; where it does not say, by the data set's own split."""
+    seen = figures.get("trained_images")
+    return figures.get("split") in {"validation", "test"} if seen is None else seen == 0
+
+
+def _trained_on(figures: Mapping[str, Any]) -> str:
+    if "trained_images" not in figures:
+        return ""
+    count = figures["trained_images"]
+    if count is None:
+        return "Which of these images it was trained on the model does not say. "
+    before = " It began with weights that were trained on unknown images." if _began_before(figures) else ""
+    if count:
+        return f"**{count} of these images were trained on: these are no figures of held-out images.**{before} "
+    return f"None of these images was trained on.{before} "
+
+
+def _began_before(figures: Mapping[str, Any]) -> bool:
+    return figures.get("trained_images_known") == "some"
 
 
 def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
@@ -233,7 +271,7 @@ def _evaluation(title: str, figures: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             f"### {title}",
-            f"One crop, no test-time augmentation. Protocol of training: `{protocol}`.{judged}",
+            f"{_trained_on(figures)}One crop, no test-time augmentation. Protocol of training: `{protocol}`.{judged}",
             markdown_table(["figure", "value"], rows),
             markdown_table(["class", "precision", "recall", "F1", "images"], classes),
             "Confusions: rows are the labels, columns what the model said.",
@@ -266,11 +304,11 @@ def _training(metadata: ModelMetadata, recipe: Mapping[str, Any], evaluations: M
         f"Data: {data}{clean if recipe.get('protocol') == 'clean' else ''}. The images are not part of this "
         "repository. Where the recipe uses FER+ votes: Barsoum et al. 2016, MIT license."
     ]
-    chosen = sorted({str(figures.get("split", "")) for figures in evaluations.values()} - {""})
-    if "validation" in chosen:
+    fitted = {figures.get("split") for figures in evaluations.values() if figures.keys() & _FITTED_HERE}
+    if "validation" in fitted:
         parts.append(
-            "The validation split also chose the recipe and fitted the temperature, so expect slightly less on "
-            "new images."
+            "The validation split also fitted the temperature (and chose the recipe, where several were compared on "
+            "it), so expect slightly less on new images."
         )
     if metadata.recipe:
         parts.append(f"The resolved recipe:\n\n```yaml\n{metadata.recipe.strip()}\n```")
