@@ -112,7 +112,7 @@ def topic_row(topic: Topic, of: str = "") -> str:
 def limits(declared: Declaration) -> str:
     """Range or choices as a sentence."""
     if declared.choices:
-        return f"One of: {', '.join(declared.choices)}."
+        return f"One of: {', '.join(map(str, declared.choices))}."
     return f"From {declared.range}.".replace("From 0 or", "0, or from") if declared.range else ""
 
 

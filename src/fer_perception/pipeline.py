@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -18,6 +18,7 @@ from fer_perception.classification.create import create_classifier
 from fer_perception.detection.base import Detector
 from fer_perception.detection.create import create_detector
 from fer_perception.imaging.crops import crop_faces, face_quality
+from fer_perception.imaging.rotation import turn, turn_back
 from fer_perception.model_files.store import ModelStore
 from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameResult, Phase
 from fer_perception.settings.pipeline_settings import PipelineSettings
@@ -70,6 +71,7 @@ class Pipeline:
         classifier: names their expressions.
         settings: of tracking, smoothing and scheduling (those of the networks are theirs already).
         ids: where face ids come from, shared with earlier pipelines of the process; None = new ones.
+        rotations: degrees clockwise by camera; for all others the setting `rotate` counts.
 
     Example:
         >>> from fer_perception.pipeline_types import Frame
@@ -83,12 +85,19 @@ class Pipeline:
     """
 
     def __init__(
-        self, detector: Detector, classifier: Classifier, settings: PipelineSettings, *, ids: FaceIds | None = None
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        settings: PipelineSettings,
+        *,
+        ids: FaceIds | None = None,
+        rotations: Mapping[str, int] | None = None,
     ) -> None:
         self.detector = detector
         self.classifier = classifier
         self.settings = settings
         self._ids = ids or FaceIds(deterministic=settings.deterministic_ids)
+        self._rotations = dict(rotations or {})
         self._cameras: dict[str, _Camera] = {}
         self._warn_of_neutral_share(0.0)
 
@@ -115,9 +124,15 @@ class Pipeline:
         Raises:
             BackendError: the classifier failed and there is nothing to fall back to.
         """
-        works = [self._look(frame) for frame in frames]
+        # Everything in between knows upright images only.
+        angles = [self._rotations.get(frame.camera, self.settings.rotate) for frame in frames]
+        works = [
+            self._look(replace(frame, image=turn(frame.image, angle)))
+            for frame, angle in zip(frames, angles, strict=True)
+        ]
         probabilities = self._classify(works)
-        return [self._conclude(work, rows) for work, rows in zip(works, probabilities, strict=True)]
+        results = [self._conclude(work, rows) for work, rows in zip(works, probabilities, strict=True)]
+        return [turn_back(result, angle) for result, angle in zip(results, angles, strict=True)]
 
     def reset(self) -> None:
         """Forget the tracks of all cameras; ids go on, so no face keeps its id."""
@@ -339,6 +354,7 @@ def build_pipeline(
     store: ModelStore | None = None,
     progress: Callable[[str], None] | None = None,
     ids: FaceIds | None = None,
+    rotations: Mapping[str, int] | None = None,
 ) -> Pipeline:
     """Load the networks the settings name and put the pipeline together, warmed up.
 
@@ -347,6 +363,7 @@ def build_pipeline(
         store: where model files are looked for.
         progress: is told what takes long (an engine build).
         ids: where face ids come from; None = new ones.
+        rotations: degrees clockwise by camera; for all others the setting `rotate` counts.
 
     Raises:
         ConfigError: a setting is out of range.
@@ -367,7 +384,7 @@ def build_pipeline(
         made.callback(detector.close)
         classifier = create_classifier(settings.model, backend=settings.backend, threads=settings.threads, **options)
         made.callback(classifier.close)
-        pipeline = Pipeline(detector, classifier, settings, ids=ids)
+        pipeline = Pipeline(detector, classifier, settings, ids=ids, rotations=rotations)
         pipeline.warm_up()
         # They are the pipeline's from here on.
         made.pop_all()

@@ -108,9 +108,24 @@ ParamsOption = Annotated[
         "--params", metavar="FILE", help="Settings: a ROS parameter file or flat YAML; else the node's defaults."
     ),
 ]
+
+
+def _model_names(incomplete: str) -> list[str]:
+    """Expression models that the shell may complete to."""
+    from fer_perception.model_files.store import THIRD_PARTY_MODELS, ModelStore
+
+    known = [entry.name for entry in ModelStore().entries() if entry not in THIRD_PARTY_MODELS]
+    return [name for name in known if name.startswith(incomplete)]
+
+
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", metavar="NAME|FILE", help="Expression model, the setting `model`: wins over --params."),
+    typer.Option(
+        "--model",
+        metavar="NAME|FILE",
+        help="Expression model, the setting `model`: wins over --params.",
+        autocompletion=_model_names,
+    ),
 ]
 CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="One row a face and frame.")]
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fer_perception.cli.common import (
+    CsvOption,
+    ModelOption,
     ParamsOption,
     load_settings,
     log_choices,
@@ -23,6 +25,7 @@ from fer_perception.cli.common import (
     print_warnings,
     printable,
     progress_bar,
+    split_settings,
     wants_progress,
 )
 
@@ -43,6 +46,9 @@ def register(app: typer.Typer) -> None:
 
 def replay(
     bag: Annotated[Path, typer.Argument(metavar="BAG", help="rosbag2 directory, or one .mcap or .db3 file.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, which win over --params.")
+    ] = None,
     *,
     out: Annotated[
         Path | None,
@@ -52,7 +58,7 @@ def replay(
         Path | None,
         typer.Option("--jsonl", metavar="FILE", help="A JSON object a frame, as of fer run --json; - = stdout."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="One row a face and frame.")] = None,
+    csv: CsvOption = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="HTML", help="One self-contained page to look at.")
     ] = None,
@@ -60,6 +66,7 @@ def replay(
         list[str] | None,
         typer.Option("--topic", metavar="T", help="Image topic; may be repeated. Default: every image topic."),
     ] = None,
+    model: ModelOption = None,
     params: ParamsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     progress: Annotated[
@@ -86,7 +93,7 @@ def replay(
     if lines_on_stdout and as_json:
         msg = "--jsonl - and --json would both write to stdout; name a file for one of them"
         raise typer.BadParameter(msg)
-    settings = load_settings(params, deterministic_ids=True)
+    settings = load_settings(params, deterministic_ids=True, model=model, changes=_settings_only(changes or ()))
     with ExitStack() as stack:
         reader = stack.enter_context(BagReader(bag))
         topics = reader.camera_topics(topic or [])
@@ -161,6 +168,15 @@ def _print_missing(
         print_problem(f"{statistics.damage}; what is written covers what could be read")
     if missing:
         raise typer.Exit(1)
+
+
+def _settings_only(arguments: Sequence[str]) -> dict[str, Any]:
+    """The settings of the command line; raises BadParameter where something else is named."""
+    others, settings = split_settings(arguments)
+    if others:
+        msg = f"{others[0]!r} is no setting (KEY=VALUE), and only one bag is replayed at a time"
+        raise typer.BadParameter(msg)
+    return settings
 
 
 def _check_outputs(bag: Path, **outputs: Path | None) -> None:

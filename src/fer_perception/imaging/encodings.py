@@ -127,18 +127,18 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
         (H, W, 3) uint8 BGR or (H, W) uint8 gray.
 
     Raises:
-        ImageError: see the table of causes above; compressedDepth and images whose raw encoding has 16 bits or more
-            are
-            refused.
+        ImageError: see the table of causes above; compressedDepth and PNGs whose raw encoding has 16 bits or
+            more are refused.
     """
     if "compresseddepth" in format.lower():
         msg = f"format {format!r} carries depth, not an image; remap to the camera's color or mono topic"
         raise ImageError("encoding", msg)
+    buffer = _flat(data)
     original = format.split(";", maxsplit=1)[0].strip()
-    if ";" in format and _is_wide(original):
+    # image_transport reduces 16 bits to the 8 of a JPEG; a PNG may carry all of them.
+    if ";" in format and _is_wide(original) and bytes(buffer[:3]) != b"\xff\xd8\xff":
         msg = f"format {format!r}: more than 8 bits a channel; publish an 8-bit encoding such as bgr8 or mono8"
         raise ImageError("encoding", msg)
-    buffer = _flat(data)
     header = check_compressed(buffer, format)
     check_header(header)
     # UNCHANGED keeps alpha and 16 bits (PNG), ANYCOLOR keeps gray gray and applies the EXIF rotation (JPEG).

@@ -548,7 +548,7 @@ def _open_live(source: str | int, name: str, reconnection: Reconnection) -> Medi
         if index == 0:
             msg = f"{name} opens but delivers no frames; another program may be using it"
             raise SourceError(msg)
-        told = "" if reconnection.seconds else "; --reconnect SECONDS tries again"
+        told = "" if reconnection.seconds else "; --reconnect, or the parameter reconnect, tries again"
         media.problems.append(f"{name} ended after {index} frames: the camera or stream delivers no more{told}")
 
     return Media(kind="live", name=name, frames=frames, total=None, rate=rate, capture=capture)

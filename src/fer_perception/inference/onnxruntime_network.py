@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -152,14 +153,26 @@ def session_options(threads: int) -> Any:
     """Options of every ONNX Runtime session on the robot: quiet, in order, sleeping while they wait.
 
     Args:
-        threads: processor threads; 0 = one a core.
+        threads: processor threads; 0 = one a core that this process may use.
     """
+    # Told no number, ONNX Runtime pins each thread to a core of the machine, which fails loudly in a container that has
+    # only some of them.
+    threads = threads or usable_cores()
     options = import_onnxruntime().SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
+
+
+def usable_cores() -> int:
+    """The number of cores this process may run on (the affinity mask; on Linux that is a container's cpuset)."""
+    try:
+        return len(os.sched_getaffinity(0)) or 1
+    except AttributeError:
+        # macOS and Windows have no such call.
+        return os.cpu_count() or 1
 
 
 def _infos(values: Sequence[Any]) -> tuple[TensorInfo, ...]:

@@ -14,7 +14,7 @@ from fer_perception.errors import ConfigError
 from fer_perception.ros.parameters import Parameters
 from fer_perception.ros.qos import default_qos, overridden
 from fer_perception.ros.topics import IMAGES
-from fer_perception.settings.node_settings import NodeSettings, carries_compressed, named_topics
+from fer_perception.settings.node_settings import NodeSettings, carries_compressed, named_topics, rotations
 
 
 @dataclass(frozen=True)
@@ -25,27 +25,32 @@ class CameraTopic:
         name: fully resolved.
         message_type: Image or CompressedImage.
         qos: of its subscription.
+        rotate: degrees clockwise that its images are turned by; None = the pipeline's setting.
     """
 
     name: str
     message_type: type
     qos: QoSProfile
+    rotate: int | None = None
 
 
 def camera_topics(node: Node, parameters: Parameters) -> list[CameraTopic]:
     """The cameras that the parameters name.
 
     Raises:
-        ConfigError: a topic is named twice or is no valid name, or the transports do not fit.
+        ConfigError: a topic is named twice or is no valid name, or the transports or rotations do not fit.
     """
     cameras: list[CameraTopic] = []
-    for given, transport in named_topics(parameters.settings(NodeSettings), IMAGES.name):
+    settings = parameters.settings(NodeSettings)
+    named = named_topics(settings, IMAGES.name)
+    for (given, transport), rotate in zip(named, rotations(settings, len(named)), strict=True):
         name = _resolve(node, given)
         if any(camera.name == name for camera in cameras):
             msg = f"image_topics names {name} twice; expected different topics"
             raise ConfigError(msg)
         qos = overridden(parameters, name, "subscription", default_qos(IMAGES))
-        cameras.append(CameraTopic(name, CompressedImage if carries_compressed(name, transport) else Image, qos))
+        message_type = CompressedImage if carries_compressed(name, transport) else Image
+        cameras.append(CameraTopic(name, message_type, qos, rotate))
     return cameras
 
 

@@ -18,7 +18,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fer_perception.errors import ConfigError, FerError, SourceError
-from fer_perception.imaging.sources import Media, MediaFrame, open_media
+from fer_perception.imaging.rotation import turn
+from fer_perception.imaging.sources import Media, MediaFrame, Reconnection, open_media
 from fer_perception.ros.conversions import image_message
 from fer_perception.ros.parameters import Parameters
 from fer_perception.ros.process import ended_by_shutdown, leave_signals_to_rclpy, use_large_shared_memory
@@ -67,9 +68,13 @@ class ImageSource(Node):
             msg = "source is empty; expected a webcam's index, a video file or a directory of images (-p source:=...)"
             raise ConfigError(msg)
         self._publisher = self.create_publisher(Image, SOURCE_IMAGES.name, qos, qos_overriding_options=NO_OPTIONS)
-        self._media = open_media(self._settings.source)
+        self._media = self._open()
         rate = f"{self._rate(self._media):g} a second"
         self.get_logger().info(f"{self._media.kind} {self._media.name} on {topic}, {rate}")
+        #: Time of the frame that was shown last, and the source it is from.
+        self._shown: tuple[str, int] = ("", 0)
+        #: When it was due, on the monotonic clock; None = nothing was shown yet.
+        self._due: float | None = None
         self._thread.start()
 
     @property
@@ -98,13 +103,17 @@ class ImageSource(Node):
                     return
                 if self._stop.is_set():
                     return
-                self._media = open_media(self._settings.source)
+                self._media = self._open()
         except FerError as err:
             self.failure = err
         except RuntimeError:
             # A signal ends the context under the publisher.
             if self.context.ok():
                 raise
+
+    def _open(self) -> Media:
+        reconnection = Reconnection(self._settings.reconnect, self.get_logger().warning, self._stop.wait)
+        return open_media(self._settings.source, reconnection=reconnection)
 
     def _wait_for_listener(self) -> None:
         """Wait for a subscriber, so that a source that plays once is not over before."""
@@ -118,22 +127,26 @@ class ImageSource(Node):
         if media is None:
             return
         published = 0
-        due = time.monotonic()
         # A camera's own rate is kept by the camera.
-        limit = RateLimit(self._settings.rate, due)
+        limit = RateLimit(self._settings.rate, time.monotonic())
         with media:
             for item in media:
-                if media.kind == "live":
+                if media.kind == "live" and not item.frame.still:
                     if limit.takes(time.monotonic()):
                         self._publish(item.frame.image)
                         published += 1
                 else:
-                    due = self._show(item, media, due)
+                    self._show(item)
                     published += 1
                 if self._stop.is_set():
                     return
+        for notice in media.notices:
+            self.get_logger().info(notice)
         for problem in media.problems:
             self.get_logger().warning(problem)
+        if media.kind == "live" and media.problems and not self._stop.is_set():
+            # A camera does not end; not even by `loop` is it begun anew.
+            raise SourceError(media.problems[-1])
         if not published:
             msg = f"{media.name} gave no image; {'; '.join(media.problems) or 'it is empty'}"
             raise SourceError(msg)
@@ -143,21 +156,27 @@ class ImageSource(Node):
             return self._settings.rate
         return IMAGES_PER_SECOND if media.rate is None else media.rate
 
-    def _show(self, item: MediaFrame, media: Media, due: float) -> float:
-        """Publish a frame when it is due, again and again where it stays for long; returns when the next one is due."""
-        period = 1.0 / self._rate(media)
-        repeats = max(1, round(period * IMAGE_HZ)) if media.rate is None else 1
-        for _ in range(repeats):
-            if self._stop.wait(max(0.0, due - time.monotonic())):
+    def _show(self, item: MediaFrame) -> None:
+        """Publish a frame of a video or an image when it is due, again and again where it stays for long."""
+        rate = self._settings.rate or item.rate or IMAGES_PER_SECOND
+        source, stamp_ns = self._shown
+        period = 1.0 / rate
+        if not self._settings.rate and item.rate and item.source == source and item.frame.stamp_ns > stamp_ns:
+            # The video's own time, whatever its nominal rate is.
+            period = (item.frame.stamp_ns - stamp_ns) * 1e-9
+        self._shown = (item.source, item.frame.stamp_ns)
+        # A machine that is too slow, or was asleep, does not catch up.
+        due = time.monotonic() if self._due is None else max(self._due + period, time.monotonic() - period)
+        self._due = due
+        repeats = 1 if item.rate else max(1, round(IMAGE_HZ / rate))
+        for repeat in range(repeats):
+            if self._stop.wait(max(0.0, due + repeat / repeats / rate - time.monotonic())):
                 break
             self._publish(item.frame.image)
-            due += period / repeats
-        # A machine that is too slow, or was asleep, does not catch up.
-        return max(due, time.monotonic() - period)
 
     def _publish(self, image: NDArray[np.uint8]) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
-        self._publisher.publish(image_message(image, header))
+        self._publisher.publish(image_message(turn(image, self._settings.rotate), header))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -177,8 +177,10 @@ class FerNode(LifecycleNode):
         settings = self._pipeline_settings
         ids = self._face_ids.setdefault(settings.deterministic_ids, FaceIds(deterministic=settings.deterministic_ids))
 
+        rotations = {camera.name: camera.rotate for camera in cameras if camera.rotate is not None}
+
         def build() -> RunningPipeline:
-            pipeline = build_pipeline(settings, progress=self.get_logger().info, ids=ids)
+            pipeline = build_pipeline(settings, progress=self.get_logger().info, ids=ids, rotations=rotations)
             if hri is not None:
                 try:
                     require_expressions(pipeline.classifier.metadata.labels)

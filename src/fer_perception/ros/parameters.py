@@ -149,7 +149,7 @@ def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> Paramet
     effect = "Read at the start." if read_only else f"Takes effect {declared.effect}."
     result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}", read_only=read_only)
     if declared.choices:
-        result.additional_constraints = f"One of: {', '.join(declared.choices)}"
+        result.additional_constraints = f"One of: {', '.join(map(str, declared.choices))}"
     if declared.minimum is not None and declared.maximum is not None:
         if isinstance(default_of(cls, name), int):
             result.integer_range = [IntegerRange(from_value=int(declared.minimum), to_value=int(declared.maximum))]
@@ -182,12 +182,13 @@ def _to_ros(value: Any) -> Any:
 def _from_ros(value: Any, default: Any) -> Any:
     """The value of a parameter as the settings classes want it.
 
-    [''] and an empty YAML list are no strings; a number where text is expected (`-p source:=0`) is that text.
+    [''] and an empty YAML list are no strings; a number where text is expected (`-p source:=0`) is that text,
+    in lists too.
     """
     if isinstance(default, str) and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if isinstance(default, list):
         if value is None or (not isinstance(value, str) and list(value) in ([], [""])):
             return ()
-        return value if isinstance(value, str) else tuple(value)
+        return value if isinstance(value, str) else tuple(str(v) if type(v) is int else v for v in value)
     return value

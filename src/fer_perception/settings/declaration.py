@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 S = TypeVar("S")
 
+#: Degrees clockwise that images can be turned by.
+ROTATIONS = (0, 90, 180, 270)
+
 
 @dataclass(frozen=True)
 class Declaration:
@@ -29,7 +32,7 @@ class Declaration:
         minimum: smallest allowed number; None where it is no number.
         maximum: largest allowed number.
         or_zero: 0, below the minimum, is allowed as well (it turns something off).
-        choices: the only allowed strings; empty = any.
+        choices: the only allowed values; empty = any.
         live: takes effect at once.
         at_start: read when the node starts, never again. Neither: at the next configure.
     """
@@ -37,7 +40,7 @@ class Declaration:
     description: str
     minimum: float | None = None
     maximum: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     live: bool = False
     at_start: bool = False
     or_zero: bool = False
@@ -61,7 +64,7 @@ def setting(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: tuple[str, ...] = (),
+    choices: tuple[str, ...] | tuple[int, ...] = (),
     live: bool = False,
     at_start: bool = False,
     or_zero: bool = False,
@@ -126,7 +129,7 @@ def check_value(cls: type[Any], name: str, value: Any) -> Any:
         )
         raise ConfigError(msg)
     if declared.choices and value not in declared.choices:
-        msg = f"{name} is {value!r}; expected one of: {', '.join(declared.choices)}"
+        msg = f"{name} is {value!r}; expected one of: {', '.join(map(str, declared.choices))}"
         raise ConfigError(msg)
     low, high = declared.minimum, declared.maximum
     if isinstance(value, (int, float)) and not isinstance(value, bool):

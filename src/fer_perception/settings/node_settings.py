@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from fer_perception.errors import ConfigError
-from fer_perception.settings.declaration import setting
+from fer_perception.settings.declaration import ROTATIONS, setting
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class NodeSettings:
         (),
         "Transport of each of image_topics: raw (sensor_msgs/Image), compressed (sensor_msgs/CompressedImage) or '' "
         "(by the name: compressed where the resolved topic ends in /compressed). One entry for each topic, or empty.",
+    )
+    image_rotations: tuple[str, ...] = setting(
+        (),
+        "Degrees clockwise that the images of each of image_topics are turned by: '0', '90', '180' or '270'. One entry "
+        "for each topic, or empty: rotate counts for all of them.",
     )
     max_rate_hz: float = setting(
         0.0,
@@ -64,6 +69,23 @@ def named_topics(settings: NodeSettings, default: str) -> list[tuple[str, str]]:
     return list(zip(names, transports, strict=True))
 
 
+def rotations(settings: NodeSettings, cameras: int) -> list[int | None]:
+    """Degrees clockwise of each camera; None = the pipeline's setting `rotate`.
+
+    Raises:
+        ConfigError: the rotations do not fit.
+    """
+    given = settings.image_rotations or ("",) * cameras
+    if len(given) != cameras:
+        msg = f"image_rotations has {len(given)} entries; expected one for each of {cameras} image_topics"
+        raise ConfigError(msg)
+    for rotation in given:
+        if rotation not in ("", *map(str, ROTATIONS)):
+            msg = f"image_rotations has {rotation!r}; expected '0', '90', '180', '270' or '' for each topic"
+            raise ConfigError(msg)
+    return [int(rotation) if rotation else None for rotation in given]
+
+
 def carries_compressed(topic: str, transport: str) -> bool:
     """Whether a topic is read as sensor_msgs/CompressedImage.
 
@@ -88,6 +110,18 @@ class ImageSourceSettings:
         "published repeatedly until the next, as a camera would see it.",
         minimum=0.0,
         maximum=1000.0,
+    )
+    rotate: int = setting(
+        0,
+        "Images are turned clockwise by so many degrees before they are published, for a camera mounted upside down or "
+        "on its side.",
+        choices=ROTATIONS,
+    )
+    reconnect: float = setting(
+        -1.0,
+        "A camera or stream that ends is tried again for so long, in s; 0 = not at all, -1 = until it is back.",
+        minimum=-1.0,
+        maximum=86400.0,
     )
     loop: bool = setting(
         True,

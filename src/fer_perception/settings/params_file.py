@@ -69,7 +69,8 @@ def read_pipeline_settings(path: Path, **overrides: Any) -> PipelineSettings:
     sections for other nodes are passed over (see `passed_over`).
 
     Args:
-        path: YAML: sections over `ros__parameters`, or the settings themselves.
+        path: YAML: sections over `ros__parameters`, or the settings themselves. A relative path of a `model` is looked
+            for beside the file first.
         overrides: settings that win over the file's.
 
     Raises:
@@ -85,6 +86,9 @@ def read_pipeline_settings(path: Path, **overrides: Any) -> PipelineSettings:
                     values[name] = value
     except ConfigError as err:
         raise _about(path, err) from None
+    beside = path.parent / values.get("model", "")
+    if values.get("model", "").endswith(".onnx") and beside.is_file():
+        values["model"] = str(beside)
     return from_mapping(PipelineSettings, {**values, **overrides})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fer_perception.settings.declaration import setting
+from fer_perception.settings.declaration import ROTATIONS, setting
 from fer_perception.timing import STALE_INTERVALS
 
 
@@ -33,7 +33,16 @@ class PipelineSettings:
         choices=("auto", "tensorrt", "onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"),
     )
     threads: int = setting(
-        2, "Number of processor threads of the networks; 0 = one for each core.", minimum=0, maximum=64
+        2,
+        "Number of processor threads of the networks; 0 = one for each core that the process may use.",
+        minimum=0,
+        maximum=64,
+    )
+    rotate: int = setting(
+        0,
+        "Images are turned clockwise by so many degrees before they are processed, for a camera mounted upside down or "
+        "on its side; boxes and landmarks stay in pixels of the image as it came.",
+        choices=ROTATIONS,
     )
     detector: str = setting(
         "auto",

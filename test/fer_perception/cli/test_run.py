@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from changed_model import with_metadata
 from run_fer import run_fer
+from run_in_terminal import run_in_terminal
 
 from fer_perception import cli
 from fer_perception.demo.clip import RATE, clip_frames, load_portraits
@@ -231,6 +233,78 @@ class TestSettings:
         assert done.returncode == 1
         assert "/nowhere/model.onnx" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+class TestSeveralSources:
+    def test_files_settings_and_a_table(self, images: Path, tmp_path: Path) -> None:
+        table = tmp_path / "faces.csv"
+        paths = [images / "a2.png", images / "absent.png", images / "a10.png"]
+        done = run_fer("run", *paths, "undecided_threshold=1.0", "--json", "--csv", table)
+        assert done.returncode == 1
+        assert "absent.png does not exist" in done.stderr
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [row["source"] for row in rows] == [str(images / "a2.png"), str(images / "a10.png")]
+        assert {face["emotion"] for row in rows for face in row["faces"]} == {""}, "the setting counts"
+        with table.open(encoding="utf-8", newline="") as file:
+            cells = list(csv.DictReader(file))
+        assert [row["camera"] for row in cells] == [row["source"] for row in rows for _ in row["faces"]]
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            (["undecided_treshold=0.5"], "did you mean 'undecided_threshold'"),
+            (["threads=many"], "threads is 'many'"),
+            (["--model", "/nowhere/m.onnx"], "/nowhere/m.onnx"),
+        ],
+    )
+    def test_bad_settings_are_named(self, images: Path, arguments: list[str], told: str) -> None:
+        done = run_fer("run", images / "a2.png", *arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert told in done.stderr
+
+    def test_images_and_videos_of_a_directory(self, images: Path, video: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "in"
+        (folder / "more").mkdir(parents=True)
+        for path in (images / "a2.png", video):
+            (folder / path.name).write_bytes(path.read_bytes())
+        (folder / "more" / "a2.png").write_bytes((images / "a2.png").read_bytes())
+        (folder / "notes.txt").write_text("text")
+        done = run_fer("run", folder, "--recursive", "--save", tmp_path / "out")
+        assert done.returncode == 0, done.stderr
+        assert "1 neither images nor videos (.txt)" in done.stderr
+        assert "a2.png: 1 face\n" in done.stdout
+        assert f"{folder / video.name}: 30 frames, 1 face" in done.stdout
+        written = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+        assert written == ["a2_annotated.png", str(Path("more") / "a2_annotated.png"), "walk_annotated.mp4"]
+        refused = run_fer("run", folder, "--recursive", "--save", folder / "out")
+        assert refused.returncode == 2
+
+
+@pytest.mark.yunet
+def test_a_camera_mounted_on_its_side(images: Path, tmp_path: Path) -> None:
+    upright = cv2.imread(str(images / "a2.png"))
+    cv2.imwrite(str(tmp_path / "turned.png"), cv2.rotate(upright, cv2.ROTATE_90_CLOCKWISE))
+    done = run_fer("run", images / "a2.png", tmp_path / "turned.png", "rotate=0", "--json")
+    turned = run_fer("run", tmp_path / "turned.png", "rotate=270", "--json")
+    straight = json.loads(done.stdout.splitlines()[0])
+    row = json.loads(turned.stdout)
+    (face,), (expected,) = row["faces"], straight["faces"]
+    assert face["emotion"] == "happy"
+    assert face["scores"] == pytest.approx(expected["scores"], abs=1e-6)
+    # In pixels of the image as it came.
+    assert (row["width"], row["height"]) == (straight["height"], straight["width"])
+    x, y, w, h = expected["roi"]
+    assert face["roi"] == [straight["height"] - y - h, x, h, w]
+
+
+@pytest.mark.yunet
+def test_a_terminal_shows_the_results_and_no_bar_for_an_image(images: Path) -> None:
+    command = [sys.executable, "-c", "from fer_perception.cli import main; main()", "run", str(images / "a2.png")]
+    status, written = run_in_terminal(command, columns=80)
+    assert status == 0
+    lines = written.replace("\r", "").splitlines()
+    assert lines[0] == "a2.png: 1 face"
+    assert len(lines) == 2
 
 
 class TestWrongUsage:

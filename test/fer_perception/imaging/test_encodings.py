@@ -380,6 +380,11 @@ class TestBadCompressed:
     def test_depth_and_16_bit_topics(self, image: np.ndarray, name: str) -> None:
         assert cause_of(lambda: decode_compressed(format=name, data=png(image))) == "encoding"
 
+    @pytest.mark.parametrize("original", ["mono16", "rgb16", "bayer_rggb16", "16UC1"])
+    def test_the_jpeg_of_a_16_bit_camera_has_8_bits(self, image: np.ndarray, original: str) -> None:
+        decoded = decode_compressed(format=f"{original}; jpeg compressed bgr8", data=encode_jpeg(image))
+        assert decoded.shape == image.shape
+
     def test_other_formats(self) -> None:
         assert cause_of(lambda: decode_compressed(format="tiff", data=b"II*\0" + bytes(100))) == "encoding"
 

@@ -6,7 +6,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ import pytest
 
 from fer_perception.errors import SourceError
 from fer_perception.imaging.image_files import read_image
-from fer_perception.imaging.sources import natural_key, open_media
+from fer_perception.imaging.sources import Reconnection, natural_key, open_media, public_address
 
 
 def made_image(width: int = 64, height: int = 48) -> np.ndarray:
@@ -355,3 +355,217 @@ def test_stamps_that_differ_by_less_than_a_nanosecond_are_told_apart(
     with open_media(str(tmp_path / "a.mp4")) as media:
         stamps = [item.frame.stamp_ns for item in media]
     assert stamps == [1_000_000_000, 1_040_000_000, 1_080_000_000]
+
+
+class TestDamagedVideos:
+    """Frames that cannot be decoded are skipped and counted; the others keep their numbers and times."""
+
+    @staticmethod
+    def damage(path: Path, frames: int, bad: set[int]) -> None:
+        write_video(path, frames, rate=10.0, codec="MJPG")
+        data = bytearray(path.read_bytes())
+        position = -1
+        for index in range(frames):
+            position = data.index(b"\xff\xd8\xff", position + 1)
+            if index in bad:
+                end = data.index(b"\xff\xd9", position)
+                data[position + 2 : end] = bytes(end - position - 2)
+        path.write_bytes(data)
+
+    @pytest.mark.parametrize("bad", [{0}, {5}, {18}, {19}, {3, 4, 5, 12}], ids=str)
+    def test_what_is_left_is_looked_at(self, tmp_path: Path, bad: set[int]) -> None:
+        self.damage(tmp_path / "v.avi", 20, bad)
+        with open_media(str(tmp_path / "v.avi")) as media:
+            items = list(media)
+        whole = [index for index in range(20) if index not in bad]
+        assert [item.index for item in items] == whole
+        np.testing.assert_allclose([item.frame.stamp_ns / 1e9 for item in items], np.array(whole) / 10, atol=0.002)
+        were = "was" if len(bad) == 1 else "were"
+        told = f"{len(bad)} of 20 frames could not be decoded and {were} skipped"
+        assert media.problems == [f"v.avi is damaged: {told}"]
+
+    def test_a_header_that_counts_twice(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Fields instead of frames: the times are whole, so nothing is missing."""
+        write_video(tmp_path / "v.mp4", 20)
+        monkeypatch.setattr(cv2, "VideoCapture", twice(cv2.VideoCapture))
+        with open_media(str(tmp_path / "v.mp4")) as media:
+            assert media.total == 40
+            assert len(list(media)) == 20
+            assert media.problems == []
+
+
+def twice(original: type) -> type:
+    class Capture:
+        """A capture whose header announces twice the frames at twice the rate."""
+
+        def __init__(self, name: str) -> None:
+            self._inner = original(name)
+
+        def get(self, what: int) -> float:
+            value = float(self._inner.get(what))
+            return 2 * value if what in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS) else value
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._inner, name)
+
+    return Capture
+
+
+@pytest.mark.parametrize("name", ["2024-05-01T12:30:00.mp4", "cam1:left.mp4", "data:1.mp4"])
+def test_names_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write_video(tmp_path / "v.mp4", 3)
+    (tmp_path / "v.mp4").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    with open_media(name) as media:
+        assert len(list(media)) == 3
+
+
+class TestDirectoriesOfEverything:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        cv2.imwrite(str(tmp_path / "a.jpg"), made_image())
+        (tmp_path / "b.jfif").write_bytes((tmp_path / "a.jpg").read_bytes())
+        (tmp_path / "c").write_bytes((tmp_path / "a.jpg").read_bytes())
+        write_video(tmp_path / "d.mp4", 4)
+        (tmp_path / "notes.txt").write_text("text")
+        (tmp_path / ".hidden.jpg").write_bytes(b"")
+        (tmp_path / "more").mkdir()
+        cv2.imwrite(str(tmp_path / "more" / "f.png"), made_image())
+        return tmp_path
+
+    def test_images_and_videos_are_read_and_the_rest_is_counted(self, folder: Path) -> None:
+        with open_media(str(folder)) as media:
+            items = list(media)
+        assert [item.name for item in items] == ["a.jpg", "b.jfif", "c", *["d.mp4"] * 4]
+        assert [item.frame.still for item in items] == [True] * 3 + [False] * 4
+        assert [item.index for item in items[3:]] == [0, 1, 2, 3]
+        assert items[3].source == str(folder / "d.mp4")
+        assert media.problems == []
+        (notice,) = media.notices
+        for words in ("1 hidden", "subdirectories (--recursive reads them): more", "neither images nor videos (.txt)"):
+            assert words in notice
+
+    def test_recursive(self, folder: Path) -> None:
+        with open_media(str(folder), recursive=True) as media:
+            names = [item.name for item in media]
+        assert names[-1] == str(Path("more") / "f.png")
+        assert "more" not in media.notices[0]
+
+    def test_a_folder_of_subdirectories_says_so(self, tmp_path: Path) -> None:
+        (tmp_path / "day1").mkdir()
+        with pytest.raises(SourceError, match=r"holds no images and no videos; passed over: .*day1"):
+            open_media(str(tmp_path))
+
+
+class Camera(http.server.BaseHTTPRequestHandler):
+    """A network camera (MJPEG over HTTP) that ends by itself, and a single image."""
+
+    protocol_version = "HTTP/1.0"
+    frames = 6
+    bad: frozenset[int] = frozenset()
+    served = 0
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        jpeg = cv2.imencode(".jpg", made_image())[1].tobytes()
+        self.send_response(200)
+        if self.path.startswith("/snapshot"):
+            self.send_header("Content-Type", "image/jpeg")
+            self.end_headers()
+            self.wfile.write(jpeg)
+            return
+        type(self).served += 1
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=B")
+        self.end_headers()
+        for index in range(self.frames):
+            body = jpeg[:200] + bytes(len(jpeg) - 200) if index in self.bad else jpeg
+            length = b"Content-Length: %d" % len(body)
+            try:
+                self.wfile.write(b"--B\r\nContent-Type: image/jpeg\r\n" + length + b"\r\n\r\n" + body + b"\r\n")
+            except OSError:
+                return
+
+
+class TestCameras:
+    @pytest.fixture
+    def serve(self) -> Iterator[Callable[..., tuple[type[Camera], str]]]:
+        running: list[tuple[http.server.ThreadingHTTPServer, threading.Thread]] = []
+
+        def start(**attributes: object) -> tuple[type[Camera], str]:
+            camera = type("OneCamera", (Camera,), attributes)
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), camera)
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            running.append((server, thread))
+            return camera, f"http://127.0.0.1:{server.server_address[1]}"
+
+        yield start
+        for server, thread in running:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    def test_one_that_dies_is_told(self, serve: Callable[..., tuple[type[Camera], str]]) -> None:
+        _, address = serve()
+        with open_media(f"{address}/cam") as media:
+            count = len(list(media))
+        assert media.kind == "live"
+        assert 4 <= count <= 6
+        assert f"{address}/cam ended after {count} frames: the camera or stream delivers no more" in media.problems[0]
+
+    def test_a_broken_frame_is_skipped(self, serve: Callable[..., tuple[type[Camera], str]]) -> None:
+        _, address = serve(frames=30, bad=frozenset({12}))
+        with open_media(f"{address}/cam") as media:
+            assert len(list(media)) >= 27
+        assert "1 frame could not be decoded and was skipped" in media.problems[0]
+
+    def test_it_is_reached_again(self, serve: Callable[..., tuple[type[Camera], str]]) -> None:
+        camera, address = serve()
+        told: list[str] = []
+        # The third time nobody waits any more.
+        reconnection = Reconnection(-1.0, told.append, lambda _: camera.served >= 3)
+        with open_media(f"{address}/cam", reconnection=reconnection) as media:
+            count = len(list(media))
+        assert count >= 12
+        assert "delivers no frames any more; it is tried again until it is back" in told[0]
+        assert told[1].endswith("is back")
+
+    def test_a_snapshot_is_a_still(self, serve: Callable[..., tuple[type[Camera], str]]) -> None:
+        _, address = serve()
+        with open_media(f"{address}/snapshot?id=1") as media:
+            (item,) = media
+        assert item.frame.still
+        assert media.problems == []
+
+
+def test_a_recording_behind_any_address_keeps_its_times(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 10)
+    (tmp_path / "v.mp4").rename(tmp_path / "download")
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            address = f"http://127.0.0.1:{server.server_address[1]}/download?id=7"
+            with open_media(address) as media:
+                stamps = [item.frame.stamp_ns / 1e9 for item in media]
+        finally:
+            server.shutdown()
+            thread.join()
+    assert media.kind == "video"
+    assert media.name == address
+    np.testing.assert_allclose(stamps, np.arange(10) / 25.0, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://user:pass@cam/stream?channel=1", "rtsp://cam/stream?channel=1"),
+        ("http://cam/v.cgi?user=me&pwd=secret&size=2", "http://cam/v.cgi?user=***&pwd=***&size=2"),
+        ("http://cam/a@b/v", "http://cam/a@b/v"),
+    ],
+)
+def test_an_address_without_what_is_secret(address: str, shown: str) -> None:
+    assert public_address(address) == shown

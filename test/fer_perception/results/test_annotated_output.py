@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fer_perception.errors import SourceError
+from fer_perception.results import annotated_output
 from fer_perception.results.annotated_output import AnnotatedOutput
 
 IMAGE = np.full((48, 64, 3), (10, 120, 230), np.uint8)
@@ -83,3 +84,51 @@ except SourceError as err:
     command = [sys.executable, "-c", program, str(tmp_path / "noise.mp4")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "noise.mp4 could not be written whole; is the disk full?" in done.stdout
+
+
+class TestVideos:
+    def test_h264_with_the_times_of_the_frames(self, tmp_path: Path) -> None:
+        pytest.importorskip("av")
+        with AnnotatedOutput(tmp_path) as output:
+            for stamp in (0.0, 0.1, 0.2, 1.0):
+                output.add_frame("a.mp4", IMAGE, 10.0, stamp_ns=5_000_000_000 + round(stamp * 1e9))
+        capture = cv2.VideoCapture(str(output.files[0]))
+        assert int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little") in (b"h264", b"avc1")
+        times = []
+        while capture.read()[0]:
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+        np.testing.assert_allclose(times, [0.0, 0.1, 0.2, 1.0], atol=0.002)
+
+    def test_without_the_codec_it_is_told_and_still_a_video(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "av", None)
+        monkeypatch.setattr(annotated_output, "_told", [])
+        with AnnotatedOutput(tmp_path) as output:
+            for name in ("a.mp4", "b.mp4"):
+                output.add_frame(name, IMAGE, 10.0)
+        assert [record.getMessage().count("browsers do not play") for record in caplog.records] == [1]
+        assert "pip install av" in caplog.text
+        assert cv2.VideoCapture(str(output.files[1])).read()[0]
+
+    def test_directories_with_a_colon(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with AnnotatedOutput(Path("run:1")) as output:
+            output.add_frame("12:30.mp4", IMAGE, 10.0)
+        assert cv2.VideoCapture(str(tmp_path / "run:1" / "12:30_annotated.mp4")).read()[0]
+
+
+def test_sources_of_one_name_and_addresses(tmp_path: Path) -> None:
+    with AnnotatedOutput(tmp_path) as output:
+        names = [output.add_image(name, IMAGE).name for name in ("x.jpg", "x.jpg", "x.jpg")]
+        nested = output.add_image("day1/x.jpg", IMAGE)
+        for source in ("a/v.mp4", "b/v.mp4"):
+            output.add_frame("v.mp4", IMAGE, 10.0, source=source)
+        output.add_frame("rtsp://cam:554/live/1.sdp?x=1", IMAGE, 10.0)
+    assert names == ["x_annotated.jpg", "x.jpg_annotated.jpg", "x.jpg_annotated-2.jpg"]
+    assert nested == tmp_path / "day1" / "x_annotated.jpg"
+    assert [path.name for path in output.files[4:]] == [
+        "v_annotated.mp4",
+        "v.mp4_annotated.mp4",
+        "cam_554_live_1_sdp_annotated.mp4",
+    ]

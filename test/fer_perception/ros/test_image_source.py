@@ -116,3 +116,46 @@ def test_a_video_plays_once_at_its_own_rate_and_ends(probe: Any, tmp_path: Path)
     assert levels[0] < 100, "it waited for us"
     stamps = np.array([m.header.stamp.sec + m.header.stamp.nanosec / 1e9 for m in images])
     assert np.median(np.diff(stamps)) == pytest.approx(0.04, abs=0.02)
+
+
+def test_a_camera_that_dies_is_reached_again_and_turned(probe: Any) -> None:
+    """An MJPEG camera over HTTP that hangs up after some frames."""
+    import http.server
+    import threading
+
+    from sensor_msgs.msg import Image
+
+    jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 120, np.uint8))[1].tobytes()
+    served: list[str] = []
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            served.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=B")
+            self.end_headers()
+            for _ in range(8):
+                self.wfile.write(
+                    b"--B\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(jpeg), jpeg)
+                )
+
+    images: list[Any] = []
+    probe.subscribe(Image, "/image_raw", images)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        process = start(f"source:=http://127.0.0.1:{server.server_address[1]}/cam", "rotate:=90")
+        try:
+            probe.until(lambda: len(served) >= 3 and images)
+        finally:
+            process.send_signal(signal.SIGINT)
+            output, error = process.communicate(timeout=30)
+            server.shutdown()
+            thread.join()
+    assert process.returncode == 0, error
+    assert "delivers no frames any more; it is tried again until it is back" in output + error
+    assert "is back" in output + error
+    assert (images[0].width, images[0].height) == (48, 64)

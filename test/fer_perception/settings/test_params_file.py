@@ -159,6 +159,14 @@ def test_zero_turns_the_neutral_share_off(tmp_path: Path) -> None:
     assert read_pipeline_settings(write(tmp_path, "neutral_share: 0.05\n")).neutral_share == 0.05
 
 
+def test_a_model_is_looked_for_beside_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.onnx").write_bytes(b"")
+    monkeypatch.chdir("/")
+    assert read_pipeline_settings(write(tmp_path, "model: mine.onnx\n")).model == str(tmp_path / "mine.onnx")
+    assert read_pipeline_settings(write(tmp_path, "model: other.onnx\n")).model == "other.onnx"
+    assert read_pipeline_settings(write(tmp_path, "model: arch1_ferplus\n")).model == "arch1_ferplus"
+
+
 def test_overrides_win(tmp_path: Path) -> None:
     assert read_pipeline_settings(write(tmp_path, "threads: 4\n"), threads=1).threads == 1
 

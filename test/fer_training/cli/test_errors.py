@@ -92,3 +92,9 @@ def test_without_the_packages_of_training_it_says_how_to_get_them() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("fer-train: torch is not installed; `make training`")
     assert done.stderr.count("\n") == 1
+
+
+def test_the_version() -> None:
+    done = run("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("fer-train ")

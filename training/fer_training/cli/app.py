@@ -6,13 +6,29 @@ import importlib
 import pkgutil
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from fer_perception import __version__
 from fer_perception.errors import FerError
 from fer_perception.system.process import drop_stdout, reader_left, usable_streams
 
 _INTERRUPTED = 130
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"fer-train {__version__}")
+        raise typer.Exit
+
+
+def _common(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None: ...
 
 
 def build_app() -> typer.Typer:
@@ -24,6 +40,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_common)
     # Every module of this package but these two is a command: it has a `register(app)` and imports what is slow only
     # when its command runs.
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
