@@ -14,6 +14,7 @@ from fer_perception.inference.onnxruntime_network import PROVIDERS, import_onnxr
 from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
 from fer_perception.model_files.onnx_file import ModelFile, model_file
 from fer_perception.model_files.store import ModelStore
+from fer_perception.system.files import UntrustedFileError, make_private_directory, require_trusted
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import typer
 
 from fer_perception.errors import FerError
 from fer_perception.system.process import drop_stdout, reader_left, usable_streams
+from fer_perception.system.text import MOST_SHOWN, printable
 
 _INTERRUPTED = 130
 
@@ -38,7 +39,7 @@ def main() -> None:
     try:
         build_app()()
     except FerError as err:
-        print(f"fer-train: {err}", file=sys.stderr)
+        print(f"fer-train: {printable(str(err)[:MOST_SHOWN])}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as err:
         # `make setup` brings the program, but not what is only needed for training.
