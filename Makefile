@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 
 # Up to this version is known to work. On Linux the usual build brings CUDA, some gigabytes: where only a processor is
 # wanted, give the address of PyTorch's index of such builds (pytorch.org names it) as TORCH_INDEX.
-TORCH ?= torch>=2.5,<=2.13.0
+TORCH ?= torch>=2.6,<=2.13.0
 TORCH_INDEX ?=
 
 # A directory that already holds the face detector's files.

@@ -19,14 +19,19 @@ from std_msgs.msg import Header
 
 from fer_msgs.msg import EmotionArray, EmotionEvent
 
+#: A camera that has been silent for so long, in s, is not remembered; nor are more than so many cameras.
+FORGOTTEN_AFTER, MOST_CAMERAS = 60.0, 100
+
 
 def sentence(change: Change) -> str:
     """A change of expression as one sentence."""
-    if not change.current:
-        return f"face {change.face_id} has gone (it was {change.previous})"
-    if not change.previous:
-        return f"face {change.face_id} is {change.current}"
-    return f"face {change.face_id} became {change.current} (it was {change.previous})"
+    # Whoever publishes emotions chooses these texts: a line end among them would forge a line of the log.
+    face, previous, current = (ascii(text[:80])[1:-1] for text in (change.face_id, change.previous, change.current))
+    if not current:
+        return f"face {face} has gone (it was {previous})"
+    if not previous:
+        return f"face {face} is {current}"
+    return f"face {face} became {current} (it was {previous})"
 
 
 @dataclass
@@ -65,10 +70,15 @@ class DialogueManager(Node):
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9 or now
         faces = [Seen(face.face_id, face.emotion, face.confidence, face.observed) for face in message.emotions]
         self._tell(message.camera, message.header, self._changes.update(message.camera, stamp, faces))
+        if len(self._heard) > MOST_CAMERAS:
+            oldest = min(self._heard, key=lambda camera: self._heard[camera].time)
+            self._tell(oldest, self._heard.pop(oldest).header, self._changes.end(oldest))
 
     def _on_timer(self) -> None:
         now = time.monotonic()
-        for camera, heard in self._heard.items():
+        for camera, heard in list(self._heard.items()):
+            if heard.ended and now - heard.time > FORGOTTEN_AFTER:
+                del self._heard[camera]
             # A camera of one image in two seconds is not silent after one.
             if not heard.ended and now - heard.time > max(self._silence, 2.5 * heard.pause):
                 heard.ended = True

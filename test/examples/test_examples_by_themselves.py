@@ -215,3 +215,32 @@ def test_the_agent_says_that_it_has_no_face_for_a_model(
     for _ in range(3):
         node._on_emotions(message)
     assert capfd.readouterr().err.count("the face stays at rest: none of the classes") == words
+
+
+def test_a_face_id_forges_no_line_of_the_log(clock: Clock, made: Made, capfd: pytest.CaptureFixture[str]) -> None:
+    node, events = made("dialogue_manager", "DialogueManager")
+    message = emotions()
+    message.emotions[0].face_id = "f1\n[ERROR] [motors]: overheated\x1b[2J" + "x" * 100_000
+    for _ in range(20):
+        node._on_emotions(message)
+        clock.now += 0.1
+    assert [event.current for event in events] == ["happy"]
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "overheated" in line]
+    assert r"face f1\n[ERROR] [motors]: overheated\x1b[2J" in line
+    assert len(line) < 400
+
+
+def test_cameras_are_forgotten(clock: Clock, made: Made) -> None:
+    node, _ = made("dialogue_manager", "DialogueManager")
+    for number in range(1000):
+        message = emotions()
+        message.camera = f"/camera{number}"
+        node._on_emotions(message)
+        clock.now += 0.01
+    assert len(node._heard) <= 100
+    assert len(node._changes._cameras) <= 100
+    for _ in range(2):
+        clock.now += 61.0
+        node._on_timer()
+    assert not node._heard
+    assert not node._changes._cameras

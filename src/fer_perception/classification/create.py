@@ -14,6 +14,7 @@ from fer_perception.inference.onnxruntime_network import PROVIDERS, import_onnxr
 from fer_perception.inference.tensorrt.engine_cache import default_cache_directory
 from fer_perception.model_files.onnx_file import ModelFile, model_file
 from fer_perception.model_files.store import ModelStore
+from fer_perception.system.files import UntrustedFileError, make_private_directory, require_trusted
 
 logger = logging.getLogger(__name__)
 
@@ -129,14 +130,21 @@ def _open(
 
 
 def _provider_cache(file: ModelFile, directory: Path | None) -> Path | None:
-    """Engine cache of ONNX Runtime's TensorRT provider; None, with a warning, where nothing can be written.
+    """Engine cache of ONNX Runtime's TensorRT provider; None, with a warning, where it cannot be used.
+
+    The provider loads what lies there: nothing may that others can have written.
 
     It names them after the graph, not the weights: each model and each version has a directory of its own.
     """
     name = f"onnxruntime-{import_onnxruntime().__version__}-{file.sha256[:16]}"
     kept = (directory or default_cache_directory()) / name
     try:
-        kept.mkdir(parents=True, exist_ok=True)
+        make_private_directory(kept)
+        for path in (kept.parent, kept, *kept.iterdir()):
+            require_trusted(path)
+    except UntrustedFileError as err:
+        logger.warning("%s; its engine is built at every start", err)
+        return None
     except OSError as err:
         logger.warning("%s cannot be made (%s), so its engine is built at every start", kept, err.strerror)
         return None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fer_perception.system.process import drop_stdout, ending_signals_wait
+from fer_perception.system.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -55,11 +56,6 @@ def progress_bar(*, shown: bool) -> Iterator[Progress]:
         redirect_stderr=False,
     ) as progress:
         yield progress
-
-
-def printable(text: str) -> str:
-    """Text with escape sequences and other control characters spelled out: names in it may be somebody else's."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def print_line(text: str) -> None:

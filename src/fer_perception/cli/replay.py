@@ -23,11 +23,11 @@ from fer_perception.cli.common import (
     log_choices,
     print_problem,
     print_warnings,
-    printable,
     progress_bar,
     split_settings,
     wants_progress,
 )
+from fer_perception.system.text import printable
 
 if TYPE_CHECKING:
     from fer_perception.replay.replay import FrameSink, ReplayStatistics

@@ -22,12 +22,12 @@ from fer_perception.cli.common import (
     print_line,
     print_problem,
     print_warnings,
-    printable,
     progress_bar,
     quiet_when_reader_leaves,
     split_settings,
     wants_progress,
 )
+from fer_perception.system.text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress

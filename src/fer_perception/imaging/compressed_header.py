@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError
+from fer_perception.system.text import quoted
 
 _JPEG_START = b"\xff\xd8\xff"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -107,9 +108,9 @@ def check_compressed(buffer: NDArray[np.uint8], named: str) -> ImageHeader:
         msg = "a compressed image without any data"
         raise ImageError("truncated", msg)
     if "jpeg" in named.lower() or "jpg" in named.lower() or "png" in named.lower():
-        msg = f"the data said to be {named!r} starts with {start.hex(' ')}, which is neither a JPEG nor a PNG"
+        msg = f"the data said to be {quoted(named)} starts with {start.hex(' ')}, which is neither a JPEG nor a PNG"
         raise ImageError("corrupt", msg)
-    msg = f"compressed format {named!r} (starting with {start.hex(' ')}) is not supported; expected JPEG or PNG"
+    msg = f"compressed format {quoted(named)} (starting with {start.hex(' ')}) is not supported; expected JPEG or PNG"
     raise ImageError("encoding", msg)
 
 

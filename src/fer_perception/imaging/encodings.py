@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import ImageError
 from fer_perception.imaging.compressed_header import ImageHeader, check_compressed
+from fer_perception.system.text import quoted, shown
 
 #: Largest image that is decoded (8192 x 8192); an 8K frame has half as many pixels.
 MAX_PIXELS = 8192 * 8192
@@ -90,7 +91,7 @@ def decode_raw(
         ImageError: see the table of causes above.
     """
     _check_encoding(encoding)
-    check_size(width, height, f"an image message with encoding {encoding}")
+    check_size(width, height, f"an image message with encoding {shown(encoding, 100)}")
     buffer = _flat(data)
     if encoding in _SEMI_PLANAR:
         return _decode_semi_planar(encoding, width, height, step, buffer)
@@ -131,13 +132,13 @@ def decode_compressed(*, format: str, data: Buffer) -> NDArray[np.uint8]:
             more are refused.
     """
     if "compresseddepth" in format.lower():
-        msg = f"format {format!r} carries depth, not an image; remap to the camera's color or mono topic"
+        msg = f"format {quoted(format)} carries depth, not an image; remap to the camera's color or mono topic"
         raise ImageError("encoding", msg)
     buffer = _flat(data)
     original = format.split(";", maxsplit=1)[0].strip()
     # image_transport reduces 16 bits to the 8 of a JPEG; a PNG may carry all of them.
     if ";" in format and _is_wide(original) and bytes(buffer[:3]) != b"\xff\xd8\xff":
-        msg = f"format {format!r}: more than 8 bits a channel; publish an 8-bit encoding such as bgr8 or mono8"
+        msg = f"format {quoted(format)}: more than 8 bits a channel; publish an 8-bit encoding such as bgr8 or mono8"
         raise ImageError("encoding", msg)
     header = check_compressed(buffer, format)
     check_header(header)
@@ -187,10 +188,10 @@ def _check_encoding(encoding: str) -> None:
         return
     supported = ", ".join(ENCODINGS)
     if _is_wide(encoding):
-        msg = f"encoding {encoding!r} has more than 8 bits a channel; expected one of: {supported}"
+        msg = f"encoding {quoted(encoding)} has more than 8 bits a channel; expected one of: {supported}"
         raise ImageError("encoding", msg)
     if not encoding or not _cv_bridge():
-        msg = f"encoding {encoding!r} is not supported; expected one of: {supported}"
+        msg = f"encoding {quoted(encoding)} is not supported; expected one of: {supported}"
         raise ImageError("encoding", msg)
 
 
@@ -319,7 +320,10 @@ def _decode_with_cv_bridge(encoding: str, buffer: NDArray[np.uint8], **fields: i
     try:
         decoded = np.asarray(bridge().imgmsg_to_cv2(message, desired_encoding="bgr8"))
     except Exception as err:  # noqa: BLE001 - cv_bridge lets errors of NumPy, OpenCV and its own C++ through
-        msg = f"encoding {encoding!r} is not among {', '.join(ENCODINGS)}, and cv_bridge could not convert it: {err}"
+        msg = (
+            f"encoding {quoted(encoding)} is not among {', '.join(ENCODINGS)}, and cv_bridge could not convert it: "
+            f"{shown(str(err), 200)}"
+        )
         raise ImageError("encoding", msg) from None
     return np.ascontiguousarray(decoded, dtype=np.uint8)
 

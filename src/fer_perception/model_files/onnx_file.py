@@ -86,13 +86,13 @@ def model_file(stored: StoredFile) -> ModelFile:
             "get the file again or export it with `fer-train export`"
         )
         raise ModelError(msg) from None
+    external = tuple(_external(path, location) for location in locations)
     if loops:
         msg = (
             f"{path} holds {', '.join(map(ascii, loops))}, which may run without end, so it is not loaded; export the "
             "network without loops and branches"
         )
         raise ModelError(msg)
-    external = tuple(_external(path, location) for location in locations)
     digest = hashlib.sha256(data)
     for file in external:
         digest.update(read_stored_file(file).data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shutil
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 
 from fer_perception.errors import SourceError
 from fer_perception.imaging.image_files import opencv_name
+from fer_perception.system.files import replace_atomically
+from fer_perception.system.part_files import hold, part_of, remove_leftovers
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 #: Ticks a second of the times in a video, as usual in MP4.
@@ -70,7 +74,8 @@ class AnnotatedOutput:
             msg = f"{path} cannot be encoded as {path.suffix}"
             raise SourceError(msg)
         try:
-            path.write_bytes(data.tobytes())
+            # The name itself is replaced: a link that somebody laid there must not lead the image elsewhere.
+            replace_atomically(path, data.tobytes())
         except OSError as err:
             msg = f"{path} cannot be written: {err.strerror}"
             raise SourceError(msg) from None
@@ -141,6 +146,8 @@ class AnnotatedOutput:
 class VideoFile:
     """One MP4 video under construction: H.264 where PyAV is installed, else MPEG-4 Part 2, which no browser plays.
 
+    It takes its place when it is closed; until then, and if it cannot be written whole, an earlier one stays.
+
     Args:
         path: of the .mp4.
         size: width, height in pixels; frames of another size are scaled to it.
@@ -155,13 +162,30 @@ class VideoFile:
         self.size = (max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2))
         self._path = path
         # Looks at the name before anything is opened, too.
-        name = opencv_name(path)
+        opencv_name(path)
         h264 = _h264()
-        self._writer: _Writer = (
-            _OpenCvWriter(path, name, self.size, rate)
-            if h264 is None
-            else _H264Writer(h264, path, name, self.size, rate)
-        )
+        # FFmpeg opens files by their names and goes by their endings: under construction it lies in a folder of ours.
+        self._part = part_of(path)
+        try:
+            remove_leftovers(path)
+            self._part.mkdir(mode=0o700)
+            self._held = os.open(self._part, os.O_RDONLY)
+        except OSError as err:
+            msg = f"{path} cannot be written: {err.strerror}"
+            raise SourceError(msg) from None
+        hold(self._held)
+        self._written = self._part / "video.mp4"
+        self._closed = False
+        name = opencv_name(self._written)
+        try:
+            self._writer: _Writer = (
+                _OpenCvWriter(path, name, self.size, rate)
+                if h264 is None
+                else _H264Writer(h264, path, name, self.size, rate)
+            )
+        except BaseException:
+            self._remove_part()
+            raise
 
     def add(self, image: NDArray[np.uint8], stamp_ns: int | None = None) -> None:
         """Append a frame.
@@ -179,12 +203,28 @@ class VideoFile:
         self._writer.write(image, stamp_ns)
 
     def close(self) -> None:
-        """Write the index; idempotent.
+        """Write the index and put the video in its place; idempotent.
 
         Raises:
-            SourceError: the file is not whole: OpenCV says nothing of a full disk.
+            SourceError: the file is not whole (OpenCV says nothing of a full disk); an earlier one stays.
         """
-        self._writer.close()
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._writer.close()
+            with self._written.open("rb+") as file:
+                os.fsync(file.fileno())
+            self._written.replace(self._path)
+        except OSError as err:
+            msg = f"{self._path} cannot be written: {err.strerror}"
+            raise SourceError(msg) from None
+        finally:
+            self._remove_part()
+
+    def _remove_part(self) -> None:
+        os.close(self._held)
+        shutil.rmtree(self._part, ignore_errors=True)
 
 
 class _Writer(Protocol):

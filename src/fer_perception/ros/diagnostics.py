@@ -10,6 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from fer_perception.live.camera_statistics import CameraSnapshot
+from fer_perception.system.text import shown
 from fer_perception.timing import stale_after
 
 #: Causes of drops that are no fault of the image.
@@ -209,9 +210,10 @@ def _status(name: str, hardware: str, level: int, message: str, values: Mapping[
     return DiagnosticStatus(
         level=_LEVELS[level],
         name=name,
-        message=message,
+        message=shown(message),
         hardware_id=hardware,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        # What others sent or named stands among them.
+        values=[KeyValue(key=shown(key, 300), value=shown(value)) for key, value in values.items()],
     )
 
 

@@ -21,11 +21,14 @@ from fer_perception.ros.hri_messages import expression_message
 from fer_perception.ros.outputs import send
 from fer_perception.ros.qos import NO_EVENTS, NO_OPTIONS, TopicQos
 from fer_perception.ros.topics import FACE_CROPPED, FACE_EXPRESSION, TRACKED_FACES
+from fer_perception.system.text import quoted
 
 #: An id becomes a part of topic names, which may have 247 characters.
 _ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 #: Each face costs a subscription and a publisher.
 _MOST_FACES = 64
+#: Names of bad ids in one warning.
+_MOST_NAMED = 5
 #: Crops are camera images too: sensor data, the newest counts.
 _CROPS = replace(FACE_CROPPED, direction="in", reliable=False)
 
@@ -111,7 +114,9 @@ class FacesConsumer:
     def _follow(self, message: Any) -> None:
         usable = [face_id for face_id in message.ids if _ID.fullmatch(face_id)]
         if len(usable) < len(message.ids):
-            bad = ", ".join(repr(face_id[:40]) for face_id in message.ids if not _ID.fullmatch(face_id))
+            refused = [face_id for face_id in message.ids if not _ID.fullmatch(face_id)]
+            bad = ", ".join(quoted(face_id, 40) for face_id in refused[:_MOST_NAMED])
+            bad += f" and {len(refused) - _MOST_NAMED} more" if len(refused) > _MOST_NAMED else ""
             self._node.get_logger().warning(
                 f"{TRACKED_FACES.name} names {bad}, no part of a topic name: ignored; expected letters, digits and _, "
                 "100 at most",

@@ -41,6 +41,7 @@ from fer_perception.settings.declaration import Declaration, declaration_of
 from fer_perception.settings.node_settings import ImageSourceSettings, NodeSettings
 from fer_perception.settings.params_file import passed_over
 from fer_perception.settings.pipeline_settings import PipelineSettings
+from fer_perception.system.text import shown
 from fer_perception.tracking.tracker import FaceIds
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -380,7 +381,7 @@ class FerNode(LifecycleNode):
             return
         self._logged[camera, cause] = now
         again = "said once" if math.isinf(period) else f"not repeated for {period:.0f} s"
-        self.get_logger().warning(f"{camera}: {text} ({cause}; {again})")
+        self.get_logger().warning(f"{camera}: {shown(text)} ({cause}; {again})")
 
     # Services and diagnostics
 

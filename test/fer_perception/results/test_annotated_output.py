@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from full_disk import fill_the_disk
 
 from fer_perception.errors import SourceError
 from fer_perception.results import annotated_output
@@ -132,3 +133,48 @@ def test_sources_of_one_name_and_addresses(tmp_path: Path) -> None:
         "v.mp4_annotated.mp4",
         "cam_554_live_1_sdp_annotated.mp4",
     ]
+
+
+def test_planted_links_are_replaced_not_followed(tmp_path: Path) -> None:
+    for name in ("a_annotated.png", "walk_annotated.mp4"):
+        (tmp_path / "elsewhere").write_text("mine")
+        (tmp_path / name).symlink_to(tmp_path / "elsewhere")
+    with AnnotatedOutput(tmp_path) as output:
+        output.add_image("a.png", IMAGE)
+        output.add_frame("walk.avi", IMAGE, 12.5)
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+    assert not any(path.is_symlink() for path in output.files)
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_full_disk_leaves_the_earlier_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_annotated.png").write_bytes(b"earlier")
+    fill_the_disk(monkeypatch)
+    with (
+        AnnotatedOutput(tmp_path) as output,
+        pytest.raises(SourceError, match=r"a_annotated\.png cannot be written: No"),
+    ):
+        output.add_image("a.png", IMAGE)
+    assert (tmp_path / "a_annotated.png").read_bytes() == b"earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["a_annotated.png"]
+
+
+def test_the_earlier_video_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "walk_annotated.mp4").write_bytes(b"earlier")
+    output = AnnotatedOutput(tmp_path)
+    output.add_frame("walk.avi", IMAGE, 12.5)
+    assert (tmp_path / "walk_annotated.mp4").read_bytes() == b"earlier"
+    fill_the_disk(monkeypatch)
+    with pytest.raises(SourceError, match=r"walk_annotated\.mp4 cannot be written: No"):
+        output.close()
+    assert (tmp_path / "walk_annotated.mp4").read_bytes() == b"earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["walk_annotated.mp4"]
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".walk_annotated.mp4.0123456789abcdef.part"
+    left.mkdir()
+    (left / "video.mp4").write_bytes(b"half")
+    with AnnotatedOutput(tmp_path) as output:
+        output.add_frame("walk.avi", IMAGE, 12.5)
+    assert list(tmp_path.iterdir()) == output.files

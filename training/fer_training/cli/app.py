@@ -13,6 +13,7 @@ import typer
 from fer_perception import __version__
 from fer_perception.errors import FerError
 from fer_perception.system.process import drop_stdout, reader_left, usable_streams
+from fer_perception.system.text import MOST_SHOWN, printable
 
 _INTERRUPTED = 130
 
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         build_app()()
     except FerError as err:
-        print(f"fer-train: {err}", file=sys.stderr)
+        print(f"fer-train: {printable(str(err)[:MOST_SHOWN])}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as err:
         # `make setup` brings the program, but not what is only needed for training.

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fer_perception.system.files import write_atomically
+from fer_perception.system.text import printable
 from fer_training import architectures
 from fer_training.checkpoint import CheckpointError, load_checkpoint
 from fer_training.deployed_network import standardize
@@ -124,7 +125,7 @@ def fit(
         elif resume:
             refuse_other_run(out, recipe)
         for note in fit_data.notes if rank == 0 else ():
-            log.info(note)
+            log.info("%s", printable(note))
         return _train(recipe, fit_data, out, rank=rank, world=world, resume=resume, progress=progress)
 
 
