@@ -65,7 +65,7 @@ def named_topics(settings: NodeSettings, default: str) -> list[tuple[str, str]]:
 
 
 def carries_compressed(topic: str, transport: str) -> bool:
-    """Whether a topic is read as sensor_msgs/CompressedImage.
+    """True where a topic is read as sensor_msgs/CompressedImage.
 
     Args:
         topic: fully resolved.
