@@ -92,7 +92,7 @@ def test_modules_named_in_pages_and_in_code_exist() -> None:
         for name in re.findall(r"(?<![\w.<{*])[a-z_]\w*\.py\b", path.read_text(encoding="utf-8"))
     }
     assert len(named) > 40
-    assert [(path, name) for path, name in sorted(named) if name not in there | {"setup.py"}] == []
+    assert [(path, name) for path, name in sorted(named) if name not in there | {"setup.py", "numpy.py"}] == []
 
 
 class TestExtending:

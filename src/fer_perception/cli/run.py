@@ -156,12 +156,12 @@ class _Inputs:
 
     @property
     def is_single_image(self) -> bool:
-        """Whether there is one image and nothing else."""
+        """True for one image and nothing else."""
         return self._first is not None and self._first.kind == "image"
 
     @property
     def has_stills(self) -> bool:
-        """Whether each frame's result is a line on stdout."""
+        """True where each frame's result is a line on stdout."""
         return self._first is None or self._first.kind in {"image", "directory"}
 
     def __iter__(self) -> Iterator[Media]:

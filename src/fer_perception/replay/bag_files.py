@@ -192,7 +192,7 @@ def _told(names: Sequence[str]) -> str:
 
 
 def _read_metadata(path: Path) -> tuple[BagFiles, list[str]]:
-    """What a metadata.yaml says, and the names of the files it lists."""
+    """Contents of a metadata.yaml, and the names of the files it lists."""
     try:
         told: Any = parse_yaml(path.read_text(encoding="utf-8"))
         information = told["rosbag2_bagfile_information"]

@@ -387,7 +387,7 @@ class BagReader:
         return chosen
 
     def _usable(self, topic: str) -> bool:
-        """Whether one of the first images of a topic can be used."""
+        """True where one of the first images of a topic can be used."""
         with suppress(SourceError):
             for message in islice(self.messages([topic]), _TRIED):
                 if message.connection.msgtype in IMAGE_TYPES:
@@ -429,7 +429,7 @@ def _messages(count: int) -> str:
 
 
 def _words(err: Exception) -> str:
-    """What an error says, on one line; some say nothing, or one word, such as a missing key."""
+    """Text of an error on one line; some have none, or one word, such as a missing key."""
     told = " ".join(str(err).split())
     return told if " " in told else f"{type(err).__name__} {told}".strip()
 

@@ -51,7 +51,7 @@ class _Chunk:
 
 @dataclass
 class _Contents:
-    """What a file holds, from its summary or from a scan."""
+    """Contents of a file, from its summary or from a scan."""
 
     schemas: dict[int, tuple[str, MessageDefinition]] = field(default_factory=dict)
     channels: dict[int, tuple[int, str, str, dict[str, str]]] = field(default_factory=dict)

@@ -43,7 +43,7 @@ class JsonLines:
 
     @property
     def complete(self) -> bool:
-        """Whether the file is in its place."""
+        """True once the file is in its place."""
         return self._own is not None and self._own.complete
 
     def add(self, frame: ReplayedFrame) -> None:
@@ -113,7 +113,7 @@ class CsvTable:
 
     @property
     def complete(self) -> bool:
-        """Whether the file is in its place."""
+        """True once the file is in its place."""
         return self._file.complete
 
     def add(self, frame: ReplayedFrame) -> None:

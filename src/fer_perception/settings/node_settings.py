@@ -87,7 +87,7 @@ def rotations(settings: NodeSettings, cameras: int) -> list[int | None]:
 
 
 def carries_compressed(topic: str, transport: str) -> bool:
-    """Whether a topic is read as sensor_msgs/CompressedImage.
+    """True where a topic is read as sensor_msgs/CompressedImage.
 
     Args:
         topic: fully resolved.

@@ -79,7 +79,7 @@ def write_atomically(path: Path, content: bytes | str, *, error: type[FerError] 
 
 
 def is_open_or_special(path: Path) -> bool:
-    """Whether a path is no file to replace but a pipe, a device, or a name for what the process has open."""
+    """True for a path that is no file to replace but a pipe, a device, or a name for what the process has open."""
     return path.absolute().parent in _OPEN_FILES or (path.exists() and not path.is_file())
 
 
