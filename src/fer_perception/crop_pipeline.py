@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.classification.classifier import Classifier
+from fer_perception.classification.faces import classify_faces
 from fer_perception.detection.base import Detector
 from fer_perception.imaging.crops import crop_faces
 from fer_perception.pipeline import Pipeline, temporal
@@ -52,11 +53,12 @@ class CropPipeline:
             for frame, face in zip(frames, found, strict=True)
         ]
         looked = time.perf_counter()
-        probabilities = self.classifier.classify(np.repeat(np.concatenate(crops), channels, axis=1)).astype(np.float64)
+        batch = np.repeat(np.concatenate(crops), channels, axis=1)
+        probabilities = classify_faces(self.classifier, batch, mirror_average=self._settings.mirror_average)
         done = time.perf_counter()
         timings = {"crop": (looked - clock) / len(frames), "classify": (done - looked) / len(frames)}
         return [
-            self._result(frame, face, row / row.sum(), timings)
+            self._result(frame, face, row, timings)
             for frame, face, row in zip(frames, found, probabilities, strict=True)
         ]
 

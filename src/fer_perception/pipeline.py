@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from fer_perception.classification.classifier import Classifier
 from fer_perception.classification.create import create_classifier
+from fer_perception.classification.faces import classify_faces
 from fer_perception.detection.base import Detector
 from fer_perception.detection.create import create_detector
 from fer_perception.imaging.crops import crop_faces, face_quality
@@ -248,9 +249,7 @@ class Pipeline:
         batch = np.concatenate([work.crops for work in works]) if works else np.empty((0, 1, 1, 1), np.float32)
         if not len(batch):
             return [np.empty((0, len(self.labels))) for _ in works]
-        probabilities = self.classifier.classify(batch).astype(np.float64)
-        # float32 rows sum to 1 only nearly; readers of float64 scores may rely on it.
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        probabilities = classify_faces(self.classifier, batch, mirror_average=self.settings.mirror_average)
         share = (time.perf_counter() - clock) / len(works)
         ends = np.cumsum([len(work.crops) for work in works])
         for work in works:

@@ -230,6 +230,23 @@ def test_the_assumed_share_of_neutral_moves_the_scores_and_not_the_raw_ones(
     np.testing.assert_array_equal(again.scores, plain.raw_scores)
 
 
+def test_mirrored_faces_have_the_same_probabilities_with_their_mirror_average(
+    pipeline: Pipeline, astronaut: Image
+) -> None:
+    (plain,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    pipeline.configure(dataclasses.replace(SETTINGS, mirror_average=True))
+    (face,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    found = pipeline.detector.detect(astronaut, thorough=True)[0]
+    crop = crop_faces(astronaut, found.box[None], [found.landmarks], size=48)
+    one, other = (pipeline.classifier.classify(np.ascontiguousarray(c))[0] for c in (crop, crop[..., ::-1]))
+    np.testing.assert_allclose(face.raw_scores, (one + other) / 2, atol=1e-5)
+    np.testing.assert_array_equal(face.scores, face.raw_scores)
+    assert np.abs(np.asarray(face.raw_scores) - np.asarray(plain.raw_scores)).max() > 1e-4
+    pipeline.configure(SETTINGS)
+    (again,) = pipeline.process([Frame(astronaut, 0, still=True)])[0].faces
+    np.testing.assert_array_equal(again.raw_scores, plain.raw_scores)
+
+
 def test_a_model_without_neutral_says_that_its_share_has_no_effect(
     astronaut: Image, repository: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import numpy as np
 from fer_perception.benchmark.matrix_product import FLOPS, MatrixProduct
 from fer_perception.benchmark.measure import Durations, measure_in_turn
 from fer_perception.benchmark.peer_networks import PeerNetwork, efficientnet_b0, mini_xception
+from fer_perception.classification.classifier import Classifier
 from fer_perception.classification.create import create_classifier
+from fer_perception.classification.faces import classify_faces
 from fer_perception.inference.network import Network
 from fer_perception.inference.onnxruntime_network import OnnxRuntimeNetwork
 from fer_perception.model_files.onnx_file import version_path
@@ -40,10 +43,10 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
     Returns:
         `classifier.arch1.batch<n>.{ms,p95_ms,p99_ms,ms_per_face,images_per_s}`, `classifier.arch1.memory_mb` (what
         loading and running it added to this process), `classifier.machine.gflops` (matrix product),
-        `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, and
-        for the INT8 version where it lies beside the model, `classifier.<name>.ms_per_face` and
-        `classifier.<name>_to_arch1.ratio` (of the times, all on the processor). A peer is timed with 1 and 8 images
-        at once, and the better counts.
+        `classifier.arch1.gflops`, `classifier.arch1.roofline.ratio` (the one over the other), and for each peer, for
+        the setting `mirror_average` ("arch1_mirrored"), and for the INT8 version where it lies beside the model,
+        `classifier.<name>.ms_per_face` and `classifier.<name>_to_arch1.ratio` (of the times, all on the processor). A
+        peer is timed with 1 and 8 images at once, and the better counts.
 
     Raises:
         ModelError: the shipped model is missing or damaged.
@@ -67,7 +70,9 @@ def run(*, quick: bool, progress: Callable[[str], None]) -> dict[str, float]:
             processor = create_classifier(_MODEL, backend="onnxruntime", threads=threads)
             progress(f"{processor.metadata.model_id} on {processor.backend} for the comparisons")
         compared = _classify(processor, batches[_COMPARED])
-        peers = _int8(batches[_COMPARED], threads) | _peers(threads, progress)
+        peers = (
+            _mirrored(processor, batches[_COMPARED]) | _int8(batches[_COMPARED], threads) | _peers(threads, progress)
+        )
         figures.update(_compare(compared, peers, seconds=seconds, progress=progress))
         figures.update(_roofline(compared, threads=threads, seconds=seconds / 2, progress=progress))
     finally:
@@ -92,6 +97,14 @@ def batch_figures(prefix: str, durations: Durations, count: int) -> dict[str, fl
 
 def _classify(classifier: Any, batch: np.ndarray[Any, np.dtype[np.float32]]) -> Callable[[], object]:
     return lambda: classifier.classify(batch)
+
+
+def _mirrored(
+    classifier: Classifier, batch: np.ndarray[Any, np.dtype[np.float32]]
+) -> dict[tuple[str, int], Callable[[], object]]:
+    """The same network with the setting `mirror_average`."""
+    call = partial(classify_faces, classifier, batch, mirror_average=True)
+    return {("arch1_mirrored", len(batch)): call}
 
 
 def _int8(batch: np.ndarray[Any, np.dtype[np.float32]], threads: int) -> dict[tuple[str, int], Callable[[], object]]:
