@@ -413,7 +413,7 @@ class FerNode(LifecycleNode):
             active_for=None if self._active_since is None else time.monotonic() - self._active_since,
             track_timeout=self._pipeline_settings.track_timeout,
         )
-        self._diagnostics.publish(state, self._configured and self._configured.observed)
+        self._diagnostics.publish(state, None if self._configured is None else self._configured.observed)
 
 
 def main(args: list[str] | None = None, node_class: type[FerNode] = FerNode) -> int:
