@@ -29,13 +29,14 @@ MODELS_STAMP := $(VENV)/.models-fetched
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup training build models demo test test-oldest lint bench clean
+.PHONY: help setup training build models demo test test-oldest fuzz lint bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
 	@echo 'make test    set up and run the tests (ARGS="..." replaces the arguments of pytest)'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make test-oldest  the tests that need no ROS, with the oldest versions of the packages'
+	@echo 'make fuzz    thousands of mutated images, messages, models, bags and data files (ARGS="--seed 1")'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
 	@echo 'make training  the packages of fer-train on top of that'
@@ -81,6 +82,9 @@ demo: setup
 ARGS ?=
 test: setup training
 	@$(RUN) -m pytest $(ARGS)
+
+fuzz: setup training
+	@$(RUN) test/fuzz $(ARGS)
 
 test-oldest:
 	@tools/test_oldest $(ARGS)
