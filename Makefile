@@ -32,7 +32,7 @@ PIP := $(RUN) -m pip --disable-pip-version-check --no-input
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup training build models demo test test-quick test-oldest lint docs bench clean
+.PHONY: help setup training build models demo test test-quick test-oldest fuzz lint docs bench clean
 
 help:
 	@echo 'make demo    set up, run the node on a recorded clip and show what it sees (results in demo/)'
@@ -41,6 +41,7 @@ help:
 	@echo 'make lint    ruff, mypy and codespell'
 	@echo 'make docs    the pages and the main classes as HTML (in build/docs)'
 	@echo 'make test-oldest  the tests that need no ROS, with the oldest versions of the packages'
+	@echo 'make fuzz    thousands of mutated images, messages, models, bags and data files (ARGS="--seed 1")'
 	@echo 'make bench   measure this machine (results in $(BENCH_JSON))'
 	@echo 'make setup   only set up: .venv, the messages, the face detector'
 	@echo 'make training  the packages of fer-train on top of that'
@@ -95,6 +96,9 @@ test-quick: $(TESTS_STAMP)
 $(TESTS_STAMP): $(PACKAGES_STAMP)
 	@tools/step 'Installing the test tools' $(PIP) install --editable '.[ros,demo,test]'
 	@touch $@
+
+fuzz: setup training
+	@$(RUN) test/fuzz $(ARGS)
 
 test-oldest:
 	@tools/test_oldest $(ARGS)

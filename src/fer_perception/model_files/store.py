@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import logging
 import os
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ Progress = Callable[[int, int], None]
 
 _CHUNK = 64 * 1024
 _TIMEOUT_S = 30.0
+#: A server that sends a byte now and then never runs into that one: so long, in s, may one address take in all.
+_ADDRESS_DEADLINE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -387,9 +390,14 @@ def _read_address(address: str, entry: ModelEntry, progress: Progress | None, *,
     opener = urllib.request.build_opener(*(() if insecure else (_HttpsOnly(),)))
     request = urllib.request.Request(address, headers={"User-Agent": "fer_perception"})  # noqa: S310 - scheme checked above
     content = bytearray()
+    deadline = time.monotonic() + _ADDRESS_DEADLINE_S
     with opener.open(request, timeout=_TIMEOUT_S) as response:
-        while block := response.read(_CHUNK):
+        # What has arrived, instead of waiting for a whole chunk.
+        while block := response.read1(_CHUNK):
             content += block
+            if time.monotonic() > deadline:
+                msg = f"{len(content)} of {entry.size} bytes after {_ADDRESS_DEADLINE_S:.0f} s"
+                raise TimeoutError(msg)
             if len(content) > entry.size:
                 msg = f"more than the expected {entry.size} bytes"
                 raise ValueError(msg)

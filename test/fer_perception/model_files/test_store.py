@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -320,3 +322,15 @@ def test_the_files_at_hand_are_the_recorded_ones(repository: Path) -> None:
     for each in THIRD_PARTY_MODELS:
         content = (directory / each.file_name).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (each.size, each.sha256)
+
+
+def test_an_address_that_takes_too_long_in_all_is_given_up_for_the_next(
+    server: http.server.ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = f"http://127.0.0.1:{server.server_address[1]}"
+    clock = itertools.chain([0.0, 1000.0], itertools.repeat(1000.0))
+    monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    store = ModelStore(_addresses={"second": [f"{base}/second.onnx?slow", f"{base}/second.onnx"]})
+    server.answers["second.onnx?slow"] = (200, {}, CONTENT["second.onnx"])
+    assert store.fetch("second").read_bytes() == CONTENT["second.onnx"]
+    assert server.paths == ["/second.onnx?slow", "/second.onnx"]
