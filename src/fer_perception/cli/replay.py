@@ -105,7 +105,7 @@ def replay(
             print_problem(note)
         writer = stack.enter_context(BagWriter(out)) if out is not None else None
         seen = SeenFaces()
-        lines = stack.enter_context(JsonLines(jsonl if jsonl != STDOUT else None, str(bag))) if jsonl else None
+        lines = stack.enter_context(JsonLines(jsonl if jsonl != STDOUT else None)) if jsonl else None
         table = stack.enter_context(CsvTable(csv, pipeline.labels)) if csv else None
         page = Report(report, bag) if report is not None else None
         sinks: list[FrameSink] = [sink for sink in (seen, lines, table, page) if sink is not None]

@@ -26,7 +26,6 @@ class JsonLines:
     Args:
         path: of the file, which takes its place when it is closed; an older one is replaced. None = stdout, which stays
             open.
-        source: name of the bag, which is in every line.
 
     Attributes:
         reader_left: whoever read stdout has seen enough (`| head`); further lines go nowhere.
@@ -35,10 +34,8 @@ class JsonLines:
         SourceError: it cannot be written; from every method.
     """
 
-    def __init__(self, path: Path | None, source: str = "") -> None:
+    def __init__(self, path: Path | None) -> None:
         self.reader_left = False
-        # Bytes of a file name that are no text are spelled out.
-        self._source = source.encode(errors="backslashreplace").decode()
         self._own = None if path is None else ResultFile(path)
 
     @property
@@ -48,7 +45,7 @@ class JsonLines:
 
     def add(self, frame: ReplayedFrame) -> None:
         """Write one line."""
-        keys = {"source": self._source, **frame_to_json(frame.index, frame.result), "camera": frame.result.camera}
+        keys = {**frame_to_json(frame.index, frame.result), "camera": frame.result.camera}
         line = json_line(keys) + "\n"
         if self._own is not None:
             self._own.write(line)

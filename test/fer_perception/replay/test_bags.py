@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3 as sqlite
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -330,3 +333,20 @@ def test_an_error_of_few_words_is_named(
     monkeypatch.setattr("fer_perception.replay.bags.find_files", refuse)
     with pytest.raises(SourceError, match=rf"\({told}\)"):
         BagReader(small_bag(tmp_path / "bag"))
+
+
+def test_a_killed_writer_leaves_no_bag_and_its_part_goes_at_the_next_start(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from made_bags import *; writer = BagWriter(Path(sys.argv[1]));"
+        "kind, data = text('x'); writer.write(writer.add_topic('/notes', kind, STORE), 1, data); os._exit(9)"
+    )
+    helpers = Path(__file__).parents[2] / "helpers"
+    path = os.pathsep.join([str(helpers), os.environ.get("PYTHONPATH", "")])
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "bag")], check=False, env={**os.environ, "PYTHONPATH": path}
+    )
+    (part,) = tmp_path.iterdir()
+    assert part.name.startswith(".bag.")
+    small_bag(tmp_path / "bag")
+    assert [p.name for p in tmp_path.iterdir()] == ["bag"]
+    assert sorted(p.name for p in (tmp_path / "bag").iterdir()) == ["bag.mcap", "metadata.yaml"]

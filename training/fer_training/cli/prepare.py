@@ -41,12 +41,14 @@ def prepare_command(
     from fer_perception.detection.create import create_detector
     from fer_perception.settings.pipeline_settings import PipelineSettings
     from fer_training.data.kinds import load_index
+    from fer_training.data.label_maps import warn_of_unknown
     from fer_training.data.prepare import class_note, prepare, write_skipped
     from fer_training.data.readers.npz import write_npz
     from fer_training.output_files import ready_for
 
     ready_for(out, ".npz")
     index = load_index(data, kind=kind)
+    warn_of_unknown([record.label for record in index.records], "own")
     settings = PipelineSettings()
     finder = create_detector(
         detector,

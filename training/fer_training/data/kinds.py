@@ -33,6 +33,7 @@ from fer_training.data.readers.kdef import NAME as KDEF_NAME
 from fer_training.data.readers.kdef import read_kdef
 from fer_training.data.readers.manifest import is_manifest_header, read_manifest
 from fer_training.data.readers.raf_db import find_list, list_beside, read_raf_db
+from fer_training.data.readers.tables import open_table
 from fer_training.data.records import Index, short_names
 from fer_training.data.samples import DatasetError
 
@@ -141,12 +142,8 @@ def fer_file(path: Path) -> Path | None:
 
 
 def _detect_csv(path: Path) -> str:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header = next(csv.reader(file, skipinitialspace=True), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        msg = f"cannot read {path} ({err}); expected a CSV file with a header"
-        raise DatasetError(msg) from err
+    with open_table(path, "a CSV file with a header") as (file, delimiter):
+        header = next(csv.reader(file, skipinitialspace=True, delimiter=delimiter), [])
     columns = [name.strip().lower() for name in header]
     if "pixels" in columns:
         return "fer_csv"

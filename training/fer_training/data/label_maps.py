@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -122,6 +123,31 @@ def find_label_map(spec: str | Sequence[str] | LabelMap) -> LabelMap:
         msg = f"the class list {list(spec)} is not usable; expected at least two different names{hint}"
         raise DatasetError(msg)
     return LabelMap("custom", names)
+
+
+def warn_of_unknown(labels: Sequence[str], spec: str | Sequence[str] | LabelMap) -> None:
+    """Say before the work which images will not count because their class is no expression that is known.
+
+    Nothing is said where none of the classes is known: then the set is one of something else.
+
+    Args:
+        labels: class of each image, as the data set spells it.
+        spec: as for `apply_label_map`.
+    """
+    mapping = find_label_map(spec)
+    counts = Counter(labels)
+    named = {folded(name) for name, _ in mapping.renamed} | {canonical(name) for name, _ in mapping.renamed}
+    wanted = {*LABELS_WITH_CONTEMPT, *mapping.labels}
+    unknown = [n for n in sorted(counts) if canonical(n) not in wanted and not {folded(n), canonical(n)} & named]
+    if len(unknown) == len(counts):
+        return
+    for name in unknown:
+        close = get_close_matches(folded(name), [*ALIASES, *LABELS_WITH_CONTEMPT], n=1)
+        advice = (
+            f"; did you mean {close[0]!r}? Rename it {_RENAME % f'{name!r}: {canonical(close[0])}'}" if close else ""
+        )
+        LOG.warning("%d of %d images are of the class %r, no expression known here%s",
+                    counts[name], len(labels), name, advice)  # fmt: skip
 
 
 def apply_label_map(samples: Samples, spec: str | Sequence[str] | LabelMap) -> Samples:

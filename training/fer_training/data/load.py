@@ -12,7 +12,15 @@ import numpy as np
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
 from fer_training.data.kinds import FER_FILES, KINDS, detect_kind, fer_file, load_index
-from fer_training.data.label_maps import QUOTE, LabelMap, apply_label_map, find_label_map, renaming, with_common_names
+from fer_training.data.label_maps import (
+    QUOTE,
+    LabelMap,
+    apply_label_map,
+    find_label_map,
+    renaming,
+    warn_of_unknown,
+    with_common_names,
+)
 from fer_training.data.readers.combination import read_combination
 from fer_training.data.readers.fer_csv import SIDE, read_fer_csv
 from fer_training.data.readers.ferplus import apply_targets
@@ -146,10 +154,12 @@ def _load_one(path: Path, kind: str, options: _Options) -> Samples:
     if kind == "npz":
         samples = read_npz(path)
     elif kind == "fer_csv":
-        samples = _fer_csv(path, None if options.votes is None else Path(options.votes))
+        samples = _fer_csv(path, None if options.votes is None else Path(options.votes), options.size)
     else:
         neutral = not mapping.labels or "neutral" in mapping.labels
-        samples = load_pixels(load_index(path, kind=kind, neutral=neutral), size=options.size)
+        index = load_index(path, kind=kind, neutral=neutral)
+        warn_of_unknown([record.label for record in index.records], mapping)
+        samples = load_pixels(index, size=options.size)
     samples = only_split(samples, options.split, path)
     if options.use_as is not None:
         samples = replace(samples, splits=np.full(len(samples), _split_name(options.use_as)))
@@ -159,14 +169,14 @@ def _load_one(path: Path, kind: str, options: _Options) -> Samples:
     return _resized(replace(samples, soft=soft), options.size)
 
 
-def _fer_csv(path: Path, votes: Path | None) -> Samples:
+def _fer_csv(path: Path, votes: Path | None, size: int) -> Samples:
     file = path
     if path.is_dir():
         file = fer_file(path) or path / FER_FILES[0]
     beside = file.with_name("fer2013new.csv")
     if votes is None and file.name in FER_FILES and beside.is_file():
         votes = beside
-    return read_fer_csv(file, votes=votes)
+    return read_fer_csv(file, votes=votes, size=size)
 
 
 def only_split(samples: Samples, split: str | None, where: Path | str) -> Samples:

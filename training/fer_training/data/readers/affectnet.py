@@ -16,6 +16,7 @@ from fer_perception.system.paths import is_file
 from fer_training.data.npz_file import read_small_array
 from fer_training.data.readers.folders import images_below, subfolders, wrapped
 from fer_training.data.readers.images import IMAGE_SUFFIXES
+from fer_training.data.readers.tables import open_table, whole_number
 from fer_training.data.records import Index, Record, known_split, short_names
 from fer_training.data.samples import DatasetError, Skip
 
@@ -70,9 +71,9 @@ def labels_beside(images: Path) -> Path | None:
 def is_affectnet_list(file: Path) -> bool:
     """True for one of the lists."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            return list_columns(next(csv.reader(lines), [])) is not None
-    except (OSError, UnicodeDecodeError, csv.Error):
+        with open_table(file, "a list of AffectNet") as (lines, delimiter):
+            return list_columns(next(csv.reader(lines, delimiter=delimiter), [])) is not None
+    except DatasetError:
         return False
 
 
@@ -127,26 +128,22 @@ def _why_not(number: str) -> str:
 def _listed(file: Path, skipped: list[Skip]) -> Iterator[tuple[Path, str, str]]:
     """File, number and split of each row whose image is there."""
     rows: list[tuple[str, str]] = []
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
-            first = next(reader, [])
-            columns = list_columns(first)
-            if columns is None:
-                header = short_names(first) if first else "no rows"
-                msg = f"{file} has {header}; expected the columns subDirectory_filePath and expression"
-                raise DatasetError(msg)
-            path, expression = columns
-            # A header has no number. The landmarks are not kept: they would be hundreds of megabytes.
-            for row in chain([first] if first[expression].strip().isdecimal() else [], reader):
-                if len(row) > max(columns):
-                    rows.append((row[path].strip(), row[expression].strip()))
-                elif row:
-                    where = f"{file.name}:line {reader.line_num}"
-                    skipped.append(Skip(where, f"it has {len(row)} columns, expected {len(first)}"))
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        msg = f"cannot read {file} ({err}); expected a list of AffectNet"
-        raise DatasetError(msg) from err
+    with open_table(file, "a list of AffectNet") as (lines, delimiter):
+        reader = csv.reader(lines, delimiter=delimiter)
+        first = next(reader, [])
+        columns = list_columns(first)
+        if columns is None:
+            header = short_names(first) if first else "no rows"
+            msg = f"{file} has {header}; expected the columns subDirectory_filePath and expression"
+            raise DatasetError(msg)
+        path, expression = columns
+        # A header has no number. The landmarks are not kept: they would be hundreds of megabytes.
+        for row in chain([first] if first[expression].strip().isdecimal() else [], reader):
+            if len(row) > max(columns):
+                rows.append((row[path].strip(), whole_number(row[expression].strip())))
+            elif row:
+                where = f"{file.name}:line {reader.line_num}"
+                skipped.append(Skip(where, f"it has {len(row)} columns, expected {len(first)}"))
     folder = _images(file, [name for name, _ in rows])
     split = known_split(file.stem) or ""
     for name, number in rows:

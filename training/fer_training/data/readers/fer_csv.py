@@ -6,17 +6,26 @@ Other sets travel in this form too: CK+ as ckextended.csv, where 7 is contempt.
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_training.data.label_maps import canonical
 from fer_training.data.readers.ferplus import plurality, read_votes
+from fer_training.data.readers.images import fit_square
+from fer_training.data.readers.manifest import LABEL_COLUMNS
+from fer_training.data.readers.tables import open_table, whole_number
 from fer_training.data.records import known_split, short_names
-from fer_training.data.samples import DatasetError, Samples, Skip
+from fer_training.data.samples import LARGEST_SIDE, DatasetError, Samples, Skip
 
 #: Side of the images in pixels.
 SIDE = 48
+
+#: Of images of faces that are worth reading.
+_SMALLEST_SIDE = 16
 
 #: Label and votes of a FER2013 image name the same class in 65 of 100 cases, those of two images in 18.
 _LEAST_AGREEMENT = 0.3
@@ -28,17 +37,18 @@ _ENOUGH_IMAGES = 200
 _CODES = tuple(str(code) for code in range(len(LABELS_WITH_CONTEMPT)))
 
 
-def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
-    """Read FER2013 from its CSV file.
+def read_fer_csv(path: Path, *, votes: Path | None = None, size: int = SIDE) -> Samples:
+    """Read FER2013, or another set in its form, from a CSV file.
 
-    The columns are "emotion" (0 to 6; 7 is contempt), "pixels" (2,304 gray values) and, where the file has splits,
-    "Usage" (Training, PublicTest, PrivateTest), in any order, with or without a blank before their names. A row with
-    too few or too many pixels, values that are not gray levels, an unknown label or usage is left out and listed with
-    its line.
+    The columns are "emotion" (0 to 6; 7 is contempt; or the name of an expression), "pixels" (gray values of a square
+    image: 2,304 in FER2013) and, where the file has splits, "Usage" (Training, PublicTest, PrivateTest), in any order,
+    with or without a blank before their names. A row with more or fewer pixels than the first one, values that are not
+    gray levels, an unknown label or usage is left out and listed with its line.
 
     Args:
         path: the file.
         votes: fer2013new.csv; its rows must follow those of `path`. Images that FER+ removed are left out and listed.
+        size: side of the images in pixels; larger and smaller ones are resized.
 
     Returns:
         Samples with the seven classes of FER2013, and contempt where a row has it.
@@ -50,49 +60,48 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
     counts = usages = kept = None
     if votes is not None:
         counts, usages, kept = read_votes(votes)
-    images: list[bytes] = []
+    images: list[NDArray[np.uint8]] = []
+    side = 0
     labels: list[int] = []
     splits: list[str] = []
     sources: list[str] = []
     rows: list[int] = []
     skipped: list[Skip] = []
     total = 0
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            if "pixels" not in columns or "emotion" not in columns:
-                msg = f"{path} has the columns {short_names(columns)}; expected emotion, pixels and Usage"
+    with open_table(path, "fer2013.csv or icml_face_data.csv") as (file, delimiter):
+        reader = csv.DictReader(file, skipinitialspace=True, delimiter=delimiter)
+        columns = {name.strip().lower(): name for name in reader.fieldnames or ()}
+        label_column = next((columns[name] for name in LABEL_COLUMNS if name in columns), None)
+        if "pixels" not in columns or label_column is None:
+            msg = f"{path} has the columns {short_names(columns)}; expected emotion, pixels and Usage"
+            raise DatasetError(msg)
+        usage_column = columns.get("usage")
+        for index, row in enumerate(reader):
+            total += 1
+            source = f"{path.name}:line {reader.line_num}"
+            usage = (row[usage_column] or "").strip() if usage_column else ""
+            if usages is not None and (index >= len(usages) or usages[index] != usage):
+                msg = (
+                    f"{votes} does not follow the rows of {path} (they differ at row {index + 1}); "
+                    "take the pair of files that belongs together"
+                )
                 raise DatasetError(msg)
-            usage_column = columns.get("usage")
-            for index, row in enumerate(reader):
-                total += 1
-                source = f"{path.name}:line {reader.line_num}"
-                usage = (row[usage_column] or "").strip() if usage_column else ""
-                if usages is not None and (index >= len(usages) or usages[index] != usage):
-                    msg = (
-                        f"{votes} does not follow the rows of {path} (they differ at row {index + 1}); "
-                        "take the pair of files that belongs together"
-                    )
-                    raise DatasetError(msg)
-                if kept is not None and not kept[index]:
-                    skipped.append(Skip(source, "removed by FER+ (not a face, or not to be judged)"))
-                    continue
-                try:
-                    pixels = _pixels(row[columns["pixels"]])
-                    label = _label(row[columns["emotion"]])
-                    split = _split(usage)
-                except DatasetError as err:
-                    skipped.append(Skip(source, str(err)))
-                    continue
-                images.append(pixels)
-                labels.append(label)
-                splits.append(split)
-                sources.append(source)
-                rows.append(index)
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        msg = f"cannot read {path} ({err}); expected fer2013.csv or icml_face_data.csv"
-        raise DatasetError(msg) from err
+            if kept is not None and not kept[index]:
+                skipped.append(Skip(source, "removed by FER+ (not a face, or not to be judged)"))
+                continue
+            try:
+                pixels = _pixels(row[columns["pixels"]], side)
+                side = len(pixels)
+                label = _label(row[label_column])
+                split = _split(usage)
+            except DatasetError as err:
+                skipped.append(Skip(source, str(err)))
+                continue
+            images.append(fit_square(pixels, size))
+            labels.append(label)
+            splits.append(split)
+            sources.append(source)
+            rows.append(index)
     if usages is not None and len(usages) != total:
         msg = f"{votes} has {len(usages)} rows and {path} has {total}; take the pair of files that belongs together"
         raise DatasetError(msg)
@@ -102,7 +111,7 @@ def read_fer_csv(path: Path, *, votes: Path | None = None) -> Samples:
         raise DatasetError(msg)
     return _checked(
         Samples(
-            images=np.frombuffer(b"".join(images), dtype=np.uint8).reshape(-1, SIDE, SIDE),
+            images=np.stack(images),
             labels=np.array(labels, dtype=np.int64),
             label_names=LABELS_WITH_CONTEMPT if LABELS_WITH_CONTEMPT.index("contempt") in labels else LABELS,
             splits=np.array(splits, dtype=np.str_),
@@ -130,24 +139,29 @@ def _checked(samples: Samples, what: str) -> Samples:
     raise DatasetError(msg)
 
 
-def _pixels(text: str | None) -> bytes:
+def _pixels(text: str | None, side: int) -> NDArray[np.uint8]:
+    """(S, S) uint8 of a row; S is `side`, or what it may be in the first row, where that is 0."""
     try:
-        pixels = bytes(map(int, (text or "").split()))
+        pixels = np.frombuffer(bytes(map(int, (text or "").split())), np.uint8)
     except ValueError:
         msg = "the pixel row holds something else than gray values 0 to 255"
         raise DatasetError(msg) from None
-    if len(pixels) != SIDE * SIDE:
-        msg = f"the pixel row has {len(pixels)} values, expected {SIDE * SIDE}"
+    own = math.isqrt(len(pixels))
+    if own**2 != len(pixels) or not _SMALLEST_SIDE <= own <= LARGEST_SIDE or (side and own != side):
+        msg = f"the pixel row has {len(pixels)} values, expected {(side or SIDE) ** 2}"
         raise DatasetError(msg)
-    return pixels
+    return pixels.reshape(own, own)
 
 
 def _label(text: str | None) -> int:
-    value = (text or "").strip()
-    if value not in _CODES:
-        msg = f"unknown label {value[:20]!r}, expected 0 to {len(_CODES) - 1}"
-        raise DatasetError(msg)
-    return _CODES.index(value)
+    value = whole_number((text or "").strip())
+    if value in _CODES:
+        return _CODES.index(value)
+    name = canonical(value)
+    if name in LABELS_WITH_CONTEMPT:
+        return LABELS_WITH_CONTEMPT.index(name)
+    msg = f"unknown label {value[:20]!r}, expected 0 to {len(_CODES) - 1} or the name of an expression"
+    raise DatasetError(msg)
 
 
 def _split(usage: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_perception.labels import LABELS, LABELS_WITH_CONTEMPT
+from fer_training.data.readers.tables import open_table
 from fer_training.data.samples import FERPLUS_COLUMNS, UNKNOWN, DatasetError, Samples
 
 #: Column of `FERPLUS_COLUMNS` for each of our eight classes.
@@ -159,29 +160,25 @@ def read_votes(path: Path) -> tuple[NDArray[np.uint8], list[str], NDArray[np.boo
     votes: list[list[int]] = []
     usages: list[str] = []
     kept: list[bool] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            missing = {"Usage", "Image name", *FERPLUS_COLUMNS} - set(reader.fieldnames or ())
-            if missing:
-                msg = f"{path} lacks the columns {sorted(missing)}; expected fer2013new.csv of FER+"
+    with open_table(path, "fer2013new.csv of FER+") as (file, delimiter):
+        reader = csv.DictReader(file, skipinitialspace=True, delimiter=delimiter)
+        missing = {"Usage", "Image name", *FERPLUS_COLUMNS} - set(reader.fieldnames or ())
+        if missing:
+            msg = f"{path} lacks the columns {sorted(missing)}; expected fer2013new.csv of FER+"
+            raise DatasetError(msg)
+        for number, row in enumerate(reader, start=2):
+            try:
+                counts = [int(row[column]) for column in FERPLUS_COLUMNS]
+            except (TypeError, ValueError):
+                msg = f"{path}, line {number}: a vote is not a number; expected ten counts"
+                raise DatasetError(msg) from None
+            if min(counts) < 0 or max(counts) > 255:
+                msg = f"{path}, line {number}: a vote count is out of range; expected 0 to 255"
                 raise DatasetError(msg)
-            for number, row in enumerate(reader, start=2):
-                try:
-                    counts = [int(row[column]) for column in FERPLUS_COLUMNS]
-                except (TypeError, ValueError):
-                    msg = f"{path}, line {number}: a vote is not a number; expected ten counts"
-                    raise DatasetError(msg) from None
-                if min(counts) < 0 or max(counts) > 255:
-                    msg = f"{path}, line {number}: a vote count is out of range; expected 0 to 255"
-                    raise DatasetError(msg)
-                votes.append(counts)
-                # A row that breaks off has no such field.
-                usages.append((row["Usage"] or "").strip())
-                kept.append(bool((row["Image name"] or "").strip()))
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        msg = f"cannot read {path} ({err}); expected fer2013new.csv of FER+"
-        raise DatasetError(msg) from err
+            votes.append(counts)
+            # A row that breaks off has no such field.
+            usages.append((row["Usage"] or "").strip())
+            kept.append(bool((row["Image name"] or "").strip()))
     return np.array(votes, dtype=np.uint8).reshape(-1, len(FERPLUS_COLUMNS)), usages, np.array(kept, dtype=np.bool_)
 
 
