@@ -23,7 +23,7 @@ def test_the_peers_are_the_networks_of_their_papers(build, parameters, shape):
     assert peer.input_shape == shape
     onnx.checker.check_model(onnx.load_from_string(peer.data), full_check=True)
     session = onnxruntime.InferenceSession(peer.data)
-    (answer,) = session.run(None, {"images": classifier.images(2, shape)})
+    (answer,) = session.run(None, {"images": classifier.made_images(2, shape)})
     np.testing.assert_allclose(answer.sum(axis=1), 1, atol=1e-4)
 
 

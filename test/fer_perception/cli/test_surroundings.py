@@ -78,7 +78,21 @@ def test_streams_that_are_closed() -> None:
     assert run_fer("models", "list").stdout
 
 
-@pytest.mark.parametrize("option", ["--out", "--jsonl", "--csv", "--save"])
+@pytest.mark.parametrize("option", ["--jsonl", "--csv"])
+def test_a_link_is_replaced_not_followed(option: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    for place, target in (("loop", tmp_path / "loop"), ("planted", kept)):
+        (tmp_path / place).symlink_to(target)
+        write_bag(tmp_path / f"{place}_bag", [("/camera", START_NS, jpeg(np.zeros((48, 64, 3), np.uint8), START_NS))])
+        done = run_fer("replay", tmp_path / f"{place}_bag", option, tmp_path / place)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / place).is_file()
+        assert not (tmp_path / place).is_symlink()
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["--out", "--save"])
 def test_a_link_that_leads_to_itself(option: str, tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

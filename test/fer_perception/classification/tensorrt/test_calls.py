@@ -159,10 +159,10 @@ def test_the_refused_engine_of_another_builder_does_not_stand_in_the_way(install
     classifier.close()
 
 
-def test_other_users_can_read_an_engine(install, make_model, tmp_path):
+def test_only_this_user_can_read_an_engine(install, make_model, tmp_path):
     install("10.3.0")
     open_it(make_model(), tmp_path / "engines").close()
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "engines").iterdir()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "engines").iterdir()} == {0o600}
 
 
 def test_answers_that_are_not_finite_are_a_failure_of_the_backend(install, make_model, tmp_path, images, monkeypatch):
