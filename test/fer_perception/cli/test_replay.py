@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_bags import START_NS, jpeg, text, write_bag
+from made_bags import START_NS, jpeg, raw, text, write_bag
 from made_results import make_face, make_result
 from run_fer import run_fer
 
@@ -176,15 +176,6 @@ class TestFailures:
         assert "exists already" in done.stderr
         assert "Traceback" not in done.stderr
 
-    def test_a_damaged_bag_keeps_what_came_before(self, bag: Path, tmp_path: Path) -> None:
-        data = (bag / "walk.mcap").read_bytes()
-        damaged = tmp_path / "damaged.mcap"
-        damaged.write_bytes(data[: len(data) * 2 // 3])
-        done = run_fer("replay", damaged, "--report", tmp_path / "a.html")
-        assert done.returncode == 1
-        assert "damaged.mcap is no readable rosbag2" in done.stderr
-        assert "Traceback" not in done.stderr
-
     def test_no_such_topic(self, bag: Path) -> None:
         done = run_fer("replay", bag, "--topic", "/front")
         assert done.returncode == 1
@@ -216,3 +207,68 @@ def test_of_many_faces_the_most_seen_are_named() -> None:
     assert told.count("happy in 1 of them") == MOST_FACES
     # All were seen in one frame, so it must not say "in fewer".
     assert "... and 3 more, none of them in more frames" in told
+
+
+class TestStatus:
+    """What is missing in the results is told on stderr, and by the exit status."""
+
+    def test_unusable_images(self, bag: Path, tmp_path: Path) -> None:
+        with BagReader(bag) as reader:
+            whole = [("/cam", m.received_ns, (m.connection.msgtype, m.data)) for m in reader.messages()][:4]
+        topic, received_ns, (kind, data) = whole[2]
+        messages = [*whole[:2], (topic, received_ns, (kind, data[:40])), whole[3]]
+        done = run_fer("replay", write_bag(tmp_path / "some", messages), "--json")
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["frames"] == {"/cam": 3}
+        assert "/cam: 1 of 4 images unusable: 1 x a message on /cam is no valid" in done.stderr
+
+    def test_what_is_no_camera_is_told_and_no_failure(self, bag: Path, tmp_path: Path) -> None:
+        with BagReader(bag) as reader:
+            first = [("/cam", m.received_ns, (m.connection.msgtype, m.data)) for m in reader.messages()][:2]
+        depth = raw(np.zeros((24, 32, 2), np.uint8), START_NS, encoding="16UC1")
+        both = write_bag(tmp_path / "both", [*first, ("/depth", START_NS, depth), ("/x/debug_image", START_NS, depth)])
+        done = run_fer("replay", both, "--json")
+        assert done.returncode == 0
+        assert "left out, being results and no cameras: /x/debug_image" in json.loads(done.stdout)["notes"][0]
+        assert "left out, being results and no cameras: /x/debug_image" in done.stderr
+        assert "/depth: 1 of 1 images unusable: 1 x encoding '16UC1'" in done.stderr
+        # Who names it wants it.
+        assert run_fer("replay", both, "--topic", "/cam", "--topic", "/depth").returncode == 1
+
+    def test_a_bag_that_is_cut(self, bag: Path, tmp_path: Path) -> None:
+        with BagReader(bag) as reader:
+            images = [reader.read_image(message).decode() for message in reader.messages()][:6]
+        times = [START_NS + i * PERIOD for i in range(6)]
+        # Large enough for several chunks.
+        large = write_bag(tmp_path / "large", [("/cam", t, raw(i, t)) for t, i in zip(times, images, strict=True)])
+        data = (large / "large.mcap").read_bytes()
+        (tmp_path / "cut.mcap").write_bytes(data[: len(data) * 2 // 3])
+        (tmp_path / "a.jsonl").write_text("earlier")
+        done = run_fer("replay", tmp_path / "cut.mcap", "--jsonl", tmp_path / "a.jsonl", "--json")
+        assert done.returncode == 1
+        frames = json.loads(done.stdout)["frames"]["/cam"]
+        assert 0 < frames < 6
+        assert len((tmp_path / "a.jsonl").read_text().splitlines()) == frames
+        assert "it was not finished or is cut" in done.stderr
+        assert "what is written covers what could be read" in done.stderr
+
+
+def test_a_killed_replay_leaves_the_earlier_results(bag: Path, tmp_path: Path) -> None:
+    names = ("a.jsonl", "a.csv", "a.html")
+    for name in names:
+        (tmp_path / name).write_text("earlier")
+    options = [str(part) for name in names for part in (f"--{name[2:].replace('html', 'report')}", tmp_path / name)]
+    code = "from fer_perception.cli import main; main()"
+    command = [sys.executable, "-c", code, "replay", str(bag), *options, "--out", str(tmp_path / "new"), "--progress"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = b""
+        while b"frames/s" not in said and (part := process.stderr.read1(4096)):
+            said += part
+        process.kill()
+        process.stderr.read()
+    assert [(tmp_path / name).read_text() for name in names] == ["earlier"] * 3
+    assert not (tmp_path / "new").exists()
+    done = run_fer("replay", bag, *options, "--out", tmp_path / "new")
+    assert done.returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "new"])
