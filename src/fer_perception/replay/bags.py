@@ -26,7 +26,7 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typest
 from rosbags.typesys.store import Typestore
 
 from fer_perception.errors import ImageError, SourceError
-from fer_perception.imaging.encodings import decode_compressed, decode_raw
+from fer_perception.imaging.encodings import decode_message
 from fer_perception.replay.bag_files import find_files, open_file
 from fer_perception.replay.storage import (
     ZSTD_MAGIC,
@@ -37,6 +37,7 @@ from fer_perception.replay.storage import (
     merged,
     unzstd,
 )
+from fer_perception.results.messages import stamp_ns_of
 from fer_perception.system.part_files import hold, part_of, remove_leftovers
 from fer_perception.system.paths import is_file, share_directory
 
@@ -265,22 +266,13 @@ class BagReader:
         except Exception as err:  # noqa: BLE001 - arbitrary bytes make the deserializer fail in arbitrary ways
             cause, text = "corrupt", f"a message on {message.topic} is no valid {kind} ({type(err).__name__}: {err})"
             raise ImageError(cause, text) from None
-        stamp = parts.header.stamp
-        stamp_ns = int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
-
-        def decode() -> NDArray[np.uint8]:
-            if kind == COMPRESSED_TYPE:
-                return decode_compressed(format=parts.format, data=parts.data)
-            return decode_raw(
-                encoding=parts.encoding,
-                width=parts.width,
-                height=parts.height,
-                step=parts.step,
-                data=parts.data,
-                is_bigendian=parts.is_bigendian,
-            )
-
-        return BagImage(message.topic, parts.header, stamp_ns, message.received_ns, decode)
+        return BagImage(
+            message.topic,
+            parts.header,
+            stamp_ns_of(parts.header.stamp),
+            message.received_ns,
+            partial(decode_message, parts),
+        )
 
     def close(self) -> None:
         """Close the files; idempotent."""
