@@ -121,7 +121,7 @@ class TestMotionJpeg:
         assert [item.index for item in items][-1] == 4
         assert "frames/s are assumed" in media.notices[0]
 
-    def test_the_other_images_of_a_multi_picture_file_are_no_video(self, tmp_path: Path) -> None:
+    def test_the_other_images_of_a_multi_image_file_are_no_video(self, tmp_path: Path) -> None:
         """Stereo pairs, previews and gain maps of phones."""
         jpeg = cv2.imencode(".jpg", flat(80))[1].tobytes()
         segment = b"\xff\xe2" + struct.pack(">H", 2 + 4 + 8) + b"MPF\0" + bytes(8)
