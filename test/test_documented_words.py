@@ -15,7 +15,11 @@ import typer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(p for folder in ("docs", "training", "benchmarks") for p in ROOT.glob(f"{folder}/*.md"))]
+    [
+        *ROOT.glob("*.md"),
+        ROOT / "CHANGELOG.rst",
+        *(p for folder in ("docs", "training", "benchmarks") for p in ROOT.glob(f"{folder}/*.md")),
+    ]
 )
 
 
@@ -24,7 +28,7 @@ def code_of(page: Path) -> list[str]:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line.split("#")[0] for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    rest = re.sub(r"```.*?```", "", text, flags=re.DOTALL).replace("``", "`")  # reStructuredText has two
     return [*lines, *(" ".join(span.split()) for span in re.findall(r"`([^`]+)`", rest))]
 
 
@@ -80,7 +84,7 @@ def test_recipe_keys_in_the_pages_exist() -> None:
         if dataclasses.is_dataclass(value):
             groups.append(item.name)
             keys |= {f"{item.name}.{part.name}" for part in dataclasses.fields(value)}
-    pages = [ROOT / "docs" / "training.md", *ROOT.glob("training/*.md"), ROOT / "CHANGELOG.md"]
+    pages = [ROOT / "docs" / "training.md", *ROOT.glob("training/*.md"), ROOT / "CHANGELOG.rst"]
     given = rf"(?<![\w./<-])((?:[a-z]+\.)?[a-z_]+)=[\w\[]|\b((?:{'|'.join(groups)})\.\w+)"
     named = [
         (page.name, first or second)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import configparser
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
@@ -170,3 +171,16 @@ def test_data_of_the_packages_is_installed(repository: Path) -> None:
         named = {path for pattern in patterns[package] for path in root.glob(pattern)}
         assert root / "py.typed" in named
         assert there - named == set()
+
+
+def test_the_changelog_is_as_rep_132_wants(repository: Path) -> None:
+    """`catkin_generate_changelog` and bloom read it: the title, then versions with their dates, the newest first."""
+    lines = (repository / "CHANGELOG.rst").read_text(encoding="utf-8").splitlines()
+    title = "Changelog for package fer_perception"
+    assert lines[:3] == ["^" * len(title), title, "^" * len(title)]
+    headings = [line for line, rule in itertools.pairwise(lines) if rule and set(rule) == {"-"}]
+    versions = headings[1:] if headings[0] == "Forthcoming" else headings
+    assert all(re.fullmatch(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)", heading) for heading in versions)
+    assert versions[0].split()[0] == project(repository)["version"]
+    assert all(len(rule) == len(line) for line, rule in itertools.pairwise(lines) if rule and set(rule) == {"-"})
+    assert [line for line in lines if line[:1] not in {"", "*", " ", "^", "-", "C", "F"} and line not in headings] == []

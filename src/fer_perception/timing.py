@@ -15,7 +15,7 @@ STANDING = 15
 
 
 def began_anew(last_ns: int | None, stamp_ns: int) -> bool:
-    """Whether time went back so far that the source began anew (a looping bag), not so little that frames came mixed.
+    """True where time went back so far that the source began anew (a looping bag), not by frames out of order.
 
     Args:
         last_ns: the latest stamp so far, ns; None = there was none.

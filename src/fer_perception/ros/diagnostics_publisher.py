@@ -20,7 +20,7 @@ from fer_perception.ros.topics import DIAGNOSTICS, TRACKED_FACES
 
 @dataclass(frozen=True)
 class Observed:
-    """What a configured node consists of, as far as diagnostics tell of it.
+    """Parts of a configured node, as far as diagnostics tell of them.
 
     Attributes:
         pipeline: None while it is being built.

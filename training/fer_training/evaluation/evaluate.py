@@ -323,7 +323,7 @@ def evaluate_output(output: ModelOutput, data: EvaluationData, *, cross_fitted: 
 
 
 def trained_figures(output: ModelOutput, data: EvaluationData, counted: NDArray[np.bool_]) -> dict[str, Any]:
-    """Whether figures are of images that the model was trained on.
+    """True for figures of images that the model was trained on.
 
     Args:
         output: of the model.

@@ -176,7 +176,7 @@ def _weights(model: onnx.ModelProto) -> list[NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class _Place:
-    """Tensor of the state dict that an array of the graph belongs to, and whether it lies there transposed."""
+    """Place of a number array of the graph: a tensor of the state dict, and whether it lies there transposed."""
 
     name: str
     transposed: bool = False

@@ -197,7 +197,7 @@ _FER2013_LIMITS = """\
 
 
 def _calibration(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
-    """How far the probabilities can be trusted, where it was measured on images that were not trained on."""
+    """Reliability of the probabilities, where it was measured on images that were not trained on."""
     for title, figures in evaluations.items():
         pooled = figures.get("cross_fit", figures)
         if ("cross_fit" in figures or "temperatures" in figures) and _held_out(figures):

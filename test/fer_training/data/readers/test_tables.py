@@ -92,7 +92,7 @@ def test_a_manifest_whose_columns_are_not_what_they_are_called(trees: Any) -> No
         DatasetError, match="'path', which holds '/data/x'; rename it if the files are named by filename"
     ):
         load_dataset(manifest)
-    manifest.write_text("portrait,mood\na.png,happy\n")
+    manifest.write_text("image,mood\na.png,happy\n")
     with pytest.raises(DatasetError, match="expected emotion and pixels"):
         load_dataset(manifest)
 
