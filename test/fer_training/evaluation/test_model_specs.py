@@ -32,9 +32,11 @@ def quarters(count: int = 9) -> np.ndarray:
     return np.kron(levels, np.ones((24, 24))).astype(np.uint8)
 
 
-def write_model(path: Path, labels: tuple[str, ...] = LABELS, *, size: int = 48, seed: int = 0) -> Path:
+def write_model(
+    path: Path, labels: tuple[str, ...] = LABELS, *, size: int = 48, seed: int = 0, prior: tuple[float, ...] = ()
+) -> Path:
     weights = np.random.default_rng(seed).normal(0, 0.02, (4, len(labels))).astype(np.float32)
-    props = metadata(labels=labels, input_shape=(1, size, size)).to_props()
+    props = metadata(labels=labels, input_shape=(1, size, size), class_prior=prior).to_props()
     onnx.save(tiny_model(classes=len(labels), size=size, props=props, weights=weights), path)
     return path
 
@@ -92,3 +94,14 @@ def test_frequencies_of_training_images() -> None:
     np.testing.assert_allclose(frequencies["mean"], (frequencies["votes"] + frequencies["labels"]) / 2)
     assert min(value.min() for value in frequencies.values()) > 0
     assert list(training_frequencies(np.array([0]), None)) == ["labels"]
+
+
+def test_a_model_is_divided_by_the_prior_its_file_states(tmp_path: Path) -> None:
+    prior = (0.1, 0.05, 0.05, 0.3, 0.1, 0.1, 0.2, 0.1)
+    path = write_model(tmp_path / "eight.onnx", LABELS_WITH_CONTEMPT, prior=prior)
+    divided = softmax(logits(quarters(), 8)[:, :7]) / np.array(prior[:7])
+    said = Networks({}).probabilities(parse_model_spec(f"{path}@own"), quarters(), "plain")
+    np.testing.assert_allclose(said, divided / divided.sum(axis=1, keepdims=True), atol=1e-5)
+    silent = write_model(tmp_path / "silent.onnx")
+    with pytest.raises(ModelError, match="states no class prior"):
+        Networks({}).probabilities(parse_model_spec(f"{silent}@own"), quarters(), "plain")
