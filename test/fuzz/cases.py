@@ -77,7 +77,7 @@ def changed_words(text: str, random: Random) -> bytes:
 # Images
 
 
-def _random_image(random: Random) -> np.ndarray:
+def _made_image(random: Random) -> np.ndarray:
     height, width = (int(side) for side in random.integers(1, 200, 2))
     shape = (height, width) if random.random() < 0.2 else (height, width, int(random.choice([3, 4])))
     return cv2.blur(random.integers(0, 256, shape).astype(np.uint8), (5, 5))
@@ -142,7 +142,7 @@ def image(random: Random, folder: Path) -> object:
     suffixes = [".jpg", ".jpg", ".jpg", ".png", ".png", ".png", ".gif", ".webp", ".tiff", ".jp2", ".bmp"]
     suffix = str(random.choice(suffixes))
     options = [cv2.IMWRITE_JPEG_PROGRESSIVE, int(random.integers(2))] if suffix == ".jpg" else []
-    made = _random_image(random)
+    made = _made_image(random)
     if suffix == ".png" and random.random() < 0.3:
         made = made.astype(np.uint16) * 257
     if suffix in {".jpg", ".gif", ".jp2", ".bmp"} and made.ndim == 3:
@@ -221,7 +221,7 @@ def bag(random: Random, folder: Path) -> object:
 
     from fer_perception.replay.bags import BagReader
 
-    pixels = _random_image(random)
+    pixels = _made_image(random)
     pixels = np.ascontiguousarray(pixels[..., :3]) if pixels.ndim == 3 else np.dstack([pixels] * 3)
     messages = [
         (f"/camera{n % 2}", START_NS + n * 10**8, (jpeg if n % 2 else raw)(pixels, START_NS + n * 10**8))

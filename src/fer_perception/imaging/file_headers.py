@@ -25,7 +25,7 @@ _PFM_SIZE = re.compile(rb"P[Ff]\s+(\d{1,9})\s+(\d{1,9})\s")
 
 
 def file_header(buffer: NDArray[np.uint8]) -> ImageHeader | None:
-    """Header of a GIF, WebP, TIFF, JPEG 2000, AVIF, Radiance or PFM file.
+    """Header of a GIF, WebP, TIFF, JPEG 2000, AVIF, HEIC, Radiance or PFM file.
 
     Args:
         buffer: (n,) uint8, the file.

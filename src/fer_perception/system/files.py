@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from fer_perception.errors import FerError, NotInstalledError, SourceError
 from fer_perception.system.part_files import hold, part_of, remove_leftovers
+from fer_perception.system.text import shown
 
 #: Names for what a process has open: replacing the file behind one would leave the shell's own with the old content.
 _OPEN_FILES = frozenset({Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd")})
@@ -230,7 +231,7 @@ def parse_yaml(text: str) -> Any:
             loader.dispose()
     except Exception as err:
         # Beside its own errors it passes on whatever impossible dates, numbers and endless nesting lead to.
-        raise ValueError(" ".join(str(err).split())) from err
+        raise ValueError(shown(" ".join(str(err).split()), 500)) from err
 
 
 def _unfolded(node: Any, known: dict[int, float]) -> float:

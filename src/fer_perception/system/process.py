@@ -72,7 +72,7 @@ _SAFE_PATH = "import sys; sys.path[:1] = [each for each in sys.path[:1] if each]
 def python_command(*arguments: str, code: str = "", module: str = "") -> list[str]:
     """The command line of another Python that imports nothing from the working directory.
 
-    With `-c` and `-m` Python looks there first: a `numpy.py` of whatever directory a command is started in would run.
+    With `-c` and `-m` Python looks there first: what lies in the directory a command is started in would run as NumPy.
 
     Args:
         arguments: of the program, `sys.argv[1:]` there.

@@ -332,5 +332,5 @@ def test_an_address_that_takes_too_long_in_all_is_given_up_for_the_next(
     monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     store = ModelStore(_addresses={"second": [f"{base}/second.onnx?slow", f"{base}/second.onnx"]})
     server.answers["second.onnx?slow"] = (200, {}, CONTENT["second.onnx"])
-    assert store.fetch("second").read_bytes() == CONTENT["second.onnx"]
+    assert store.fetch("second")[0].read_bytes() == CONTENT["second.onnx"]
     assert server.paths == ["/second.onnx?slow", "/second.onnx"]

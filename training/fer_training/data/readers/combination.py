@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fer_perception.system.files import parse_yaml
+from fer_perception.system.text import shown
 from fer_training.data.samples import DatasetError
 
 
@@ -36,7 +37,7 @@ def read_combination(path: Path) -> list[dict[str, Any]]:
     for entry in entries:
         spec: dict[str, Any] = dict(entry) if isinstance(entry, Mapping) else {"path": entry}
         if not isinstance(spec.get("path"), str):
-            msg = f"{path} has the entry {entry!r}; expected a path, or a mapping with path and options"
+            msg = f"{path} has the entry {shown(repr(entry), 200)}; expected a path, or a mapping with path and options"
             raise DatasetError(msg)
         for key in ("path", "votes"):
             if isinstance(spec.get(key), str):
