@@ -52,24 +52,49 @@ def decode(outputs: Sequence[NDArray[np.float32]], width: int, height: int, thre
         (N, 15) float32: x, y, w, h, five landmarks x, y, score, in pixels of the padded image; best score first,
         after suppression.
     """
+    return decode_batch(outputs, width, height, threshold)[0]
+
+
+def decode_batch(
+    outputs: Sequence[NDArray[np.float32]], width: int, height: int, threshold: float
+) -> list[NDArray[np.float32]]:
+    """Decode the outputs for a batch of B images of one size.
+
+    Args:
+        outputs: as those of `decode`, with B instead of 1.
+        width: of each padded image, a multiple of 32 pixels.
+        height: of each padded image.
+        threshold: smallest score.
+
+    Returns:
+        For each image what `decode` gives.
+    """
     count = len(STRIDES)
-    rows = []
+    rows, owners = [], []
     for index, stride in enumerate(STRIDES):
-        cls, obj, box, points = (outputs[index + count * kind][0] for kind in range(4))
-        product = np.clip(cls[:, 0], 0, 1) * np.clip(obj[:, 0], 0, 1)
-        chosen = np.flatnonzero(product >= threshold * threshold)
+        cls, obj, box, points = (outputs[index + count * kind] for kind in range(4))
+        product = np.clip(cls[..., 0], 0, 1) * np.clip(obj[..., 0], 0, 1)
+        image, chosen = np.nonzero(product >= threshold * threshold)
         if not chosen.size:
             continue
         cell = _cells(stride, width, height)[chosen]
         face = np.empty((chosen.size, 15), np.float32)
-        face[:, 2:4] = np.exp(box[chosen, 2:4]) * stride
-        face[:, 0:2] = (cell + box[chosen, 0:2]) * stride - face[:, 2:4] / 2
-        face[:, 4:14] = (np.tile(cell, 5) + points[chosen]) * stride
-        face[:, 14] = np.sqrt(product[chosen])
+        face[:, 2:4] = np.exp(box[image, chosen, 2:4]) * stride
+        face[:, 0:2] = (cell + box[image, chosen, 0:2]) * stride - face[:, 2:4] / 2
+        face[:, 4:14] = (np.tile(cell, 5) + points[image, chosen]) * stride
+        face[:, 14] = np.sqrt(product[image, chosen])
         rows.append(face)
+        owners.append(image)
+    images = len(outputs[0])
     if not rows:
-        return np.empty((0, 15), np.float32)
-    faces = np.concatenate(rows)
+        return [np.empty((0, 15), np.float32) for _ in range(images)]
+    faces, owner = np.concatenate(rows), np.concatenate(owners)
+    return [_suppressed(faces[owner == image], threshold) for image in range(images)]
+
+
+def _suppressed(faces: NDArray[np.float32], threshold: float) -> NDArray[np.float32]:
+    if len(faces) < 2:
+        return faces
     # The reference cuts the boxes to whole pixels for the suppression; so do we, to keep and drop the same ones.
     boxes = np.trunc(faces[:, :4]).tolist()
     kept = cv2.dnn.NMSBoxes(boxes, faces[:, 14].tolist(), threshold, NMS_THRESHOLD, eta=1.0, top_k=TOP_K)
