@@ -137,6 +137,7 @@ class FaceFinder:
     def __init__(self, detector: Detector, interval: float) -> None:
         self.detector = detector
         self.interval = interval
+        self._windows = detector if isinstance(detector, WindowDetector) else None
         self._cameras = 0
 
     def new_camera(self) -> CameraView:
@@ -162,8 +163,8 @@ class FaceFinder:
         """Run the detector once on a blank image, in every way, so that the first real one does not pay for it."""
         blank = np.zeros((height, width, 3), np.uint8)
         self.detector.detect(blank)
-        if isinstance(self.detector, WindowDetector):
-            self.detector.look([(blank, Window(0, 0, height))])
+        if self._windows is not None:
+            self._windows.look([(blank, Window(0, 0, height))])
 
     def _plan(self, request: Request) -> _Plan:
         """Decide where to look in an image."""
@@ -177,20 +178,20 @@ class FaceFinder:
         plan.cut = camera._scene.cut(request.image)
         pause = math.inf if camera._stamp is None else request.stamp_s - camera._stamp
         resized, camera._size, camera._stamp = camera._size != (width, height), (width, height), request.stamp_s
-        if self.interval <= 0 or not isinstance(self.detector, WindowDetector):
+        if self.interval <= 0 or self._windows is None:
             plan.whole = True
         else:
             # A grid in header time: two runs search the same images, and cameras that were apart stay so.
             slot = math.floor(request.stamp_s / self.interval + camera.phase)
             due, camera._slot = slot != camera._slot, slot
-            limit = self.detector.windows_for_a_search(width, height) * (_CROWD_ENDS if camera._crowded else 1.0)
+            limit = self._windows.windows_for_a_search(width, height) * (_CROWD_ENDS if camera._crowded else 1.0)
             camera._crowded = len(request.known) > limit
             # Stamps that stand still say nothing about when to search.
             rare = pause > _RARE * self.interval or pause <= STAMP_EPSILON
             plan.whole = plan.cut or resized or rare or camera._crowded or (due and not request.known)
             if not plan.whole and due:
                 # Parts that still wait come first.
-                parts = range(self.detector.search_parts)
+                parts = range(self._windows.search_parts)
                 camera._pending += [part for part in parts if part not in camera._pending]
         if plan.whole:
             camera._pending.clear()
@@ -204,10 +205,10 @@ class FaceFinder:
     def _look(self, plans: Sequence[_Plan]) -> None:
         """Look into the windows of all images."""
         views = [(plan.request.image, window) for plan in plans for window in plan.windows]
-        if not views or not isinstance(self.detector, WindowDetector):
+        if not views or self._windows is None:
             return
         begin = time.perf_counter()
-        found = iter(self.detector.look(views))
+        found = iter(self._windows.look(views))
         share = (time.perf_counter() - begin) / len(views)
         for plan in plans:
             plan.looked = [next(found) for _ in plan.windows]
@@ -225,8 +226,8 @@ class FaceFinder:
                 detections += detector.detect(request.image)
                 if request.camera is not None:
                     request.camera._pending.clear()
-            elif plan.part is not None and isinstance(detector, WindowDetector):
-                detections += detector.search_part(request.image, plan.part)
+            elif plan.part is not None and self._windows is not None:
+                detections += self._windows.search_part(request.image, plan.part)
             detections = keep_largest(_distinct(detections), detector.min_face_size, detector.max_faces)
         return Found(detections, plan.cut, plan.seconds + time.perf_counter() - begin)
 

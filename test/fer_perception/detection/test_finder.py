@@ -27,6 +27,7 @@ class Scripted:
     name = "scripted"
     threshold, detection_size, min_face_size, max_faces = 0.6, 640, 16, 64
     reason = model_file = ""
+    fallback = False
     search_parts = 3
 
     def __init__(self, *faces: Detection) -> None:
