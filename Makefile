@@ -10,7 +10,7 @@ RUN := $(VENV)/bin/python
 TORCH ?= torch>=2.6,<=2.13.0
 TORCH_INDEX ?=
 
-# A directory that already holds the face detector's files.
+# A directory that already holds the face detector's file; without it, it comes from the package index.
 ifneq ($(wildcard ../shared/models),)
 export FER_MODEL_DIR ?= $(abspath ../shared/models)
 endif

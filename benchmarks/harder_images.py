@@ -74,7 +74,7 @@ def main() -> None:
     archive = np.load(arguments.data, allow_pickle=False)
     images, labels = archive["validation_images"], archive["validation_labels"]
     known = labels != 255
-    asked = versions(images[known], labels[known], OrtYunet(ModelStore().read("yunet_dynamic"), threads=2))
+    asked = versions(images[known], labels[known], OrtYunet(ModelStore().read("yunet"), threads=2))
     print(f"| model | {' | '.join(asked)} |")
     print("|---" * (len(asked) + 1) + "|")
     for model in arguments.models:

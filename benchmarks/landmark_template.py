@@ -199,7 +199,7 @@ def main() -> None:
     if arguments.limit:
         images = images[np.sort(order[: arguments.limit])]
         order = order[order < len(images)]
-    network = OrtYunet(ModelStore().read("yunet_dynamic"), threads=2)
+    network = OrtYunet(ModelStore().read("yunet"), threads=2)
     plain = detect_all(images, network, "as they are")
     mirror = detect_all(np.ascontiguousarray(images[:, :, ::-1]), network, "mirrored")
     _, box = report_yunet(plain, mirror)

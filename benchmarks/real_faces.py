@@ -151,7 +151,7 @@ def main() -> None:
         detector = None
         if not arguments.quick:
             try:
-                detector = OrtYunet(ModelStore().read("yunet_dynamic"), threads=2)
+                detector = OrtYunet(ModelStore().read("yunet"), threads=2)
             except ModelError as err:
                 say(f"no figures of faces found again: {err}")
         measured = measure_models(

@@ -39,8 +39,7 @@ def _without_yunet() -> str:
     from fer_perception.model_files.store import ModelStore
 
     try:
-        for name in ("yunet", "yunet_dynamic"):
-            ModelStore().find(name)
+        ModelStore().find("yunet")
     except ModelError:
         return "no YuNet here: `make models` fetches it"
     return ""

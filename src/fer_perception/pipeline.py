@@ -18,10 +18,11 @@ from fer_perception.classification.create import create_classifier
 from fer_perception.classification.faces import classify_faces
 from fer_perception.detection.base import Detector
 from fer_perception.detection.create import create_detector
+from fer_perception.detection.finder import CameraView, FaceFinder, Found, KnownFace, Request
 from fer_perception.imaging.crops import crop_faces, face_quality
 from fer_perception.imaging.rotation import turn, turn_back
 from fer_perception.model_files.store import ModelStore
-from fer_perception.pipeline_types import Detection, FaceResult, Frame, FrameResult, Phase
+from fer_perception.pipeline_types import FaceResult, Frame, FrameResult, Phase
 from fer_perception.settings.pipeline_settings import PipelineSettings
 from fer_perception.temporal.class_prior import takes_neutral_share
 from fer_perception.temporal.smoother import Smoothed, Smoother, create_smoother
@@ -44,12 +45,20 @@ class _Camera:
     """State of one camera between its frames."""
 
     tracker: Tracker
+    view: CameraView
     smoothers: dict[str, Smoother] = field(default_factory=dict)
     #: Faces whose smoother was made with other settings than the present ones.
     outdated: set[str] = field(default_factory=set)
-    frames: int = 0
     stamp_ns: int | None = None
-    image_size: tuple[int, int] | None = None
+
+
+@dataclass
+class _Look:
+    """One frame and what was found in it."""
+
+    frame: Frame
+    camera: _Camera | None
+    found: Found = field(default_factory=lambda: Found([], cut=False, seconds=0.0))
 
 
 @dataclass
@@ -95,6 +104,7 @@ class Pipeline:
         rotations: Mapping[str, int] | None = None,
     ) -> None:
         self.detector = detector
+        self.finder = FaceFinder(detector, settings.detection_search_interval)
         self.classifier = classifier
         self.settings = settings
         self._ids = ids or FaceIds(deterministic=settings.deterministic_ids)
@@ -127,10 +137,8 @@ class Pipeline:
         """
         # Everything in between knows upright images only.
         angles = [self._rotations.get(frame.camera, self.settings.rotate) for frame in frames]
-        works = [
-            self._look(replace(frame, image=turn(frame.image, angle)))
-            for frame, angle in zip(frames, angles, strict=True)
-        ]
+        upright = [replace(frame, image=turn(frame.image, angle)) for frame, angle in zip(frames, angles, strict=True)]
+        works = [self._follow(look) for look in self._detect(upright)]
         probabilities = self._classify(works)
         results = [self._conclude(work, rows) for work, rows in zip(works, probabilities, strict=True)]
         return [turn_back(result, angle) for result, angle in zip(results, angles, strict=True)]
@@ -157,6 +165,7 @@ class Pipeline:
         self.detector.detection_size = settings.detection_size
         self.detector.min_face_size = settings.min_face_size
         self.detector.max_faces = settings.max_faces
+        self.finder.interval = settings.detection_search_interval
         for camera in self._cameras.values():
             camera.tracker.birth_time = settings.birth_time
             camera.tracker.track_timeout = settings.track_timeout
@@ -165,7 +174,7 @@ class Pipeline:
 
     def warm_up(self, width: int = 640, height: int = 480) -> None:
         """Run both networks once on a blank image, so that the first real frame does not pay for lazy set-up."""
-        self.detector.detect(np.zeros((height, width, 3), np.uint8))
+        self.finder.warm_up(width, height)
         channels, rows, columns = self.classifier.metadata.input_shape
         self.classifier.classify(np.zeros((1, channels, rows, columns), np.float32))
 
@@ -186,36 +195,37 @@ class Pipeline:
                 ", ".join(self.labels),
             )
 
-    def _look(self, frame: Frame) -> _FrameState:
-        """Detect, track and crop one frame."""
-        timings: dict[str, float] = {}
-        height, width = frame.image.shape[:2]
-        camera = None if frame.still else self._camera(frame)
+    def _detect(self, frames: Sequence[Frame]) -> list[_Look]:
+        """Find the faces of all frames, with the windows around known ones in one batch."""
+        looks = [_Look(frame, None if frame.still else self._camera(frame)) for frame in frames]
+        requests = []
+        for look in looks:
+            frame, camera = look.frame, look.camera
+            stamp = frame.stamp_ns * 1e-9
+            if camera is None:
+                requests.append(Request(frame.image, stamp))
+                continue
+            expected = camera.tracker.expected(stamp, _size(frame))
+            known = [KnownFace(face_id, box, lost) for face_id, box, lost in expected]
+            requests.append(Request(frame.image, stamp, known, camera.view))
+        for look, found in zip(looks, self.finder.find(requests), strict=True):
+            look.found = found
+        return looks
+
+    def _follow(self, look: _Look) -> _FrameState:
+        """Track and crop the faces of one frame."""
+        frame, camera, found = look.frame, look.camera, look.found
+        timings = {"detect": found.seconds}
         clock = time.perf_counter()
-        detections: list[Detection] | None = None
-        if (
-            camera is None
-            or camera.frames % self.settings.detect_every == 0
-            # The tracker's boxes are in pixels of the size before.
-            or camera.image_size != (width, height)
-        ):
-            detections = self.detector.detect(frame.image, thorough=frame.still)
-        clock = _lap(timings, "detect", clock)
         if camera is None:
             tracker = Tracker(self._ids, birth_time=0.0, track_timeout=self.settings.track_timeout)
-            tracks = tracker.update(detections or [], 0.0, image_size=(width, height), immediate=True)
+            tracks = tracker.update(found.detections, 0.0, image_size=_size(frame), immediate=True)
             looked_at = tracks
         else:
-            camera.frames += 1
-            camera.image_size = (width, height)
-            stamp = frame.stamp_ns * 1e-9
-            if detections is None:
-                # Between detections a face is looked at where it is predicted to be.
-                tracks = [replace(t, observed=not t.lost) for t in camera.tracker.predict(stamp)]
-                candidates = [replace(t, observed=not t.lost) for t in camera.tracker.tentative]
-            else:
-                tracks = camera.tracker.update(detections, stamp, image_size=(width, height))
-                candidates = camera.tracker.tentative
+            if found.cut:
+                camera.tracker.scene_changed()
+            tracks = camera.tracker.update(found.detections, frame.stamp_ns * 1e-9, image_size=_size(frame))
+            candidates = camera.tracker.tentative
             # A candidate is classified too: its filter is warm when the face is reported.
             looked_at = [track for track in (*tracks, *candidates) if track.observed]
             alive = {track.id for track in (*tracks, *candidates)}
@@ -230,7 +240,7 @@ class Pipeline:
         camera = self._cameras.get(frame.camera)
         if camera is None or began_anew(camera.stamp_ns, frame.stamp_ns):
             tracker = Tracker(self._ids, birth_time=self.settings.birth_time, track_timeout=self.settings.track_timeout)
-            camera = self._cameras[frame.camera] = _Camera(tracker)
+            camera = self._cameras[frame.camera] = _Camera(tracker, self.finder.new_camera())
         camera.stamp_ns = frame.stamp_ns
         return camera
 
@@ -388,6 +398,11 @@ def build_pipeline(
         # They are the pipeline's from here on.
         made.pop_all()
     return pipeline
+
+
+def _size(frame: Frame) -> tuple[int, int]:
+    """Width and height of a frame, pixels."""
+    return frame.image.shape[1], frame.image.shape[0]
 
 
 def _lap(timings: dict[str, float], stage: str, since: float) -> float:

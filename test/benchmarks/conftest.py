@@ -17,7 +17,7 @@ def archive() -> Path:
     if not data.is_file():
         pytest.skip("no ../shared/data here")
     try:
-        ModelStore().find("yunet_dynamic")
+        ModelStore().find("yunet")
     except ModelError as err:
         pytest.skip(f"no YuNet here: {err}")
     return data

@@ -172,28 +172,128 @@ def test_the_pipeline_begins_anew_by_the_rule_of_the_camera_clock(
     assert clock.judge(last - back_ns, 0.0).verdict is (StampVerdict.RESTART if anew else StampVerdict.DROP)
 
 
-def test_detect_every_predicts_between_detections(astronaut: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
-    detect, calls = pipeline.detector.detect, []
-    monkeypatch.setattr(pipeline.detector, "detect", lambda image, **how: calls.append(1) or detect(image, **how))
-    results = run(pipeline, astronaut, 10)
-    pipeline.close()
-    later = results[4:]
-    assert {face.face_id for result in later for face in result.faces} == {"f00001"}
-    assert all(result.faces[0].observed and result.faces[0].emotion == "happy" for result in later)
-    assert len(calls) == 4  # frames 0, 3, 6 and 9
+def searches(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Notes every search of a whole image, or of a part of one, from now on."""
+    noted: list[str] = []
+    detector: Any = pipeline.detector
+    whole, part = detector.detect, detector.search_part
+    monkeypatch.setattr(detector, "detect", lambda i, **how: noted.append("whole") or whole(i, **how))
+    monkeypatch.setattr(detector, "search_part", lambda i, n: noted.append(f"part {n}") or part(i, n))
+    return noted
 
 
-def test_a_camera_that_changes_its_size_is_searched_at_once(astronaut: Image) -> None:
-    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=100))
-    assert not run(pipeline, astronaut, 5)[-1].faces  # one search alone makes no face
+@pytest.mark.yunet
+def test_between_searches_faces_are_found_around_their_places(
+    pipeline: Pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = searches(pipeline, monkeypatch)
+    results = run(pipeline, astronaut, 40)
+    assert {face.face_id for result in results[2:] for face in result.faces} == {"f00001"}
+    assert all(result.faces[0].observed and result.faces[0].emotion == "happy" for result in results[4:])
+    # 1.3 s: the first image, then every 0.3 s a search in three parts of one image each.
+    assert noted == ["whole", *["part 0", "part 1", "part 2"] * 4]
+
+
+@pytest.mark.yunet
+def test_an_interval_of_0_searches_every_image(
+    pipeline: Pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.configure(dataclasses.replace(SETTINGS, detection_search_interval=0.0))
+    noted = searches(pipeline, monkeypatch)
+    run(pipeline, astronaut, 10)
+    assert noted == ["whole"] * 10
+
+
+@pytest.mark.yunet
+def test_a_camera_that_changes_its_size_is_searched_at_once(
+    pipeline: Pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(pipeline, astronaut, 5)
+    noted = searches(pipeline, monkeypatch)
     small = np.ascontiguousarray(cv2.resize(astronaut, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
     (face,) = run(pipeline, small, 1, start=5 * PERIOD)[0].faces
-    pipeline.close()
+    assert noted == ["whole"]
     assert (face.face_id, face.observed, face.emotion) == ("f00001", True, "happy")
     x, y, width, height = face.roi
     assert x + width <= small.shape[1]
     assert y + height <= small.shape[0]
+
+
+@pytest.mark.yunet
+def test_a_face_lost_in_its_window_is_searched_for_at_once(
+    pipeline: Pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.full((480, 640, 3), 128, np.uint8)
+    image[:220, :220] = astronaut[20:240, 110:330]
+    run(pipeline, image, 5)
+    noted = searches(pipeline, monkeypatch)
+    elsewhere = np.full_like(image, 128)
+    elsewhere[220:440, 400:620] = astronaut[20:240, 110:330]
+    (result,) = run(pipeline, elsewhere, 1, start=5 * PERIOD)
+    assert noted == ["whole"]
+    assert [face.observed for face in result.faces] == [False]
+    assert pipeline.track_count() == 2  # where it is now it counts as another one, as a candidate
+
+
+@pytest.mark.yunet
+def test_a_newcomer_is_found_within_the_interval(pipeline: Pipeline, astronaut: Image, hopper: Image) -> None:
+    both = beside(astronaut, hopper)
+    alone = both.copy()
+    alone[:, 400:] = 128
+    run(pipeline, alone, 7)
+    counts = [len(result.faces) for result in run(pipeline, both, 20, start=7 * PERIOD)]
+    assert counts[0] == 1
+    # The interval, two more images for the parts of the search, and the time of birth.
+    assert counts.index(2) * 0.033 <= 0.3 + 2 * 0.033 + SETTINGS.birth_time + 0.033
+    assert counts[-1] == 2
+
+
+@pytest.mark.yunet
+def test_a_cut_to_another_person_at_the_same_place_is_another_face(
+    pipeline: Pipeline, astronaut: Image, hopper: Image
+) -> None:
+    man = np.ascontiguousarray(hopper[57:569])
+    (found,) = pipeline.detector.detect(man)
+    (woman,) = pipeline.detector.detect(astronaut)
+    scale = float(woman.box[3] / found.box[3])
+    offset = woman.box[:2] - scale * found.box[:2]
+    moved = cv2.warpAffine(
+        man, np.array([[scale, 0, offset[0]], [0, scale, offset[1]]]), (512, 512), borderMode=cv2.BORDER_REPLICATE
+    )
+    before = run(pipeline, astronaut, 8)[-1].faces[0].face_id
+    results = run(pipeline, np.asarray(moved, np.uint8), 8, start=8 * PERIOD)
+    observed = {face.face_id for result in results for face in result.faces if face.observed}
+    assert before not in observed
+    assert len(observed) == 1
+    assert [face.observed for face in results[0].faces] == [False]
+
+
+@pytest.mark.yunet
+def test_two_runs_give_the_same(astronaut: Image, hopper: Image) -> None:
+    both = beside(astronaut, hopper)
+
+    def once() -> list[Any]:
+        made = build_pipeline(SETTINGS)
+        results = run(made, both, 25, start=10**15)
+        made.close()
+        return [(f.face_id, f.roi, f.scores.tolist()) for result in results for f in result.faces]
+
+    assert once() == once()
+
+
+@pytest.mark.yunet
+def test_searches_of_several_cameras_are_spread_over_frames(
+    pipeline: Pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = searches(pipeline, monkeypatch)
+    cost = []
+    for index in range(40):
+        noted.clear()
+        pipeline.process([Frame(astronaut, 10**18 + index * PERIOD, camera) for camera in "abc"])
+        cost.append(len(noted))
+    assert cost[0] == 3
+    assert max(cost[1:]) == 1
+    assert sum(cost[1:]) == pytest.approx(3 * 3 * 39 * 0.033 / 0.3, abs=9)
 
 
 def test_live_settings_take_effect_and_ids_stay(pipeline: Pipeline, astronaut: Image) -> None:
@@ -316,11 +416,9 @@ def beside(astronaut: Image, hopper: Image) -> Image:
     return image
 
 
-def test_a_face_not_found_is_not_observed_until_it_is_searched_for_again(astronaut: Image) -> None:
-    pipeline = build_pipeline(dataclasses.replace(SETTINGS, detect_every=3))
+def test_a_face_not_found_is_not_observed(pipeline: Pipeline, astronaut: Image) -> None:
     run(pipeline, astronaut, 12)
     results = run(pipeline, np.zeros_like(astronaut), 9, start=12 * PERIOD)
-    pipeline.close()
     assert [[face.observed for face in result.faces] for result in results] == [[False]] * 9
 
 
@@ -349,6 +447,7 @@ def test_a_lost_face_stays_at_the_right_of_a_wide_image(pipeline: Pipeline, astr
 
 @pytest.mark.yunet
 def test_a_result_says_what_the_detector_found(pipeline: Pipeline, astronaut: Image) -> None:
+    pipeline.configure(dataclasses.replace(SETTINGS, detection_search_interval=0.0))
     (found,) = pipeline.detector.detect(astronaut)
     (crop,) = crop_faces(astronaut, found.box[None], [found.landmarks])
     for face in (
@@ -414,7 +513,7 @@ def test_the_number_of_faces_is_live(pipeline: Pipeline, astronaut: Image, hoppe
 @pytest.mark.parametrize(("birth_time", "born"), [(0.0, 0), (0.2, 7), (5.0, None)])
 def test_the_birth_time_is_live(pipeline: Pipeline, astronaut: Image, birth_time: float, born: int | None) -> None:
     run(pipeline, np.zeros_like(astronaut), 1)
-    pipeline.configure(dataclasses.replace(SETTINGS, birth_time=birth_time))
+    pipeline.configure(dataclasses.replace(SETTINGS, birth_time=birth_time, detection_search_interval=0.0))
     counts = [len(result.faces) for result in run(pipeline, astronaut, 10, start=PERIOD)]
     assert (counts.index(1) if 1 in counts else None) == born
 

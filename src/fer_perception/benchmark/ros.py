@@ -36,7 +36,7 @@ def run(*, quick: bool, progress: Progress) -> dict[str, float]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
     progress(f"{cores} cores, load {os.getloadavg()[0]:.1f} before it starts")
     try:
-        ModelStore().find("yunet_dynamic")
+        ModelStore().find("yunet")
     except FerError as err:
         progress(f"the slower detector of OpenCV serves: {err}")
     figures: dict[str, float] = {}

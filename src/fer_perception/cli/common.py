@@ -85,7 +85,7 @@ def log_choices(pipeline: Pipeline) -> None:
     """Log what was chosen and why (`fer -v`)."""
     classifier = pipeline.classifier
     log = logging.getLogger(__name__)
-    log.info("detector: %s", pipeline.detector.reason)
+    log.info("detector: %s; %s", pipeline.detector.reason, pipeline.detector.model_file)
     log.info("%s on %s: %s", classifier.metadata.model_id, classifier.backend, classifier.reason)
 
 

@@ -62,7 +62,8 @@ def fetch(
     *,
     force: Annotated[bool, typer.Option("--force", help="Also where a whole file is already found elsewhere.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Copy from this directory instead of the network.")
+        Path | None,
+        typer.Option("--from", help="Copy from this directory; nothing is downloaded."),
     ] = None,
 ) -> None:
     """Bring model files of others into the user's cache and check their hashes (uses the network without --from)."""
@@ -76,7 +77,7 @@ def fetch(
             group = [status, *(each for other in status.entry.with_it for each in store.verify(other))]
             if not force and all(each.state is FileState.OK for each in group):
                 for each in group:
-                    print_line(f"{each.entry.name}: already at {each.path}")
+                    print_line(f"{each.entry.name}: already at {each.path}, from {each.origin}")
                 continue
             task = bar.add_task(name, total=status.entry.size or None, speed="")
 
@@ -84,7 +85,7 @@ def fetch(
                 bar.update(task, completed=done, total=total)
 
             for path in store.fetch(name, source=source, progress=show):
-                print_line(f"fetched {path}")
+                print_line(f"fetched {path}, from {store.origin(path)}")
 
 
 def _looked_into(status: FileStatus) -> FileStatus:
@@ -113,6 +114,7 @@ def _print(statuses: list[FileStatus], *, as_json: bool) -> None:
             "description": status.entry.description,
             "license": status.entry.license,
             "sha256": status.entry.sha256 or None,
+            "origin": status.origin or None,
         }
         for status in statuses
     ]
@@ -121,4 +123,5 @@ def _print(statuses: list[FileStatus], *, as_json: bool) -> None:
         return
     for row in rows:
         print_line(f"{row['name']:<22} {row['state']:<17} {row['path'] or '-'}")
-        print_line(" " * 23 + ", ".join(filter(None, (row["description"], row["license"]))))
+        origin = f"from {row['origin']}" if row["origin"] else ""
+        print_line(" " * 23 + ", ".join(filter(None, (row["description"], row["license"], origin))))

@@ -93,10 +93,13 @@ def run(out: Path, *, seconds: float = demo_clip.DURATION, domain: int | None = 
     bag = out / BAG
     stamps = write_clip(bag, seconds)
     say(f"     {len(stamps)} frames, {stamps[-1] / 1e9 - stamps[0] / 1e9:.1f} s: {bag}")
+    models = ModelStore()
     try:
-        ModelStore().find("yunet_dynamic")
+        detector_file = models.find("yunet")
     except ModelError:
         say("     YuNet is not here: the weaker Haar detector serves (`fer models fetch yunet` gets YuNet)")
+    else:
+        say(f"     YuNet serves: {detector_file}, from {models.origin(detector_file)}")
 
     environment = private_ros_environment(domain)
     os.environ.update(environment)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_perception.detection.windows import Window
 from fer_perception.pipeline_types import Detection
 
 
@@ -42,6 +44,7 @@ class Detector(FaceDetector, Protocol):
         max_faces: the largest ones are kept.
         reason: why this detector was chosen, for diagnostics; set by `create_detector`.
         fallback: a better detector does not work, and `reason` says why and what to run; set by `create_detector`.
+        model_file: which file serves and where it came from, for diagnostics; set by `create_detector`.
     """
 
     threshold: float
@@ -50,3 +53,36 @@ class Detector(FaceDetector, Protocol):
     max_faces: int
     reason: str
     fallback: bool
+    model_file: str
+
+
+@runtime_checkable
+class WindowDetector(Detector, Protocol):
+    """A `Detector` that also looks around known faces, for a fraction of what a search of the image costs."""
+
+    #: In how many parts, for as many frames, a search may be cut.
+    search_parts: int
+
+    def look(self, views: Sequence[tuple[NDArray[np.uint8], Window]]) -> list[list[Detection]]:
+        """Look into windows of any images, all in one batch.
+
+        Args:
+            views: images as `detect` takes them, each with a window of it.
+
+        Returns:
+            For each the faces in it, in pixels of its image, best score first; those smaller than `min_face_size` too.
+        """
+
+    def search_part(self, image: NDArray[np.uint8], part: int) -> list[Detection]:
+        """Search one part of an image; all parts together find what `detect` finds.
+
+        Args:
+            image: as `detect` takes it.
+            part: from 0 to `search_parts` - 1.
+
+        Returns:
+            The faces in it, best score first.
+        """
+
+    def windows_for_a_search(self, width: int, height: int) -> float:
+        """How many windows cost as much as searching an image of this size, pixels."""

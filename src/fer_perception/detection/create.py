@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypedDict
 
 from fer_perception.detection.base import Detector
-from fer_perception.detection.haar import HaarDetector
+from fer_perception.detection.haar import HaarDetector, find_cascade
 from fer_perception.detection.yunet import YunetDetector
 from fer_perception.detection.yunet_cv2 import OpenCvYunet
 from fer_perception.detection.yunet_ort import OrtYunet
@@ -24,15 +25,23 @@ class _Settings(TypedDict):
 
 
 def _yunet_ort(models: ModelStore, threads: int, settings: _Settings) -> Detector:
-    return YunetDetector(OrtYunet(models.read("yunet_dynamic"), threads=threads), **settings)
+    file = models.read("yunet")
+    return _told(YunetDetector(OrtYunet(file, threads=threads), **settings), file.path, models.origin(file.path))
 
 
 def _yunet_cv2(models: ModelStore, _threads: int, settings: _Settings) -> Detector:
-    return YunetDetector(OpenCvYunet(models.read("yunet")), **settings)
+    file = models.read("yunet")
+    return _told(YunetDetector(OpenCvYunet(file), **settings), file.path, models.origin(file.path))
 
 
 def _haar(_models: ModelStore, _threads: int, settings: _Settings) -> Detector:
-    return HaarDetector(**settings)
+    file = find_cascade()
+    return _told(HaarDetector(**settings, cascade=file), file, "OpenCV")
+
+
+def _told(detector: Detector, file: Path, origin: str) -> Detector:
+    detector.model_file = f"{file}, from {origin}"
+    return detector
 
 
 #: Makes each detector; "auto" tries them in this order, the best first.
@@ -69,7 +78,7 @@ def create_detector(
 
     Returns:
         The detector. Its `reason` says why it was chosen; where a better one does not work, `fallback` is set and the
-        reason says what to run.
+        reason says what to run. Its `model_file` says which file serves and where it came from.
 
     Raises:
         ConfigError: unknown name.

@@ -59,7 +59,8 @@ class HaarDetector:
         self.max_faces = max_faces
         self.reason = reason
         self.fallback = False
-        self._cascade: Any = _load(cascade or _find())
+        self.model_file = ""
+        self._cascade: Any = _load(cascade or find_cascade())
 
     def detect(self, image: NDArray[np.uint8], *, thorough: bool = False) -> list[Detection]:  # noqa: ARG002
         """Find the faces; see `FaceDetector.detect`.
@@ -101,8 +102,12 @@ class HaarDetector:
         self._cascade = None
 
 
-def _find() -> Path:
-    """The cascade file of the Python package, else of the distribution."""
+def find_cascade() -> Path:
+    """The cascade file of OpenCV's Python package, else of the distribution.
+
+    Raises:
+        ModelError: there is none.
+    """
     packaged = getattr(getattr(cv2, "data", None), "haarcascades", "")
     directories = ([Path(packaged)] if packaged else []) + list(_DISTRIBUTION_DIRECTORIES)
     for directory in directories:

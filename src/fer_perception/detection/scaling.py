@@ -65,12 +65,13 @@ def suppress(detections: Iterable[Detection], overlap: float = 0.3) -> list[Dete
     """
     kept: list[Detection] = []
     for face in sorted(detections, key=lambda d: d.score, reverse=True):
-        if all(_intersection_over_union(face.box, other.box) <= overlap for other in kept):
+        if all(intersection_over_union(face.box, other.box) <= overlap for other in kept):
             kept.append(face)
     return kept
 
 
-def _intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def intersection_over_union(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Overlap of two boxes (4,) x, y, width, height with a size, [0, 1]."""
     sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
     common = float(np.prod(np.maximum(sides, 0)))
     return common / (float(np.prod(a[2:]) + np.prod(b[2:])) - common)

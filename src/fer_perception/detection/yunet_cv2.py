@@ -70,6 +70,10 @@ class OpenCvYunet:
             return np.empty((0, 15), np.float32)
         return np.asarray(faces, np.float32).reshape(-1, 15)
 
+    def faces_in_batch(self, images: NDArray[np.uint8], threshold: float) -> list[NDArray[np.float32]]:
+        """Faces of each image, one after the other; see `YunetNetwork.faces_in_batch`."""
+        return [self.faces(image, threshold) for image in images]
+
     def close(self) -> None:
         """Release the network; idempotent."""
         self._detector = None

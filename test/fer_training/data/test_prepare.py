@@ -27,7 +27,7 @@ from fer_training.data.prepare import class_order, face_crop, prepare
 from fer_training.data.samples import DatasetError
 
 try:
-    ModelStore().find("yunet_dynamic")
+    ModelStore().find("yunet")
     NO_YUNET = ""
 except FerError as err:
     NO_YUNET = str(err)
