@@ -1,7 +1,8 @@
 """Feeds mutated images, messages, models, bags and data files to whatever reads them: `python test/fuzz --help`.
 
 Every case must end in a result or in an error of this project, within `MOST_SECONDS`, and without `MOST_MB` more of
-memory than before. The seed and the number of a case make it again.
+memory than before (an accepted image: what its header announces, and 60 MB). The seed and the number of a case make it
+again.
 """
 
 from __future__ import annotations

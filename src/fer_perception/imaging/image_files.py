@@ -80,6 +80,19 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, dtype=np.uint8)
 
 
+def image_header(data: bytes) -> ImageHeader | None:
+    """Size and cost of an image file; None for formats that OpenCV's own limit bounds.
+
+    Args:
+        data: the file, of any format.
+
+    Raises:
+        ImageError: its header is damaged.
+    """
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    return check_compressed(buffer, "") if data.startswith((_JPEG, _PNG)) else file_header(buffer)
+
+
 def checked_bytes(data: bytes) -> NDArray[np.uint8]:
     """The bytes of an image file for OpenCV, once it is known that decoding them takes neither gigabytes nor minutes.
 
@@ -92,11 +105,9 @@ def checked_bytes(data: bytes) -> NDArray[np.uint8]:
     Raises:
         ImageError: it is damaged, or too large.
     """
-    buffer = np.frombuffer(data, dtype=np.uint8)
-    known = data.startswith((_JPEG, _PNG))
-    header = check_compressed(buffer, "") if known else file_header(buffer)
+    header = image_header(data)
     if header is None:
-        return buffer
+        return np.frombuffer(data, dtype=np.uint8)
     check_header(header, MAX_HEIF_BYTES if header.kind == "HEIF" else MAX_DECODER_BYTES)
     return header.data
 

@@ -79,7 +79,7 @@ def test_a_small_message_takes_little(name: str, said: object, tmp_path: Path) -
     assert taken["seconds"] < 5, taken
 
 
-@pytest.mark.parametrize("make", [lambda: png(5900, 5900, depth=16, color=6), lambda: jpeg_with_scans(8192, 8192, 10)])
+@pytest.mark.parametrize("make", [lambda: png(4900, 4900, depth=16, color=6), lambda: jpeg_with_scans(8192, 8192, 10)])
 def test_the_largest_that_is_decoded_takes_what_was_promised(make: object, tmp_path: Path) -> None:
     path = tmp_path / "image"
     path.write_bytes(make())  # type: ignore[operator]
@@ -201,3 +201,18 @@ def test_a_gif_is_judged_before_it_is_opened_as_a_video(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(BOMBS["gif 8192"]())
     with pytest.raises(SourceError, match="takes 805 MB to decode"):
         open_media(str(tmp_path / "a.gif"))
+
+
+def test_a_single_scan_of_one_component_counts_as_many() -> None:
+    full_color = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    jpeg = bytearray(cv2.imencode(".jpg", np.zeros((64, 64, 3), np.uint8), full_color)[1].tobytes())
+    whole = check_compressed(np.frombuffer(bytes(jpeg), np.uint8), "").bytes_a_pixel
+    at = jpeg.index(b"\xff\xda")
+    jpeg[at + 4] = 1
+    assert whole == 6
+    assert check_compressed(np.frombuffer(bytes(jpeg), np.uint8), "").bytes_a_pixel == 9
+    progressive = jpeg_with_scans(64, 64, 10)
+    first = progressive.index(b"\xff\xda")
+    second = progressive.index(b"\xff\xda", first + 2)
+    alone = progressive[:second] + b"\xff\xd9"
+    assert check_compressed(np.frombuffer(alone, np.uint8), "").bytes_a_pixel == 6
