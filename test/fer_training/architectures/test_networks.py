@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fer_training import architectures
+from fer_training.architectures import registry
 from fer_training.architectures.layers import StridedPointwiseConv2d, drop_path
 from fer_training.architectures.registry import ArchitectureError, create, head_tensors
 from fer_training.report.layer_table import count_parameters, summarize
@@ -198,7 +199,8 @@ def test_what_every_network_must_take_is_named(monkeypatch: pytest.MonkeyPatch) 
         def __init__(self, *, in_channels: int = 1, num_classes: int = 7) -> None:
             super().__init__()
 
-    monkeypatch.setitem(architectures._NETWORKS, "of_one_size", OfOneSize)
+    monkeypatch.setitem(registry._NETWORKS, "of_one_size", ("nowhere", "OfOneSize"))
+    monkeypatch.setattr(registry, "_network_class", lambda _name: OfOneSize)
     message = (
         r"of_one_size cannot be built with in_channels=1, input_size=48, num_classes=7 \(.* argument 'input_size'\)"
     )

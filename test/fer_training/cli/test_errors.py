@@ -61,7 +61,7 @@ def test_an_interrupted_command_says_so() -> None:
     """Ctrl-C anywhere, not only while a network is trained."""
     program = """
 import typer
-import fer_training.cli as cli
+from fer_training.cli import app as cli
 
 def app():
     result = typer.Typer()

@@ -288,6 +288,7 @@ def test_columns_of_the_table_stand_below_one_another_whatever_the_classes_are_c
     figures = dict.fromkeys(numbers, 0.5) | {
         "model": "mine", "data": "own", "split": "validation", "protocol": "clean", "targets": "labels", "n": 12,
         "ece_interval": [0.1, 0.2], "per_class": dict.fromkeys(names, row), "skipped": {}, "notes": [],
+        "trained_images": 0, "trained_images_known": True,
     }  # fmt: skip
     *_, head, first, second, third = cli_evaluate.table(figures).splitlines()
     assert head.split() == ["class", "precision", "recall", "F1", "n"]

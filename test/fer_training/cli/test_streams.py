@@ -26,7 +26,7 @@ def test_a_closed_stream_can_be_written_to(name: str) -> None:
     code = f"""
 import sys
 sys.{name} = None
-from fer_training import cli
+from fer_training.cli import app as cli
 cli.build_app = lambda: lambda: sys.{name}.write("epoch 1")
 cli.main()
 """
@@ -37,7 +37,7 @@ cli.main()
 def test_names_that_the_locale_cannot_spell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii:strict")
     code = f"""
-from fer_training import cli
+from fer_training.cli import app as cli
 cli.build_app = lambda: lambda: print("runs/{chr(0xE4)}")
 cli.main()
 """

@@ -39,8 +39,8 @@ def exported(tmp_path_factory, images):
     network = create("arch1", **arguments).train()
     with torch.no_grad():
         for _ in range(10):
-            images = torch.from_numpy(images[:, None].astype(np.float32))
-            network((images - images.mean((1, 2, 3), keepdim=True)) / 40)
+            batch = torch.from_numpy(images[:, None].astype(np.float32))
+            network((batch - batch.mean((1, 2, 3), keepdim=True)) / 40)
     torch.set_num_threads(threads)
     path = tmp_path_factory.mktemp("export") / "arch1.onnx"
     checkpoint = Checkpoint(

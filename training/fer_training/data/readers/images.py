@@ -37,7 +37,10 @@ def read_gray(path: Path) -> NDArray[np.uint8]:
     try:
         image = cv2.imdecode(checked_bytes(raw), cv2.IMREAD_GRAYSCALE) if raw else None
     except ImageError as err:
-        raise DatasetError(str(err)) from None
+        if err.cause not in {"corrupt", "truncated"}:
+            raise DatasetError(str(err)) from None
+        # Without the file's own numbers, so that equal reasons are counted together.
+        image = None
     except cv2.error:
         image = None
     if image is None:
