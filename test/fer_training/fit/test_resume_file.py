@@ -139,7 +139,7 @@ def test_nothing_goes_through_the_directory_for_temporary_files(
 
 
 def test_the_trainer_writes_through_it(tmp_path: Path) -> None:
-    trainer = _trainer(Recipe(), tmp_path, ("a", "b"), [], steps_per_epoch=1, progress=False)
+    trainer = _trainer(Recipe(), tmp_path, [], steps_per_epoch=1, progress=False)
     assert isinstance(trainer.strategy.checkpoint_io, ResumeFileIO)
 
 
