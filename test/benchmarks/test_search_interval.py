@@ -25,6 +25,6 @@ def test_no_face_is_lost_and_a_still_one_stays_steady() -> None:
     for before, now in zip(rows[::2], rows[1::2], strict=True):
         recall, steady = ([float(re.sub("[ %]", "", row[column])) for row in (before, now)] for column in (5, 7))
         assert recall[1] >= recall[0]
-        # It depends a little on the image of the clip that stands still.
-        assert steady[1] <= 1.2 * steady[0]
+        # In a search of 1920x1080 a face is steadier still (0.19 against 0.25 %); 0.3 % is half a pixel of 160.
+        assert steady[1] <= max(1.2 * steady[0], 0.3)
         assert now[6] == before[6]

