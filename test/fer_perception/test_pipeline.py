@@ -68,7 +68,7 @@ def test_smiling_astronaut_is_happy_at_once_in_a_still_image(pipeline: Pipeline,
     assert x < 224 < x + w  # the nose is at about (224, 122)
     assert y < 122 < y + h
     assert (result.width, result.height) == (512, 512)
-    assert result.model_id.startswith("arch1_fer2013@")
+    assert result.model_id.startswith("arch1@")
 
 
 def test_stills_do_not_remember_each_other(pipeline: Pipeline, astronaut: Image) -> None:
@@ -360,7 +360,7 @@ def test_a_model_without_neutral_says_that_its_share_has_no_effect(
         np.testing.assert_array_equal(face.scores, face.raw_scores)
     pipeline.close()
     (told,) = caplog.messages
-    assert "neutral_share is 0.6, but arch1_fer2013@" in told
+    assert "neutral_share is 0.6, but arch1" in told
     assert "it has no effect" in told
 
 

@@ -24,7 +24,7 @@ class PipelineSettings:
     """
 
     model: str = setting(
-        "arch1_fer2013",
+        "arch1",
         "Expression model: a name that `fer models list` shows, or the path of an ONNX file.",
     )
     backend: str = setting(

@@ -41,12 +41,12 @@ def test_a_recipe_leaves_them_out_of_training_and_says_how_many(tmp_path) -> Non
         validation_labels=labels[:14],
     )
     plain = ["loss.teacher=''", "loss.teacher_weight=0", f"data={path}"]
-    fit_data = load_fit_data(load_recipe("arch1", plain))
+    fit_data = load_fit_data(load_recipe("arch1_next_vote", plain))
     assert len(fit_data.train) == 25
     assert any(note.startswith("3 training images left out: near-duplicates") for note in fit_data.notes)
-    assert len(load_fit_data(load_recipe("arch1", [*plain, "near_duplicates=0"])).train) == 28
+    assert len(load_fit_data(load_recipe("arch1_next_vote", [*plain, "near_duplicates=0"])).train) == 28
 
 
 def test_a_threshold_above_1_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"near_duplicates is 2\.0; expected a number from 0 to 1"):
-        load_recipe("arch1", ["near_duplicates=2"])
+        load_recipe("arch1_next_vote", ["near_duplicates=2"])
