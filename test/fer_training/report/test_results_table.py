@@ -18,7 +18,7 @@ from fer_training.cli.app import build_app
 from fer_training.report.marked_blocks import replace_block
 from fer_training.report.model_card import model_card, read_card_source
 from fer_training.report.published import PUBLISHED
-from fer_training.report.results_table import BLOCK, find_models, read_result, result_json, results_table
+from fer_training.report.results_table import BLOCK, find_models, read_recorded, read_result, result_json, results_table
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,16 @@ def shipped(repository: Path) -> Path:
     return repository / "models" / "arch1_fer2013.onnx"
 
 
+def recorded(repository: Path) -> list[Path]:
+    """The shipped models whose files record their figures."""
+    return [result.path for result in read_recorded(find_models(repository / "models"), split="validation")[0]]
+
+
 def test_readme_shows_the_shipped_models(repository: Path) -> None:
     readme = (repository / "README.md").read_text(encoding="utf-8")
-    table = results_table([read_result(path) for path in find_models(repository / "models")])
+    found, without = read_recorded(find_models(repository / "models"), split="validation")
+    assert [path.stem for path in without] == ["arch1"]
+    table = results_table(found)
     assert replace_block(readme, BLOCK, table) == readme, "run: fer-train results --write README.md"
 
 
@@ -90,7 +97,7 @@ def test_a_model_that_records_no_targets_betrays_them(shipped: Path) -> None:
 
 
 def test_the_cards_and_the_table_agree(repository: Path) -> None:
-    for path in find_models(repository / "models"):
+    for path in recorded(repository):
         card = path.with_suffix(".md").read_text(encoding="utf-8")
         figures = read_result(path).figures
         fitted = "(two-fold cross-fitted temperature)"
@@ -103,7 +110,7 @@ def test_the_cards_and_the_table_agree(repository: Path) -> None:
 
 def test_the_shipped_cards_are_as_the_command_writes_them(repository: Path) -> None:
     """But for the table of figures, which may come from an evaluation of the file."""
-    for path in find_models(repository / "models"):
+    for path in recorded(repository):
         written = path.with_suffix(".md")
         text = model_card(read_card_source(path, card=written))
         said, shown = (card.split("\n## Figures\n")[0] for card in (written.read_text(encoding="utf-8"), text))

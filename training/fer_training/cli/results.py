@@ -28,9 +28,21 @@ def results(
 ) -> None:
     """Print what the models record of themselves beside what others published, as Markdown."""
     from fer_training.report.marked_blocks import write_block
-    from fer_training.report.results_table import BLOCK, find_models, read_result, result_json, results_table
+    from fer_training.report.results_table import (
+        BLOCK,
+        find_models,
+        read_recorded,
+        read_result,
+        result_json,
+        results_table,
+    )
 
-    found = [read_result(path, split=split) for path in models or find_models(Path("models"))]
+    if models:
+        found = [read_result(path, split=split) for path in models]
+    else:
+        found, without = read_recorded(find_models(Path("models")), split=split)
+        for path in without:
+            typer.echo(f"{path} records no figures of {split} and is left out", err=True)
     text = results_table(found)
     typer.echo(json.dumps([result_json(result) for result in found], indent=2) if as_json else text)
     if write is not None:

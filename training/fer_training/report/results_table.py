@@ -69,6 +69,28 @@ def read_result(path: Path, *, split: str = "validation") -> ModelResult:
     return ModelResult(metadata.name, path, len(data), metadata, parameter_count(metadata), protocol, figures)
 
 
+def read_recorded(paths: Sequence[Path], *, split: str) -> tuple[list[ModelResult], list[Path]]:
+    """Reads the figures of the models that record some.
+
+    Args:
+        paths: models of this project.
+        split: which figures.
+
+    Returns:
+        The figures, and the models without figures of this split.
+
+    Raises:
+        ModelError: no model of this project, or a version in another precision.
+    """
+    known = [path for path in paths if _records(path, split)]
+    return [read_result(path, split=split) for path in known], [path for path in paths if path not in known]
+
+
+def _records(path: Path, split: str) -> bool:
+    graph, _ = load_onnx(path)
+    return bool(ModelMetadata.from_props(get_metadata(graph), path=str(path), sha256="").metrics.get(split))
+
+
 def find_models(directory: Path) -> list[Path]:
     """The .onnx files of a directory, without the FP16 and INT8 versions, which repeat the metadata of the FP32 file.
 
