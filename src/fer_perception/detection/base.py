@@ -85,4 +85,4 @@ class WindowDetector(Detector, Protocol):
         """
 
     def windows_for_a_search(self, width: int, height: int) -> float:
-        """How many windows cost as much as searching an image of this size, pixels."""
+        """Number of windows that cost as much as searching an image of this size, pixels."""

@@ -1,4 +1,4 @@
-"""Where to look: in the whole image now and then, in windows around known faces in between, for all cameras at once.
+"""Finder of faces over time: the whole image now and then, windows around known faces in between, for all cameras.
 
 Between two searches a face is looked for around the place where it is expected; one that is not there any more is
 searched for in the whole image at once. While a camera shows known faces, its searches are spread over consecutive
@@ -55,7 +55,7 @@ class KnownFace:
 
 @dataclass
 class CameraView:
-    """What is remembered of one camera between its images.
+    """State of one camera between its images.
 
     Attributes:
         phase: shift of this camera's searches, in intervals.
@@ -105,7 +105,7 @@ class Found:
 
 @dataclass
 class _Plan:
-    """Where to look in one image, and what was seen there.
+    """Plan of one image: the places to look at, and the faces seen there.
 
     Attributes:
         request: the image.
@@ -245,7 +245,7 @@ def _share_out_parts(plans: Sequence[_Plan]) -> None:
 
 
 def _of_windows(plan: _Plan) -> tuple[list[Detection], bool]:
-    """What the windows of an image show.
+    """Detections in the windows of an image.
 
     Returns:
         The known faces, then others that no edge of a window cuts; and whether one is missing that was there before.
@@ -275,7 +275,7 @@ def _of_windows(plan: _Plan) -> tuple[list[Detection], bool]:
 
 
 def _is_face(face: KnownFace, detection: Detection) -> bool:
-    """Whether a detection may be the face that was expected."""
+    """True where a detection may be the face that was expected."""
     expected, found = face.box.astype(np.float64), detection.box.astype(np.float64)
     sizes = [max(math.sqrt(float(box[2] * box[3])), 1.0) for box in (expected, found)]
     away = expected[:2] + 0.5 * expected[2:] - found[:2] - 0.5 * found[2:]

@@ -28,7 +28,7 @@ class SceneCuts:
         self._thumbnail: NDArray[np.float32] | None = None
 
     def cut(self, image: NDArray[np.uint8]) -> bool:
-        """Whether this image shows another scene than the latest one that showed anything.
+        """True where this image shows another scene than the latest one that showed anything.
 
         Args:
             image: (H, W, 3) uint8 BGR or (H, W) uint8 gray.

@@ -49,7 +49,7 @@ class Window:
         return self.side / WINDOW_SIZE
 
     def holds(self, box: NDArray[np.floating], width: int, height: int) -> bool:
-        """Whether no edge of the window cuts a box; edges beyond those of the image cut nothing.
+        """True where no edge of the window cuts a box; edges beyond those of the image cut nothing.
 
         Args:
             box: (4,) x, y, width, height in pixels of the image.

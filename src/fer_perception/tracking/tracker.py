@@ -144,7 +144,7 @@ class Tracker:
         self._searches = IntervalEstimate()
 
     def expected(self, stamp_s: float, image_size: tuple[int, int]) -> list[tuple[str, NDArray[np.float32], bool]]:
-        """Where the faces are expected in the next image, candidates included; nothing is changed.
+        """Boxes in which the faces are expected in the next image, candidates included; nothing is changed.
 
         Args:
             stamp_s: time of the image, s.
