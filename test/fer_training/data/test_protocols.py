@@ -22,7 +22,7 @@ from fer_training.data.protocols import (
 from fer_training.data.readers.npz import read_npz
 from fer_training.data.samples import DatasetError, Samples, pixel_hash
 
-FER2013 = Path(__file__).resolve().parents[3] / "shared" / "data" / "fer2013_trainval.npz"
+FER2013 = Path(__file__).resolve().parents[4] / "shared" / "data" / "fer2013_trainval.npz"
 needs_fer2013 = pytest.mark.skipif(not FER2013.is_file(), reason=f"{FER2013} is not here")
 
 

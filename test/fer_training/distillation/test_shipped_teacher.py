@@ -12,8 +12,8 @@ from fer_training.data.readers.npz import read_npz
 from fer_training.distillation.teacher_file import read_teacher
 from fer_training.recipe import OWN_RECIPES, beside_recipes, load_recipe
 
-FER2013 = Path(__file__).resolve().parents[3] / "shared" / "data" / "fer2013_trainval.npz"
-RECIPES = Path(__file__).resolve().parents[2] / "training" / "fer_training" / "recipes"
+FER2013 = Path(__file__).resolve().parents[4] / "shared" / "data" / "fer2013_trainval.npz"
+RECIPES = Path(__file__).resolve().parents[3] / "training" / "fer_training" / "recipes"
 
 
 def test_recipes_name_files_that_come_along() -> None:

@@ -90,7 +90,7 @@ def test_fine_tuning_starts_from_an_exported_file(untrained: Untrained, tiny_npz
     tuned, before = (run_model(each, images) for each in (tmp_path / "run" / "weights.safetensors", path))
     # The logits that the file gives are log-probabilities: up to one constant an image.
     first, second = (each.logits - each.logits.mean(axis=1, keepdims=True) for each in (tuned, before))
-    np.testing.assert_allclose(first, second, atol=0.2 * np.abs(second).max())
+    np.testing.assert_allclose(first, second, atol=0.25 * np.abs(second).max())
     # Class frequencies of the training images.
     assert load_checkpoint(tmp_path / "run" / "weights.safetensors").class_prior == pytest.approx((1 / 7,) * 7)
 

@@ -25,7 +25,7 @@ from fer_training.recipe import RecipeError, recipe_from_mapping
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-import fer_training.fit as module
+import fer_training.fit.fit as module
 
 class Kill(module.EpochLines):
     def on_train_epoch_start(self, trainer, pl_module):
@@ -41,7 +41,7 @@ module.fit(json.loads(sys.argv[1]), data=Path(sys.argv[2]), out=Path(sys.argv[3]
 ENDED = """
 import json, os, sys
 from pathlib import Path
-import fer_training.fit as module
+import fer_training.fit.fit as module
 
 class End(module.EpochLines):
     def on_train_end(self, trainer, pl_module):

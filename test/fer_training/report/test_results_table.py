@@ -28,7 +28,7 @@ def shipped(repository: Path) -> Path:
 
 def recorded(repository: Path) -> list[Path]:
     """The shipped models whose files record their figures."""
-    return [result.path for result in read_recorded(find_models(repository / "models"), split="validation")[0]]
+    return [result.file for result in read_recorded(find_models(repository / "models"), split="validation")[0]]
 
 
 def test_readme_shows_the_shipped_models(repository: Path) -> None:
