@@ -153,6 +153,11 @@ def descriptor(cls: type[Any], name: str, *, read_only: bool = False) -> Paramet
     result = ParameterDescriptor(name=name, description=f"{declared.description} {effect}", read_only=read_only)
     if declared.choices:
         result.additional_constraints = f"One of: {', '.join(map(str, declared.choices))}"
+        if isinstance(default_of(cls, name), int):
+            numbers = sorted(int(choice) for choice in declared.choices)
+            result.integer_range = [
+                IntegerRange(from_value=numbers[0], to_value=numbers[-1], step=numbers[1] - numbers[0])
+            ]
     if declared.minimum is not None and declared.maximum is not None:
         if isinstance(default_of(cls, name), int):
             result.integer_range = [IntegerRange(from_value=int(declared.minimum), to_value=int(declared.maximum))]

@@ -59,7 +59,7 @@ def test_ctrl_c_ends_it() -> None:
 def test_told_to_end_while_the_node_is_made(capsys: pytest.CaptureFixture[str]) -> None:
     """A signal between rclpy.init and the node: no failure to start, but an end as told."""
 
-    def make() -> Any:
+    def make(**_arguments: Any) -> Any:
         rclpy.shutdown()
         msg = "failed to create service: rcl node's context is invalid"
         raise RuntimeError(msg)
@@ -69,7 +69,7 @@ def test_told_to_end_while_the_node_is_made(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_told_to_end_just_after_the_node_was_made() -> None:
-    def make() -> Any:
+    def make(**_arguments: Any) -> Any:
         node = rclpy.create_node("ending")
         rclpy.shutdown()
         return node
