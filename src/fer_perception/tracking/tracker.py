@@ -161,7 +161,7 @@ class Tracker:
         return [(face.id, box, face.lost) for face, box in faces if not self._outside(box)]
 
     def scene_changed(self) -> None:
-        """From now on another scene is shown: no face that is followed is found again.
+        """Marks a scene cut: no face that is followed is found again.
 
         Candidates end at once; confirmed faces are lost and go on as such until `track_timeout` is over.
         """
