@@ -7,18 +7,17 @@ the documented interface of torch2trt 0.5 (`use_onnx` with minimum, preferred an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fer_perception.errors import BackendError, NotInstalledError
 from fer_perception.inference.tensorrt.engine_key import PROFILE
 from fer_perception.inference.tensorrt.library import import_tensorrt
 from fer_perception.inference.tensorrt.version import parse_version
 from fer_perception.model_files.metadata import INPUT_NAME, OUTPUT_NAME
-from fer_training.deployed_network import EPSILON
+from fer_training.deployed_network import EPSILON, DeployedNetwork
 
 #: Gray values are divided by this before anything else: squares of up to 16 stay far below the largest half, 65,504.
 _SCALE = 16.0
@@ -26,42 +25,19 @@ _SCALE = 16.0
 _OPSET = 17
 
 
-class HalfSafeNetwork(nn.Module):
+class HalfSafeNetwork(DeployedNetwork):
     """`DeployedNetwork` for a builder that may do any layer in FP16: the same answers, without overflow on the way.
 
     The per-image variance of raw gray values overflows FP16. Standardization does not change when the image and its
     epsilon are scaled alike, so both are scaled down first.
-
-    Args:
-        network: standardized images in, logits out.
-        temperature: of the softmax.
-        biases: K numbers added to logits / temperature; () = none.
     """
 
-    temperature: Tensor
-    biases: Tensor | None
-
-    def __init__(self, network: nn.Module, temperature: float, biases: Sequence[float] = ()) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("temperature", torch.tensor(float(temperature), dtype=torch.float32))
-        self.register_buffer("biases", torch.tensor(list(biases), dtype=torch.float32) if biases else None)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Probabilities of raw images.
-
-        Args:
-            images: (B, C, H, W) float32, gray values in [0, 255].
-
-        Returns:
-            (B, K) float32, rows sum to 1.
-        """
+    def logits(self, images: Tensor) -> Tensor:
+        """See `DeployedNetwork.logits`."""
         small = images / _SCALE
         centered = small - small.mean(dim=(1, 2, 3), keepdim=True)
         variance = centered.square().mean(dim=(1, 2, 3), keepdim=True)
-        logits = self.network(centered * torch.rsqrt(variance + EPSILON / _SCALE**2))
-        scaled = logits / self.temperature
-        return torch.softmax(scaled if self.biases is None else scaled + self.biases, dim=1)
+        return self.network(centered * torch.rsqrt(variance + EPSILON / _SCALE**2))  # type: ignore[no-any-return]
 
 
 def torch2trt_arguments(shape: tuple[int, int, int]) -> dict[str, Any]:
