@@ -83,14 +83,16 @@ def test_settled_batch_norms_answer_the_same_and_are_fit_for_training(untrained:
 def test_fine_tuning_starts_from_an_exported_file(untrained: Untrained, tiny_npz: Path, tmp_path: Path) -> None:
     path = exported(untrained(), tmp_path / "arch1_made.onnx")
     still = {"name": "sgd", "lr": 1e-12, "momentum": 0.0, "weight_decay": 0.0}
+    # The statistics of the batch norms follow the images: only unchanged ones can leave the answers as they were.
+    still_images = dict.fromkeys(("flip", "rotation", "zoom", "shift", "blur", "erasing"), 0.0)
     recipe = {**QUICK, "architecture": "arch1", "epochs": 1, "initial": str(path), "optimizer": still, "ema": 0.0}
-    fit(recipe | {"augmentation": {"flip": 0.0}}, data=tiny_npz, out=tmp_path / "run", progress=False)
+    fit(recipe | {"augmentation": still_images}, data=tiny_npz, out=tmp_path / "run", progress=False)
     with np.load(tiny_npz) as data:
         images = data["validation_images"]
     tuned, before = (run_model(each, images) for each in (tmp_path / "run" / "weights.safetensors", path))
     # The logits that the file gives are log-probabilities: up to one constant an image.
     first, second = (each.logits - each.logits.mean(axis=1, keepdims=True) for each in (tuned, before))
-    np.testing.assert_allclose(first, second, atol=0.25 * np.abs(second).max())
+    np.testing.assert_allclose(first, second, atol=0.2 * np.abs(second).max())
     # Class frequencies of the training images.
     assert load_checkpoint(tmp_path / "run" / "weights.safetensors").class_prior == pytest.approx((1 / 7,) * 7)
 
